@@ -1,0 +1,1 @@
+"""Offline evaluation of binary codes: mAP, bit selection, attributes, mutual information."""

@@ -1,0 +1,1 @@
+"""Images and labels: list files, decoding, augmentation, batches, preparation."""

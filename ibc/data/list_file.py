@@ -1,0 +1,170 @@
+"""List files: which images, with which labels.
+
+One image a line: ``path label [attribute ...]``, separated by any white space; a path with spaces
+is quoted; blank lines and lines that begin with ``#`` are skipped. Column 0 of the labels is the
+category id (99999: none); in multi-label sets the row is a 0/1 vector over the classes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ibc.codes import NO_CATEGORY
+from ibc.errors import input_error
+
+
+@dataclass
+class ImageList:
+    """N images with L label columns.
+
+    names: N paths as written in the list. files: N paths to open. labels: (N, L) float32.
+    """
+
+    names: list[str]
+    files: list[str]
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def read_list(
+    list_file: str | os.PathLike,
+    data_folder: str | os.PathLike = "",
+    *,
+    class_num: int | None = None,
+    multi_label: bool = False,
+    filter_labels: Sequence[int] = (),
+) -> ImageList:
+    """Read a list file; paths in it are relative to ``data_folder``, as is ``list_file`` itself.
+
+    Labels are integers, -1 becomes 0; label columns whose index is in ``filter_labels`` are
+    dropped. With ``class_num`` the category ids (or the width of multi-label rows) are checked.
+    Raises InputError with file and line for an unreadable row, rows of unequal length, a path
+    that leaves the data folder, an id out of range, or a list without images.
+    """
+    source = Path(data_folder, list_file)
+    with open(source, encoding="utf-8-sig", errors="surrogateescape") as handle:
+        lines = handle.read().splitlines()
+    names: list[str] = []
+    rows: list[list[int]] = []
+    numbers: list[int] = []
+    for number, text in enumerate(lines, start=1):
+        text = text.strip()
+        if not text or text.startswith("#"):
+            continue
+        name, fields = _split(source, number, text)
+        try:
+            row = [int(field) for field in fields]
+        except ValueError:
+            bad = next(field for field in fields if not _is_integer(field))
+            raise input_error(source, f"label '{bad}'", "an integer",
+                              "quote a path that contains spaces", line=number) from None
+        if rows and len(row) != len(rows[0]):
+            raise input_error(source, f"{len(row)} labels", f"{len(rows[0])}, as in line {numbers[0]}", line=number)
+        if not row:
+            raise input_error(source, f"no label after '{name}'", "a category id or labels",
+                              f"write {NO_CATEGORY} where there is no category", line=number)
+        names.append(name)
+        rows.append(row)
+        numbers.append(number)
+    if not rows:
+        raise input_error(source, "no image", "at least one line 'path label ...'")
+    labels = np.array(rows, dtype=np.int64)
+    labels[labels == -1] = 0
+    outside = [column for column in filter_labels if not 0 <= column < labels.shape[1]]
+    if outside:
+        raise input_error(source, f"filter_labels {outside[0]}", f"a label column from 0 to {labels.shape[1] - 1}")
+    labels = np.delete(labels, sorted(set(filter_labels)), axis=1)
+    if labels.shape[1] == 0:
+        raise input_error(source, "no label column left after filter_labels", "at least one")
+    if class_num is not None:
+        _check_labels(source, labels, numbers, class_num, multi_label)
+    files = [_locate(source, number, data_folder, name) for name, number in zip(names, numbers, strict=True)]
+    return ImageList(names, files, labels.astype(np.float32))
+
+
+def extend_with_attributes(images: ImageList, attributes: ImageList) -> ImageList:
+    """Append the attribute list floor(n / m) times (official ``train_attr_list_file``, its intent)."""
+    if images.labels.shape[1] != attributes.labels.shape[1]:
+        raise input_error("train_attr_list_file", f"{attributes.labels.shape[1]} label columns",
+                          f"{images.labels.shape[1]}, as in train_list_file")
+    times = len(images) // len(attributes)
+    return ImageList(images.names + attributes.names * times, images.files + attributes.files * times,
+                     np.concatenate([images.labels] + [attributes.labels] * times))
+
+
+def write_list(path: str | os.PathLike, names: Iterable[str], labels: Iterable[Sequence[int]]) -> None:
+    """Write a list file, quoting the paths that need it; aside, then renamed."""
+    from ibc.files import atomic_write
+
+    with atomic_write(path, "w", errors="surrogateescape") as handle:
+        for name, row in zip(names, labels, strict=True):
+            handle.write(f"{_quote(name)} {' '.join(str(int(value)) for value in row)}\n")
+
+
+def _quote(name: str) -> str:
+    if not name or name[0] in "\"'#" or any(character.isspace() for character in name):
+        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return name
+
+
+def _split(source: Path, number: int, text: str) -> tuple[str, list[str]]:
+    """The path and the label fields of one line; only a leading quote makes a quoted path."""
+    if text[0] not in "\"'":
+        name, *fields = text.split()
+        return name, fields
+    quote, characters, position = text[0], [], 1
+    while position < len(text) and text[position] != quote:
+        if text[position] == "\\" and text[position + 1 : position + 2] in ("\\", quote):
+            position += 1
+        characters.append(text[position])
+        position += 1
+    if position >= len(text):
+        raise input_error(source, f"a path that opens with {quote} and does not close", f"a closing {quote}",
+                          line=number)
+    return "".join(characters), text[position + 1 :].split()
+
+
+def _is_integer(field: str) -> bool:
+    try:
+        int(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_labels(source: Path, labels: np.ndarray, numbers: list[int], class_num: int, multi_label: bool) -> None:
+    if multi_label:
+        if labels.shape[1] != class_num:
+            raise input_error(source, f"{labels.shape[1]} labels", f"{class_num}, one for each class (multi_label)",
+                              "check class_num and filter_labels", line=numbers[0])
+        bad = ((labels != 0) & (labels != 1)).any(axis=1)
+        bad &= labels[:, 0] != NO_CATEGORY
+        what = "0 or 1 for each class (multi_label)"
+        value = np.where((labels != 0) & (labels != 1), labels, 0).max(axis=1)
+    else:
+        value = labels[:, 0]
+        bad = ((value < 0) | (value >= class_num)) & (value != NO_CATEGORY)
+        what = f"a class from 0 to {class_num - 1}, or {NO_CATEGORY} for none"
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise input_error(source, f"label {int(value[row])}", what, "check class_num", line=numbers[row])
+
+
+def _locate(source: Path, number: int, data_folder: str | os.PathLike, name: str) -> str:
+    folder = os.fspath(data_folder)
+    if os.path.isabs(name):
+        # The official loader glues folder and field, so "/a.jpg" may also mean "<folder>/a.jpg".
+        glued = folder.rstrip("/") + name
+        return glued if folder and not os.path.exists(name) and os.path.exists(glued) else name
+    if ".." in name and os.path.normpath(name).split(os.sep)[0] == os.pardir:
+        raise input_error(source, f"path '{name}'", f"a path inside the data folder '{folder}'",
+                          "write an absolute path if it is meant", line=number)
+    return os.path.join(folder, name)

@@ -1,0 +1,32 @@
+"""The one exception that means "the input is wrong, not the program".
+
+Commands turn it into a single ``error:`` line and exit code 2 (see ``ibc.cli``); library users
+catch it as a ``ValueError``.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class InputError(ValueError):
+    """Bad input: a file, a flag or an array that the user can mend.
+
+    The message is one line for the person at the keyboard: where, what was found, what was
+    expected, what to do.
+    """
+
+
+def input_error(
+    where: str | os.PathLike | None,
+    found: str,
+    expected: str,
+    do: str | None = None,
+    *,
+    line: int | None = None,
+    kind: type[InputError] = InputError,
+) -> InputError:
+    """Build ``FILE:LINE: found ..., expected ...; do ...`` (``where`` may be None)."""
+    place = "" if where is None else f"{os.fspath(where)}:{line}: " if line else f"{os.fspath(where)}: "
+    text = f"{place}found {found}, expected {expected}" + (f"; {do}" if do else "")
+    return kind(" ".join(text.split()))

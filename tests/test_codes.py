@@ -1,0 +1,105 @@
+"""Code files: what is written is read back, and what is broken is named."""
+
+import io
+
+import numpy as np
+import pytest
+import scipy.io
+
+from ibc.codes import CodeSet, _write_mat73, binarise, load_codes, load_raw, pack_bits, save_codes
+from ibc.errors import InputError
+
+
+@pytest.fixture
+def codes():
+    random = np.random.default_rng(0)
+    return CodeSet(random.random((7, 70), np.float32), random.integers(0, 5, (7, 3)).astype(np.float32),
+                   random.random((4, 70), np.float32), [f"a b/ü{i}.jpg" for i in range(7)])
+
+
+def assert_same(left, right):
+    for name in ("binary_codes", "labels", "grm"):
+        assert np.array_equal(getattr(left, name), getattr(right, name))
+        assert getattr(right, name).dtype == np.float32
+    assert left.paths == right.paths
+
+
+@pytest.mark.parametrize("ending", [".npz", ".mat"])
+def test_round_trip(tmp_path, codes, ending):
+    save_codes(tmp_path / f"c{ending}", codes)
+    assert_same(codes, load_codes(tmp_path / f"c{ending}"))
+
+
+def test_round_trip_v73(tmp_path, codes):
+    arrays = {"binary_codes": codes.binary_codes, "lab": codes.labels, "GRM": codes.grm, "code_length": np.int64(70)}
+    _write_mat73(tmp_path / "c.mat", arrays, codes.paths)
+    with pytest.raises(NotImplementedError):  # scipy recognises it as v7.3
+        scipy.io.loadmat(tmp_path / "c.mat")
+    assert_same(codes, load_codes(tmp_path / "c.mat"))
+
+
+def test_official_keys_and_types(tmp_path, codes):
+    save_codes(tmp_path / "c.mat", codes)
+    content = scipy.io.loadmat(tmp_path / "c.mat")
+    assert content["code_length"].shape == (1, 1) and content["code_length"].item() == 70
+    assert content["binary_codes"].dtype == content["lab"].dtype == content["GRM"].dtype == np.float32
+
+
+def test_binarise_gives_zero_at_one_half():
+    assert binarise(np.array([[0.5, np.nextafter(0.5, 1), np.nextafter(0.5, 0)]])).tolist() == [[0, 1, -1]]
+
+
+@pytest.mark.parametrize("length", [1, 13, 64, 65, 256])
+@pytest.mark.parametrize("zeros", [False, True])
+def test_packed_inner_product(length, zeros):
+    random = np.random.default_rng(length)
+    bits = random.choice([-1, 0, 1] if zeros else [-1, 1], (20, length)).astype(np.int8)
+    positive, nonzero = pack_bits(bits)
+    assert (nonzero is None) == bool(np.all(bits))
+    planes = np.full_like(positive, np.iinfo(np.uint64).max) if nonzero is None else nonzero
+    both = planes[:, None] & planes[None]
+    different = (positive[:, None] ^ positive[None]) & both
+    inner = np.bitwise_count(both).sum(-1).astype(int) - 2 * np.bitwise_count(different).sum(-1).astype(int)
+    unused = 0 if nonzero is not None else 64 * positive.shape[1] - length
+    assert np.array_equal(inner - unused, bits.astype(int) @ bits.T.astype(int))
+
+
+def test_raw_files(tmp_path, codes):
+    codes.binary_codes.tofile(tmp_path / "c")
+    codes.labels[:, 0].copy().tofile(tmp_path / "l")
+    read = load_raw(tmp_path / "c", tmp_path / "l", 7, 70)
+    assert np.array_equal(read.binary_codes, codes.binary_codes) and np.array_equal(read.labels, codes.labels[:, :1])
+    with pytest.raises(InputError, match="at least 2240"):
+        load_raw(tmp_path / "c", tmp_path / "l", 8, 70)
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"lab": None}, "no array 'lab'"),
+    ({"lab": np.zeros((6, 1))}, "6 rows in lab"),
+    ({"GRM": np.zeros((4, 69))}, "69 columns"),
+    ({"binary_codes": np.full((7, 70), np.nan)}, "not a finite number in row 1"),
+    ({"binary_codes": np.array(["x"] * 7)}, "numbers"),
+    ({"code_length": 71}, "code_length 71"),
+])
+def test_broken_content_is_named(tmp_path, codes, change, message):
+    arrays = {"binary_codes": codes.binary_codes, "lab": codes.labels, "GRM": codes.grm, **change}
+    arrays = {key: value for key, value in arrays.items() if value is not None}
+    np.savez(tmp_path / "c.npz", **arrays)
+    with pytest.raises(InputError, match=message):
+        load_codes(tmp_path / "c.npz")
+
+
+@pytest.mark.parametrize("name", ["c.npz", "c.mat"])
+def test_torn_and_foreign_files(tmp_path, codes, name):
+    save_codes(tmp_path / name, codes)
+    whole = (tmp_path / name).read_bytes()
+    for torn in (b"", b"hello", whole[:100], whole[: len(whole) // 2], io.BytesIO(b"\0" * 500).getvalue()):
+        (tmp_path / name).write_bytes(torn)
+        with pytest.raises(InputError):
+            load_codes(tmp_path / name)
+
+
+def test_pickles_are_refused(tmp_path, codes):
+    np.savez(tmp_path / "c.npz", binary_codes=np.array([object()]), lab=codes.labels)
+    with pytest.raises(InputError, match="unreadable"):
+        load_codes(tmp_path / "c.npz")
