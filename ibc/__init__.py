@@ -10,7 +10,7 @@ __version__ = "1.0.0"
 
 _SUBMODULES = {
     "checkpoint", "cli", "codes", "config", "data", "errors", "extraction", "files",
-    "losses", "network", "pretrained", "trainer", "training",
+    "losses", "network", "pretrained", "trainer", "training", "typed_yaml",
 }
 
 

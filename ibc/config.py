@@ -1,0 +1,193 @@
+"""The configuration of a run: a YAML file with the official keys, read into typed dataclasses.
+
+Every key is documented once, here. ``load_config`` refuses unknown keys, wrong types and
+impossible combinations with one line that names the file and the line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ibc.errors import InputError, input_error
+from ibc.typed_yaml import ConfigError, Entry, build, key, override, read_tree, wrap
+
+PRETRAINED_FC_DIM = 4096  # width of the fully connected layers of the published AlexNets
+NOT_GIVEN: Any = None  # a key that only some commands need; they ask for it with Config.require
+
+
+@dataclass
+class ModelConfig:
+    """The keys under ``model:``."""
+
+    code_len: int = key("K: bits of a code and filters of conv_last", low=1)
+    class_num: int = key("C: number of classes", low=1)
+    thr_g: float = key("sum of the rule matrix (GRM) above which its L1 norm is penalised", low=0)
+    is_sun: bool = key("both backbones are Places365 AlexNets (365-way), read from weights_file", False)
+    multi_label: bool = key("label rows are 0/1 vectors over the classes instead of one class id", False)
+    class_weights: list[float] | None = key("C weights of the classes (cross-entropy weight, or BCE pos_weight)", None)
+    weights_file: str | None = key("Places365 AlexNet file, for is_sun", None)
+    pretrained: str = key("imagenet: start from pretrained backbones; none: from scratch", "imagenet",
+                           ("imagenet", "none"))
+    fc_dim: int = key("width of the fully connected layers; 4096 in AlexNet", 4096, low=1)
+
+
+@dataclass
+class Config:
+    """A whole configuration. Keys without a default must be in the file."""
+
+    model: ModelConfig = key("the network")
+    # Optimisation
+    lr: float = key("Adam step size of the pretrained layers; fresh layers and the GRM take ten times it", low=0)
+    beta1: float = key("Adam: decay of the first moment", low=0)
+    beta2: float = key("Adam: decay of the second moment", low=0)
+    weight_decay: float = key("Adam: coupled L2 penalty on every parameter, the GRM included", low=0)
+    init: str = key("start of the fresh linear layers", choices=("gaussian", "xavier", "kaiming", "orthogonal",
+                                                                  "default"))
+    # Weights of the seven loss terms
+    hash_std_w: float = key("code classifier, plain half of the batch")
+    hash_mask_w: float = key("code classifier, masked half")
+    GRM_w: float = key("sparsity of the rule matrix")
+    align_w: float = key("alignment of bits with filters (KL)")
+    real_std_w: float = key("real-valued classifier, plain half")
+    real_mask_w: float = key("real-valued classifier, masked half")
+    sparse_w: float = key("sparsity of the codes")
+    # Schedule
+    lr_policy: str = key("step: multiply lr by gamma every step_size updates; constant", "constant",
+                          ("step", "constant"))
+    step_size: int = key("updates between two decays of the learning rate", NOT_GIVEN, low=1)
+    gamma: float = key("factor of a decay", NOT_GIVEN, low=0)
+    max_iter: int = key("number of updates", NOT_GIVEN, low=1)
+    batch_size: int = key("images an update, over all processes; even: the second half is masked", NOT_GIVEN, low=2)
+    # Bookkeeping
+    model_name: str = key("names the folders of logs, checkpoints and codes", NOT_GIVEN)
+    snapshot_save_iter: int = key("updates between two checkpoints", NOT_GIVEN, low=1)
+    log_iter: int = key("updates between two log entries", NOT_GIVEN, low=1)
+    keep_last: int = key("checkpoints kept, the newest ones; 0 keeps all", 0, low=0)
+    val_iter: int = key("updates between two validations on the test list; 0: never", 0, low=0)
+    val_num: int = key("test images used by a validation, spread over the list", 1000, low=2)
+    seed: int = key("start of all random numbers", 1245, low=0)
+    # Data
+    data_folder: str = key("folder that paths in the lists are relative to", NOT_GIVEN)
+    train_list_file: str = key("training list, relative to data_folder", NOT_GIVEN)
+    test_list_file: str = key("test list, relative to data_folder", NOT_GIVEN)
+    train_attr_list_file: str | None = key("list appended to the training list as often as it fits into it", None)
+    filter_labels: list[int] | None = key("label columns to leave out", None)
+    new_size: int = key("shorter side of the prepared images", NOT_GIVEN, low=1)
+    new_size_a: int | None = key("new_size of training, where the two differ", None, low=1)
+    new_size_b: int | None = key("new_size of testing, where the two differ", None, low=1)
+    crop_image_height: int = key("height of the crop fed to the network", NOT_GIVEN, low=1)
+    crop_image_width: int = key("width of the crop", NOT_GIVEN, low=1)
+    resize: str = key("small: enlarge only images smaller than the crop (the official loader never resizes); "
+                       "always: bring every shorter side to new_size", "small", ("small", "always"))
+    num_workers: int = key("processes that decode images; 0: none beside the main one", 4, low=0)
+    decoder: str = key("JPEG decoder; auto takes the fastest that the device allows", "auto",
+                        ("auto", "pillow", "turbo", "nvjpeg"))
+    input_dim: int | None = key("unused, kept because the official files hold it", None)
+
+    source: str = dataclasses.field(default="", metadata={"hidden": True})  # the file it came from
+
+    def require(self, *names: str) -> None:
+        """Raise ConfigError unless every key named is given."""
+        for name in names:
+            if getattr(self, name) is None:
+                raise input_error(self.source or None, f"no key '{name}'", f"'{name}' ({doc(Config, name)})",
+                                  f"add '{name}: ...'", kind=ConfigError)
+
+    def require_data(self, list_key: str) -> None:
+        """Raise ConfigError unless the keys that locate and crop images are given."""
+        size = "new_size_a" if list_key.startswith("train") else "new_size_b"
+        self.require("data_folder", list_key, "crop_image_height", "crop_image_width",
+                     *(["new_size"] if getattr(self, size) is None else []))
+
+    @property
+    def train_size(self) -> int:
+        """Shorter side of the training images, pixels."""
+        return self.new_size_a or self.new_size
+
+    @property
+    def test_size(self) -> int:
+        """Shorter side of the test images, pixels."""
+        return self.new_size_b or self.new_size
+
+    @property
+    def crop(self) -> tuple[int, int]:
+        """(height, width) of the network's input, pixels."""
+        return self.crop_image_height, self.crop_image_width
+
+    def as_dict(self) -> dict[str, Any]:
+        """The keys and values as plain types, without those not given."""
+        values = dataclasses.asdict(self)
+        del values["source"]
+        return {key: value for key, value in values.items() if value is not None}
+
+
+def doc(kind: type, name: str) -> str:
+    """What a key means."""
+    return kind.__dataclass_fields__[name].metadata["doc"]
+
+
+def load_config(path: str | os.PathLike, overrides: Iterable[str] = ()) -> Config:
+    """Read a YAML file; ``overrides`` are ``a.b=c`` texts whose values are read as YAML.
+
+    Raises ConfigError: file, line, what was found and what was expected.
+    """
+    path = Path(path)
+    tree = read_tree(path)
+    for text in overrides:
+        override(tree, text)
+    config = build(Config, tree, os.fspath(path))
+    config.source = os.fspath(path)
+    _check(config, tree)
+    return config
+
+
+def config_from_dict(values: dict[str, Any], source: str = "config") -> Config:
+    """A Config from plain nested values, checked like a file."""
+    tree = Entry({key: wrap(value, source) for key, value in values.items()}, source, None)
+    config = build(Config, tree, source)
+    config.source = source
+    _check(config, tree)
+    return config
+
+
+def _check(config: Config, tree: Entry) -> None:
+    """Combinations that no run can use."""
+    model = config.model
+
+    def wrong(name: str, found: str, expected: str, do: str | None = None) -> InputError:
+        entry: Entry | None = tree
+        for part in name.split("."):
+            entry = entry.value.get(part) if entry else None
+        place = entry or tree
+        return input_error(place.where, found, expected, do, line=place.line, kind=ConfigError)
+
+    if config.batch_size is not None and config.batch_size % 2:
+        raise wrong("batch_size", f"batch_size: {config.batch_size}", "an even number",
+                    "the batch is split into a plain and a masked half")
+    if config.lr_policy == "step":
+        for name in ("step_size", "gamma"):
+            if getattr(config, name) is None:
+                raise wrong("lr_policy", f"lr_policy: step and no key '{name}'", f"'{name}' ({doc(Config, name)})")
+    for name in ("beta1", "beta2"):
+        if getattr(config, name) >= 1:
+            raise wrong(name, f"{name}: {getattr(config, name)}", "a number below 1")
+    for side in ("crop_image_height", "crop_image_width"):
+        for size in ("new_size", "new_size_a", "new_size_b"):
+            crop, image = getattr(config, side), getattr(config, size)
+            if crop is not None and image is not None and crop > image:
+                raise wrong(side, f"{side}: {crop}", f"at most {size}, which is {image}")
+    if model.class_weights is not None and len(model.class_weights) != model.class_num:
+        raise wrong("model.class_weights", f"{len(model.class_weights)} class_weights",
+                    f"{model.class_num}, one for each class")
+    if model.class_weights is not None and min(model.class_weights) < 0:
+        raise wrong("model.class_weights", "a negative class weight", "weights of at least 0")
+    if model.fc_dim != PRETRAINED_FC_DIM and model.pretrained != "none":
+        raise wrong("model.fc_dim", f"fc_dim: {model.fc_dim} with pretrained: {model.pretrained}",
+                    f"pretrained weights of width {PRETRAINED_FC_DIM}", "set pretrained: none")
+    if config.model_name is not None and Path(config.model_name).name != config.model_name:
+        raise wrong("model_name", f"model_name: {config.model_name}", "a plain folder name, without '/'")

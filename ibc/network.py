@@ -1,0 +1,194 @@
+"""The IBC network: an AlexNet trunk that feeds a hash layer and a bank of concept filters.
+
+Images (B, 3, H, W), normalised as ``ibc.data.augment.normalise`` does, go in; K-bit codes and K concept maps
+come out. Module names, and the names that share one tensor, are those of the official
+implementation, so checkpoints load in both directions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ibc.config import ModelConfig
+
+MAP_SIDE = 6  # features of a 224 or 227 px image are 256 x 6 x 6; other sizes are pooled to it
+FEATURES = 256 * MAP_SIDE * MAP_SIDE
+IMAGENET_CLASSES, PLACES_CLASSES = 1000, 365
+
+
+class AlexNet(nn.Module):
+    """AlexNet in torchvision's layout (same parameter names), without its adaptive pooling."""
+
+    def __init__(self, outputs: int, fc_dim: int):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2),
+            nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2),
+            nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(inplace=True),
+            nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(inplace=True),
+            nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2),
+        )
+        self.classifier = nn.Sequential(
+            nn.Dropout(0.5), nn.Linear(FEATURES, fc_dim), nn.ReLU(inplace=True),
+            nn.Dropout(0.5), nn.Linear(fc_dim, fc_dim), nn.ReLU(inplace=True),
+            nn.Linear(fc_dim, outputs),
+        )
+
+
+class Prediction(nn.Module):
+    """A linear classifier under the official name ``fc``."""
+
+    def __init__(self, inputs: int, class_num: int):
+        super().__init__()
+        self.fc = nn.Linear(inputs, class_num)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(x)
+
+
+class EncoderStyle(nn.Module):
+    """Everything but the rule matrix, registered in the official order under the official names."""
+
+    def __init__(self, model: ModelConfig):
+        super().__init__()
+        outputs = PLACES_CLASSES if model.is_sun else IMAGENET_CLASSES
+        bits, width = model.code_len, model.fc_dim
+        self.alexnet = AlexNet(outputs, width)
+        self.conv_basic = self.alexnet.features
+        self.conv_last = nn.Conv2d(256, bits, 3, padding=1)
+        maps = bits * MAP_SIDE * MAP_SIDE
+        if maps == FEATURES:  # K = 256: the second AlexNet's classifier fits as it is
+            self.classifier = nn.Sequential(nn.Dropout(0.5), nn.Linear(maps, width), *_fc_tail(width))
+        else:
+            self.fc1 = nn.Linear(maps, width)
+            self.fc2 = nn.Sequential(*_fc_tail(width))
+            self.classifier = nn.Sequential(nn.Dropout(0.5), self.fc1, self.fc2)
+        self.pre_hash_layer = self.alexnet.classifier[:6]
+        self.hash_layer = nn.Linear(width, bits)
+        self.real_prediction = Prediction(width, model.class_num)
+        self.hash_prediction = Prediction(bits, model.class_num)
+
+    @property
+    def second_fc(self) -> tuple[nn.Linear, nn.Linear]:
+        """The two fully connected layers of the real-valued branch."""
+        first = self.classifier[1]
+        last = self.classifier[2][2] if isinstance(self.classifier[2], nn.Sequential) else self.classifier[4]
+        return first, last
+
+
+def _fc_tail(width: int) -> list[nn.Module]:
+    return [nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Linear(width, width), nn.ReLU(inplace=True)]
+
+
+class Outputs(NamedTuple):
+    """What one training pass needs."""
+
+    codes: Tensor        # (B, K) in (0, 1), never masked
+    maps: Tensor         # (B, K, 6, 6), at least 0, before masking
+    real_logits: Tensor  # (B, C) of the real-valued branch, masked where a mask was given
+
+
+class IBC(nn.Module):
+    """The network with its gated rule matrix.
+
+    Built with random weights: ``ibc.pretrained.load_pretrained`` or a checkpoint overwrites them.
+    """
+
+    def __init__(self, model: ModelConfig, init: str = "kaiming"):
+        """``init`` starts the fresh linear layers: gaussian, xavier, kaiming, orthogonal, default."""
+        super().__init__()
+        self.GRM = nn.Parameter(torch.rand(model.class_num, model.code_len))
+        self.enc_style = EncoderStyle(model)
+        initialise(self.enc_style, init)
+
+    @property
+    def grm(self) -> Tensor:
+        """Gated rule matrix G, (C, K) in [0, 1]: how much bit k counts for class c."""
+        return self.GRM
+
+    def features(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised images -> (B, 256, 6, 6)."""
+        maps = self.enc_style.conv_basic(images)
+        if maps.shape[-2:] != (MAP_SIDE, MAP_SIDE):
+            maps = F.adaptive_avg_pool2d(maps, MAP_SIDE)
+        return maps
+
+    def codes_from(self, features: Tensor) -> Tensor:
+        """(B, 256, 6, 6) -> (B, K) codes in (0, 1)."""
+        return torch.sigmoid(self.enc_style.hash_layer(self.enc_style.pre_hash_layer(features.flatten(1))))
+
+    def maps_from(self, features: Tensor) -> Tensor:
+        """(B, 256, 6, 6) -> (B, K, 6, 6) concept maps, at least 0."""
+        return F.relu(self.enc_style.conv_last(features))
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, K) codes in (0, 1); the real-valued branch is not computed."""
+        return self.codes_from(self.features(images))
+
+    def concept_maps(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, K, 6, 6): the response of filter k, which bit k is aligned with."""
+        return self.maps_from(self.features(images))
+
+    def classify_codes(self, codes: Tensor) -> Tensor:
+        """(N, K) codes, masked or not -> (N, C) logits of the code classifier."""
+        return self.enc_style.hash_prediction(codes)
+
+    def forward(self, images: Tensor, gates: Tensor | None = None) -> Outputs:
+        """One pass through both branches.
+
+        images: (B, 3, H, W). gates: (B, K) factors of the concept maps before the real-valued
+        classifier, a row of G or ones (1 keeps a filter, 0 removes it); None: no mask.
+        """
+        features = self.features(images)
+        maps = self.maps_from(features)
+        gated = maps if gates is None else maps * gates[:, :, None, None]
+        real_logits = self.enc_style.real_prediction(self.enc_style.classifier(gated.flatten(1)))
+        return Outputs(self.codes_from(features), maps, real_logits)
+
+
+def initialise(encoder: EncoderStyle, init: str) -> None:
+    """Start values of every layer that is not pretrained (the official rules).
+
+    The trunk and the wide layers take He's rule, which is what remains of them without pretrained
+    weights; PyTorch's own default starts AlexNet too small to learn quickly from scratch.
+    """
+    wide = [encoder.alexnet.classifier[1], encoder.alexnet.classifier[4], encoder.second_fc[1]]
+    convolutions = [module for module in encoder.conv_basic if isinstance(module, nn.Conv2d)]
+    for layer in [*convolutions, *wide, encoder.conv_last]:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+    nn.init.normal_(encoder.second_fc[0].weight, std=0.01)
+    nn.init.zeros_(encoder.second_fc[0].bias)
+    for layer in (encoder.hash_layer, encoder.real_prediction.fc, encoder.hash_prediction.fc):
+        initialise_linear(layer, init)
+
+
+def initialise_linear(layer: nn.Linear, init: str) -> None:
+    """Start a fresh linear layer by the config key ``init``."""
+    if init == "default":
+        return
+    if init == "gaussian":
+        nn.init.normal_(layer.weight, std=0.02)
+    elif init == "xavier":
+        nn.init.xavier_normal_(layer.weight, gain=math.sqrt(2))
+    elif init == "kaiming":
+        nn.init.kaiming_normal_(layer.weight, a=0)
+    elif init == "orthogonal":
+        nn.init.orthogonal_(layer.weight, gain=math.sqrt(2))
+    else:
+        raise ValueError(f"init: {init}")
+    nn.init.zeros_(layer.bias)
+
+
+def alias_groups(model: nn.Module) -> list[list[str]]:
+    """State-dict names that share one tensor, each group in state-dict order."""
+    groups: OrderedDict[int, list[str]] = OrderedDict()
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        groups.setdefault(id(parameter), []).append(name)
+    return list(groups.values())

@@ -1,0 +1,182 @@
+"""YAML into dataclasses, with the file and line of every complaint.
+
+``key`` declares a documented dataclass field; ``read_tree`` reads a file into entries that know
+their lines; ``override`` applies ``a.b=c``; ``build`` makes the dataclass, checking names and types.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import os
+import types
+import typing
+from dataclasses import MISSING
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from ibc.errors import InputError, input_error
+
+
+class ConfigError(InputError):
+    """A configuration that cannot be used."""
+
+
+def key(doc: str, default: Any = MISSING, choices: tuple[str, ...] = (), low: float | None = None) -> Any:
+    """A documented key: with its default, its allowed words, its smallest value."""
+    return dataclasses.field(default=default, metadata={"doc": doc, "choices": choices, "low": low})
+
+
+class Entry(NamedTuple):
+    """A value with the place it came from: file and line, or the flag."""
+
+    value: Any
+    where: str
+    line: int | None
+
+
+def wrap(value: Any, source: str) -> Entry:
+    if isinstance(value, dict):
+        value = {key: wrap(item, source) for key, item in value.items()}
+    return Entry(value, source, None)
+
+
+def read_tree(path: Path) -> Entry:
+    """The file as nested entries that know their lines."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is None:
+            raise input_error(path, "an empty file", "keys and values", kind=ConfigError)
+        return _entry(path, node)
+    except UnicodeDecodeError:
+        raise input_error(path, "bytes that are not UTF-8", "a YAML text file", kind=ConfigError) from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise input_error(path, f"text that is not YAML ({error.problem})", "key: value", line=line,
+                          kind=ConfigError) from None
+    except yaml.YAMLError as error:
+        raise input_error(path, f"text that is not YAML ({error})", "key: value", kind=ConfigError) from None
+
+
+def _entry(path: Path, node: yaml.Node) -> Entry:
+    line = node.start_mark.line + 1
+    if not isinstance(node, yaml.MappingNode):
+        constructor = yaml.constructor.SafeConstructor()
+        return Entry(constructor.construct_object(node, deep=True), os.fspath(path), line)
+    entries: dict[str, Entry] = {}
+    for key_node, value_node in node.value:
+        if key_node.value in entries:
+            raise input_error(path, f"the key '{key_node.value}' twice", "each key once",
+                              line=key_node.start_mark.line + 1, kind=ConfigError)
+        entry = _entry(path, value_node)
+        entries[str(key_node.value)] = entry._replace(line=key_node.start_mark.line + 1)
+    return Entry(entries, os.fspath(path), line)
+
+
+def override(tree: Entry, text: str) -> None:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise input_error("--set", f"'{text}'", "key=value, as in lr=1e-3 or model.code_len=64", kind=ConfigError)
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise input_error(f"--set {text}", "a value that is not YAML", "a number, a word or a [list]",
+                          kind=ConfigError) from None
+    *sections, key = name.split(".")
+    for section in sections:
+        below = tree.value.setdefault(section, Entry({}, f"--set {text}", None))
+        if not isinstance(below.value, dict):
+            raise input_error(f"--set {text}", f"'{section}', which holds no keys", "a section such as model",
+                              kind=ConfigError)
+        tree = below
+    tree.value[key] = Entry(parsed, f"--set {text}", None)
+
+
+def build(kind: type, tree: Entry, path: str, prefix: str = "") -> Any:
+    if not isinstance(tree.value, dict):
+        raise input_error(tree.where, _show(tree.value), f"keys and values{_under(prefix)}", line=tree.line,
+                          kind=ConfigError)
+    fields = {f.name: f for f in dataclasses.fields(kind) if not f.metadata.get("hidden")}
+    hints = typing.get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for name, entry in tree.value.items():
+        if name not in fields:
+            raise _unknown(entry, prefix, name, list(fields))
+        values[name] = _convert(entry, hints[name], fields[name], path, f"{prefix}{name}")
+    for name, field in fields.items():
+        if name not in values and field.default is MISSING:
+            raise input_error(path, f"no key '{prefix}{name}'", f"'{prefix}{name}' ({field.metadata['doc']})",
+                              f"add '{name}: ...'{_under(prefix)}", line=tree.line, kind=ConfigError)
+    return kind(**values)
+
+
+def _under(prefix: str) -> str:
+    return f" under {prefix[:-1]}:" if prefix else ""
+
+
+def _unknown(entry: Entry, prefix: str, name: str, known: list[str]) -> InputError:
+    near = difflib.get_close_matches(name, known, 1, 0.5)
+    hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
+    return input_error(entry.where, f"the unknown key '{prefix}{name}'", "a documented key", hint, line=entry.line,
+                       kind=ConfigError)
+
+
+def _convert(entry: Entry, hint: Any, field: dataclasses.Field, path: str, name: str) -> Any:
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return build(hint, entry, path, f"{name}.")
+    if typing.get_origin(hint) is types.UnionType:
+        if entry.value is None:
+            return None
+        (hint,) = [option for option in typing.get_args(hint) if option is not types.NoneType]
+    value = _value(entry.value, hint)
+    if value is None:
+        raise input_error(entry.where, f"{name}: {_show(entry.value)}", _expected(hint), line=entry.line,
+                          kind=ConfigError)
+    choices, low = field.metadata["choices"], field.metadata["low"]
+    if choices and value not in choices:
+        near = difflib.get_close_matches(value, choices, 1)
+        raise input_error(entry.where, f"{name}: {_show(value)}", " or ".join(choices),
+                          f"did you mean '{near[0]}'?" if near else None, line=entry.line, kind=ConfigError)
+    if low is not None and value < low:
+        raise input_error(entry.where, f"{name}: {value}", f"at least {low:g}", line=entry.line, kind=ConfigError)
+    return value
+
+
+def _value(value: Any, hint: Any) -> Any:
+    """``value`` as the type ``hint``, or None where it is not one."""
+    if typing.get_origin(hint) is list:
+        (item_hint,) = typing.get_args(hint)
+        items = [_value(item, item_hint) for item in value] if isinstance(value, list) else [None]
+        return None if None in items else items
+    if hint is bool or hint is str:
+        return value if isinstance(value, hint) else None
+    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    if hint is int:
+        return int(value) if value == int(value) else None
+    return float(value)
+
+
+def _expected(hint: Any) -> str:
+    if typing.get_origin(hint) is list:
+        return f"a list of {'integers' if typing.get_args(hint)[0] is int else 'numbers'}"
+    return {int: "an integer", float: "a number", bool: "true or false", str: "text"}[hint]
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a section"
+    return repr(value)
+
+
