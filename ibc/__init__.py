@@ -9,8 +9,8 @@ import importlib
 __version__ = "1.0.0"
 
 _SUBMODULES = {
-    "checkpoint", "cli", "codes", "config", "data", "errors", "extraction", "files",
-    "losses", "network", "pretrained", "trainer", "training", "typed_yaml",
+    "checkpoint", "cli", "codes", "config", "data", "distributed", "errors", "extraction", "files",
+    "losses", "network", "pretrained", "schedule", "targets", "trainer", "training", "typed_yaml",
 }
 
 

@@ -100,12 +100,16 @@ class IBC(nn.Module):
     Built with random weights: ``ibc.pretrained.load_pretrained`` or a checkpoint overwrites them.
     """
 
-    def __init__(self, model: ModelConfig, init: str = "kaiming"):
-        """``init`` starts the fresh linear layers: gaussian, xavier, kaiming, orthogonal, default."""
+    def __init__(self, model: ModelConfig, init: str | None = "kaiming"):
+        """``init`` starts the fresh linear layers: gaussian, xavier, kaiming, orthogonal, default.
+
+        None leaves all start values unset, for a model that a checkpoint is about to fill.
+        """
         super().__init__()
         self.GRM = nn.Parameter(torch.rand(model.class_num, model.code_len))
         self.enc_style = EncoderStyle(model)
-        initialise(self.enc_style, init)
+        if init is not None:
+            initialise(self.enc_style, init)
 
     @property
     def grm(self) -> Tensor:

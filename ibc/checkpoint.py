@@ -1,0 +1,167 @@
+"""Checkpoints: written whole or not at all, read without running code from them.
+
+A checkpoint is ``{'state_dict', 'iteration', 'config'}`` with the official parameter names, so
+either implementation loads the other's; ``optimizer.pt`` beside it holds what a resumed run needs
+besides (iteration, optimiser state, random state).
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ibc.config import ModelConfig
+from ibc.errors import input_error
+from ibc.files import atomic_write
+from ibc.network import IBC, PLACES_CLASSES, alias_groups
+
+NAME = "checkpoint_{:08d}.pt"
+PATTERN = re.compile(r"checkpoint_?(\d+)\.pt")
+OPTIMIZER = "optimizer.pt"
+
+
+def save_file(path: Path, content: dict[str, Any]) -> None:
+    """torch.save, aside and then renamed."""
+    with atomic_write(path) as handle:
+        torch.save(content, handle)
+
+
+def save_checkpoint(folder: str | os.PathLike, model: IBC, iteration: int, config: dict[str, Any]) -> Path:
+    """Write ``checkpoint_%08d.pt`` with all official names; returns its path."""
+    path = Path(folder, NAME.format(iteration))
+    save_file(path, {"state_dict": model.state_dict(), "iteration": iteration, "config": config})
+    return path
+
+
+def prune(folder: str | os.PathLike, keep_last: int) -> None:
+    """Delete all but the newest ``keep_last`` checkpoints (0: keep all)."""
+    if keep_last:
+        for _, path in list_checkpoints(folder)[:-keep_last]:
+            path.unlink()
+
+
+def list_checkpoints(folder: str | os.PathLike) -> list[tuple[int, Path]]:
+    """(iteration, path) of the checkpoints in a folder, oldest first."""
+    if not os.path.isdir(folder):
+        return []
+    found = [(PATTERN.fullmatch(entry.name), entry) for entry in Path(folder).iterdir()]
+    return sorted((int(match[1]), path) for match, path in found if match)
+
+
+def find_checkpoint(path: str | os.PathLike) -> Path:
+    """``path`` itself, or the file of the same number written with 8 digits, or a folder's newest.
+
+    Raises InputError, listing what is there, where none is.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        present = list_checkpoints(path) or list_checkpoints(path / "checkpoints")
+        if present:
+            return present[-1][1]
+        raise input_error(path, "no checkpoint in this folder", NAME.format(0), "train first")
+    match = PATTERN.fullmatch(path.name)
+    if match:
+        for iteration, candidate in list_checkpoints(path.parent):
+            if iteration == int(match[1]):
+                return candidate
+    near = ", ".join(item.name for _, item in list_checkpoints(path.parent)[-5:])
+    raise input_error(path, "no such file", "a checkpoint", f"present: {near}" if near else None)
+
+
+def read_file(path: str | os.PathLike, *, mmap: bool = False) -> dict[str, Any]:
+    """A torch file as plain values and CPU tensors. Raises InputError on anything else."""
+    path = Path(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap and zipfile.is_zipfile(path))
+    except (FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, KeyError, AttributeError) as error:
+        reason = str(error).split("\n", 1)[0].split(". ", 1)[0]
+        raise input_error(path, f"an unreadable file ({type(error).__name__}: {reason})",
+                          "a torch file of tensors and plain values", "write or download it again") from None
+    if not isinstance(content, dict):
+        raise input_error(path, f"a {type(content).__name__}", "a dict with 'state_dict'")
+    return content
+
+
+def read_state_dict(path: str | os.PathLike, *, mmap: bool = False) -> dict[str, Tensor]:
+    """The ``state_dict`` of a checkpoint (or a bare state dict): names to CPU tensors."""
+    content = read_file(path, mmap=mmap)
+    weights = content.get("state_dict", content)
+    if not isinstance(weights, Mapping) or not weights or not all(isinstance(v, Tensor) for v in weights.values()):
+        raise input_error(path, "no 'state_dict' of tensors", "a checkpoint")
+    return dict(weights)
+
+
+def load_weights(model: IBC, path: str | os.PathLike) -> None:
+    """Copy a checkpoint's weights into ``model``. Raises InputError where they do not fit."""
+    model.load_state_dict(_fitting(model, read_state_dict(path), path))
+
+
+def load_model(path: str | os.PathLike, config: ModelConfig | None = None) -> IBC:
+    """The network of a checkpoint, of this project or the official one, in eval mode on the CPU.
+
+    No start values are drawn and no pretrained weights read. With ``config`` the checkpoint must
+    agree with it; without, code length, classes and width are read from the tensors' shapes.
+    Weights are mapped from the file: only those that a forward pass touches are read.
+    """
+    weights = read_state_dict(path, mmap=True)
+    with torch.device("meta"):
+        model = IBC(config or infer_model_config(weights, path), init=None)
+    model.load_state_dict(_fitting(model, weights, path), assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def infer_model_config(weights: Mapping[str, Tensor], source: str | os.PathLike) -> ModelConfig:
+    """The network's sizes, read from the shapes of a state dict."""
+    try:
+        classes, bits = weights["GRM"].shape
+        width = weights["enc_style.hash_layer.weight"].shape[1]
+        outputs = weights["enc_style.alexnet.classifier.6.weight"].shape[0]
+    except (KeyError, ValueError):
+        raise input_error(source, "a state dict without IBC's layers", "an IBC checkpoint") from None
+    return ModelConfig(bits, classes, 0.0, is_sun=outputs == PLACES_CLASSES, pretrained="none", fc_dim=width)
+
+
+def _fitting(model: IBC, weights: dict[str, Tensor], source: str | os.PathLike) -> dict[str, Tensor]:
+    """``weights`` under all of the model's names, or InputError saying what does not fit."""
+    grm = weights.get("GRM")
+    if grm is not None and grm.ndim == 2 and grm.shape != model.GRM.shape:
+        for axis, what, key in ((1, "code length", "code_len"), (0, "number of classes", "class_num")):
+            if grm.shape[axis] != model.GRM.shape[axis]:
+                raise input_error(source, f"{what} {grm.shape[axis]}", f"{model.GRM.shape[axis]}, from the config",
+                                  f"set model.{key} to {grm.shape[axis]}, or take another checkpoint")
+    wanted = model.state_dict()
+    unknown = sorted(set(weights) - set(wanted))
+    if unknown:
+        raise input_error(source, f"the unknown weight '{unknown[0]}'", f"an IBC network of {grm_shape(model)}")
+    complete: dict[str, Tensor] = {}
+    for names in alias_groups(model):
+        present = [name for name in names if name in weights]
+        if not present:
+            raise input_error(source, f"no weight '{names[0]}'", f"an IBC network of {grm_shape(model)}")
+        value = weights[present[0]]
+        for name in present:
+            if weights[name].shape != wanted[name].shape:
+                raise input_error(source, f"'{name}' of shape {tuple(weights[name].shape)}",
+                                  f"{tuple(wanted[name].shape)}", "check fc_dim, is_sun and the code length")
+            same = weights[name].data_ptr() == value.data_ptr() or torch.equal(weights[name], value)
+            if not same:
+                raise input_error(source, f"'{name}' and '{present[0]}' that differ", "one layer under both names")
+        complete.update(dict.fromkeys(names, value))
+    return {name: complete[name] for name in wanted}
+
+
+def grm_shape(model: IBC) -> str:
+    """"100 classes and 256 bits", for messages."""
+    return f"{model.GRM.shape[0]} classes and {model.GRM.shape[1]} bits"

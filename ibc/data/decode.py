@@ -1,0 +1,73 @@
+"""Image files to uint8 tensors: libjpeg-turbo through torchvision for JPEGs, Pillow for the rest."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ibc.errors import InputError, input_error
+
+JPEG_START = b"\xff\xd8\xff"
+
+
+def decode_image(source: str | Path | bytes, decoder: str = "turbo", name: str | None = None) -> Tensor:
+    """An image file, or its bytes, as (3, H, W) uint8 RGB.
+
+    ``decoder``: ``turbo`` (libjpeg-turbo, Pillow for what is not a plain JPEG) or ``pillow``.
+    ``name`` names bytes in messages. Raises InputError, naming the file, where the image is
+    missing, cut off or not an image.
+    """
+    name = name or ("image" if isinstance(source, bytes) else str(source))
+    try:
+        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    except OSError as error:
+        raise InputError(f"{name}: {error.strerror}") from None
+    if decoder == "turbo" and data.startswith(JPEG_START):
+        image = _turbo(data)
+        if image is not None:
+            return image
+    return _pillow(data, name)
+
+
+def _turbo(data: bytes) -> Tensor | None:
+    """A JPEG in RGB or grey; None leaves it (CMYK, cut off, broken) to Pillow and its messages."""
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+        return None  # libjpeg fills what is missing with grey and says nothing
+    buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+    try:
+        return decode_jpeg(buffer, mode=ImageReadMode.RGB)
+    except RuntimeError:
+        return None
+
+
+def _pillow(data: bytes, name: str) -> Tensor:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # notes on odd metadata
+            image = Image.open(io.BytesIO(data)).convert("RGB")
+    except UnidentifiedImageError:
+        raise input_error(name, "data that is not an image", "a JPEG, PNG or other picture") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise input_error(name, f"a broken image ({error})", "a whole picture",
+                          "replace it, or go on without it by --skip_bad_images") from None
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+
+
+def resize_shorter(image: Tensor, size: int) -> Tensor:
+    """Bring the shorter side of (3, H, W) uint8 to ``size`` pixels, bilinear, antialiased as in Pillow."""
+    height, width = image.shape[-2:]
+    shorter = min(height, width)
+    if shorter == size:
+        return image
+    target = (size, round(width * size / shorter)) if height == shorter else (round(height * size / shorter), size)
+    return F.interpolate(image[None], target, mode="bilinear", antialias=True)[0]

@@ -1,0 +1,125 @@
+"""Streams of batches for training and for encoding, read ahead by worker processes.
+
+The order of a training run is a function of the seed and the update number: a run that was
+interrupted goes on with the very batch that would have come.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from ibc.config import Config
+from ibc.data.dataset import Batch, ImageDataset, Key, Pixels
+from ibc.data.list_file import ImageList, extend_with_attributes, read_list
+from ibc.distributed import share_of_halves
+from ibc.errors import InputError, input_error
+
+PREFETCH = 4  # batches read ahead by each worker
+
+
+def train_images(config: Config) -> ImageList:
+    """The training list, with the attribute list appended where the config names one."""
+    images = _read(config, "train_list_file")
+    if config.train_attr_list_file is not None:
+        images = extend_with_attributes(images, _read(config, "train_attr_list_file"))
+    return images
+
+
+def test_images(config: Config) -> ImageList:
+    """The test list."""
+    return _read(config, "test_list_file")
+
+
+def _read(config: Config, key: str) -> ImageList:
+    config.require_data(key)
+    return read_list(getattr(config, key), config.data_folder, class_num=config.model.class_num,
+                     multi_label=config.model.multi_label, filter_labels=config.filter_labels or ())
+
+
+class TrainingOrder(Sampler[list[Key]]):
+    """Keys of the batches ``start``, ``start + 1``, ... ``stop - 1`` of a run, for one process.
+
+    Every epoch is a new permutation, drawn from (seed, epoch); its incomplete last batch is dropped.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int, start: int, stop: int, rank: int = 0, size: int = 1):
+        self.count, self.batch_size, self.seed = count, batch_size, seed
+        self.start, self.stop = start, stop
+        self.share = share_of_halves(batch_size, rank, size)
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        in_epoch = self.count // self.batch_size
+        permuted, order = -1, torch.empty(0)
+        for number in range(self.start, self.stop):
+            epoch, place = divmod(number, in_epoch)
+            if epoch != permuted:
+                permuted, order = epoch, epoch_order(self.count, self.seed, epoch)
+            batch = order[place * self.batch_size : (place + 1) * self.batch_size]
+            yield [(epoch, index) for index in batch[self.share].tolist()]
+
+
+def epoch_order(count: int, seed: int, epoch: int) -> torch.Tensor:
+    """(count,) int64: the order of the images in one epoch."""
+    generator = torch.Generator().manual_seed((seed * 0x9E3779B1 + epoch) % 2**63)
+    return torch.randperm(count, generator=generator)
+
+
+def train_batches(config: Config, images: ImageList, start: int, *, rank: int = 0, size: int = 1,
+                  skip_bad: bool = False) -> Iterator[Batch]:
+    """Batches of updates ``start`` + 1 to ``max_iter``: this process's share of each."""
+    if len(images) < config.batch_size:
+        raise input_error(config.source, f"{len(images)} training images and batch_size {config.batch_size}",
+                          "at least one batch of images", "lower batch_size")
+    pixels = Pixels(config.crop, config.train_size, config.resize == "always", train=True)
+    dataset = ImageDataset(images, pixels, seed=config.seed, decoder=cpu_decoder(config.decoder), skip_bad=skip_bad)
+    order = TrainingOrder(len(images), config.batch_size, config.seed, start, config.max_iter, rank, size)
+    return _stream(dataset, order, config.num_workers)
+
+
+def test_batches(config: Config, images: ImageList, *, resize_always: bool | None = None,
+                 skip_bad: bool = False, batch_size: int | None = None) -> Iterator[Batch]:
+    """The images of a list in its order, centre crop, nothing dropped."""
+    always = config.resize == "always" if resize_always is None else resize_always
+    pixels = Pixels(config.crop, config.test_size, always, train=False)
+    dataset = ImageDataset(images, pixels, seed=config.seed, decoder=cpu_decoder(config.decoder), skip_bad=skip_bad)
+    step = batch_size or config.batch_size or 100
+    order = [[(0, index) for index in range(first, min(first + step, len(images)))]
+             for first in range(0, len(images), step)]
+    return _stream(dataset, order, min(config.num_workers, len(order)))
+
+
+def cpu_decoder(name: str) -> str:
+    """The CPU decoder that a config word stands for. libjpeg-turbo gives Pillow's very pixels, faster."""
+    return "pillow" if name == "pillow" else "turbo"
+
+
+def _stream(dataset: ImageDataset, order: Sampler | list[list[Key]], workers: int) -> Iterator[Batch]:
+    workers = min(workers, len(os.sched_getaffinity(0)))
+    loader: DataLoader = DataLoader(
+        dataset, batch_sampler=order, collate_fn=_as_it_is, num_workers=workers,
+        worker_init_fn=_leave_signals_to_the_main_process, pin_memory=torch.cuda.is_available(),
+        prefetch_factor=PREFETCH if workers else None,
+        generator=torch.Generator().manual_seed(0),  # the loader must not draw from the global one
+    )
+    for batch in loader:
+        if batch.error:
+            raise InputError(batch.error)
+        yield batch
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
+def _leave_signals_to_the_main_process(_: int) -> None:
+    # Ctrl-C reaches the whole process group; the main process still needs its batches to end well.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

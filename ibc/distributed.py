@@ -1,0 +1,53 @@
+"""One process or many: rank, size, and sums over all processes.
+
+Under ``torchrun`` every process holds its share of the global batch; without it the functions
+here do nothing and cost nothing.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def is_main() -> bool:
+    """True in the process that writes files and prints."""
+    return rank() == 0
+
+
+def total(value: Tensor) -> Tensor:
+    """Sum of ``value`` over all processes, without gradient."""
+    if world_size() == 1:
+        return value
+    value = value.detach().clone()
+    dist.all_reduce(value)
+    return value
+
+
+def global_mean(local: Tensor) -> Tensor:
+    """Mean over processes of a local mean; its gradient is that of the local one.
+
+    Averaging the processes' gradients then gives the gradient of the global mean.
+    """
+    if world_size() == 1:
+        return local
+    return local + (total(local) / world_size() - local).detach()
+
+
+def share_of_halves(rows: int, rank: int, size: int) -> torch.Tensor:
+    """Positions, in a global batch of ``rows``, of the rows that process ``rank`` of ``size`` takes.
+
+    Each process takes the same part of the plain half and of the masked half.
+    """
+    half = rows // 2
+    part = torch.arange(rank * half // size, (rank + 1) * half // size)
+    return torch.cat([part, half + part])

@@ -1,0 +1,77 @@
+"""Published AlexNet weights for the two backbones: ImageNet (torchvision) or Places365 (SUN)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+
+from ibc.config import ModelConfig
+from ibc.errors import input_error
+from ibc.network import IBC
+
+
+def load_pretrained(model: IBC, config: ModelConfig) -> None:
+    """Copy pretrained weights into both backbones of ``model``, as ``config`` asks.
+
+    The fresh layers (hash layer, conv_last, the classifiers, and fc1 where K is not 256) keep
+    their start. Raises InputError where the file is missing or is not an AlexNet.
+    """
+    if config.pretrained == "none":
+        return
+    weights, source = places_weights(config) if config.is_sun else imagenet_weights()
+    encoder = model.enc_style
+    with torch.no_grad():
+        _copy(encoder.alexnet, weights, source)
+        first, last = encoder.second_fc
+        if first.weight.shape == weights["classifier.1.weight"].shape:
+            _copy(first, _under(weights, "classifier.1."), source)
+        _copy(last, _under(weights, "classifier.4."), source)
+
+
+def imagenet_weights() -> tuple[dict[str, Tensor], str]:
+    """torchvision's AlexNet, from its download cache or fetched into it."""
+    from torchvision.models import AlexNet_Weights
+
+    url = AlexNet_Weights.IMAGENET1K_V1.url
+    cached = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
+    try:
+        weights = torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
+    except (URLError, TimeoutError, ConnectionError) as error:
+        reason = getattr(error, "reason", error)
+        raise input_error(None, f"no pretrained AlexNet and no way to fetch it ({reason})",
+                          f"the file {os.path.basename(url)}",
+                          f"put it at {cached} (from {url}), or train from scratch with "
+                          "--set model.pretrained=none") from None
+    except (RuntimeError, EOFError) as error:
+        raise input_error(cached, f"an unusable file ({error})", "torchvision's AlexNet",
+                          "delete it, so that it is fetched again") from None
+    return weights, str(cached)
+
+
+def places_weights(config: ModelConfig) -> tuple[dict[str, Tensor], str]:
+    """The Places365 AlexNet of ``weights_file``: a dict with ``state_dict``, ``module.`` in its keys."""
+    from ibc.checkpoint import read_state_dict
+
+    if config.weights_file is None:
+        raise input_error(None, "is_sun: true and no weights_file", "the Places365 AlexNet of 365 classes",
+                          "set model.weights_file to alexnet_places365.pth.tar, or model.pretrained to none")
+    weights = read_state_dict(config.weights_file)
+    return {name.replace("module.", ""): value for name, value in weights.items()}, config.weights_file
+
+
+def _under(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+
+
+def _copy(module: nn.Module, weights: dict[str, Tensor], source: str) -> None:
+    for name, target in module.state_dict().items():
+        value = weights.get(name)
+        if value is None or value.shape != target.shape:
+            found = "no such weight" if value is None else f"shape {tuple(value.shape)}"
+            raise input_error(source, f"{found} at '{name}'", f"an AlexNet with shape {tuple(target.shape)} there",
+                              "check weights_file and is_sun")
+        target.copy_(value)
