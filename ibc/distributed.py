@@ -51,3 +51,13 @@ def share_of_halves(rows: int, rank: int, size: int) -> torch.Tensor:
     half = rows // 2
     part = torch.arange(rank * half // size, (rank + 1) * half // size)
     return torch.cat([part, half + part])
+
+
+def any_process(number: int) -> int:
+    """The largest ``number`` of all processes."""
+    if world_size() == 1:
+        return number
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    value = torch.tensor(number, device=device)
+    dist.all_reduce(value, dist.ReduceOp.MAX)
+    return int(value)

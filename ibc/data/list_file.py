@@ -32,6 +32,10 @@ class ImageList:
     def __len__(self) -> int:
         return len(self.names)
 
+    def subset(self, indices: np.ndarray) -> ImageList:
+        """The images at ``indices``, in that order."""
+        return ImageList([self.names[i] for i in indices], [self.files[i] for i in indices], self.labels[indices])
+
 
 def read_list(
     list_file: str | os.PathLike,
@@ -168,3 +172,18 @@ def _locate(source: Path, number: int, data_folder: str | os.PathLike, name: str
         raise input_error(source, f"path '{name}'", f"a path inside the data folder '{folder}'",
                           "write an absolute path if it is meant", line=number)
     return os.path.join(folder, name)
+
+
+IMAGE_ENDINGS = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm".split())
+
+
+def images_below(folder: str | os.PathLike) -> ImageList:
+    """Every image file below a folder, sorted by path, without a category (label 99999)."""
+    root = Path(folder)
+    if not root.is_dir():
+        raise input_error(folder, "no such folder", "a folder of images")
+    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS and path.is_file())
+    if not found:
+        raise input_error(folder, "no image", f"files ending in {' '.join(sorted(IMAGE_ENDINGS))}")
+    labels = np.full((len(found), 1), NO_CATEGORY, np.float32)
+    return ImageList([path.relative_to(root).as_posix() for path in found], [str(path) for path in found], labels)

@@ -1,0 +1,122 @@
+"""Extract codes: ``python fea_extraction.py --config F --checkpoint P --save_name S``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ibc.cli import (
+    Progress,
+    add_device_flag,
+    add_json_flag,
+    add_seed_flag,
+    command_parser,
+    resolve_device,
+    run_command,
+    speaker,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from ibc.config import Config
+    from ibc.data.list_file import ImageList
+
+EXAMPLE = """
+python fea_extraction.py --config configs/imagenet100.yaml \\
+    --checkpoint outputs/imagenet100/checkpoints/checkpoint_00050000.pt --save_name test
+python fea_extraction.py --config configs/imagenet100.yaml --checkpoint checkpoint_50000.pt \\
+    --images ~/Pictures --save_name pictures
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = command_parser("Write the codes of a list of images (or of any folder) with the labels and the rule "
+                            "matrix to results/<model_name>/<save_name>.npz and .mat.", EXAMPLE)
+    parser.add_argument("--config", required=True, metavar="FILE", help="YAML configuration of the model and its data")
+    parser.add_argument("--checkpoint", required=True, metavar="FILE",
+                        help="checkpoint file, or a folder whose newest is taken")
+    parser.add_argument("--save_name", required=True, metavar="NAME", help="name of the two files written")
+    add_seed_flag(parser, 1, "kept from the official command; no random number is drawn")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--split", choices=["test", "train"], default="test", help="which list (default: test)")
+    source.add_argument("--images", metavar="DIR", help="all images below a folder instead; they need no labels")
+    parser.add_argument("--max_num", type=int, metavar="N", help="stop after N images (default: all)")
+    parser.add_argument("--output_path", default=".", metavar="DIR",
+                        help="results/ goes below this folder (default: .)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+                        help="replace a value of the configuration (repeatable)")
+    parser.add_argument("--skip_bad_images", action="store_true",
+                        help="leave unreadable images out instead of stopping")
+    add_device_flag(parser)
+    add_json_flag(parser)
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from ibc.config import load_config
+    from ibc.errors import input_error
+
+    if args.max_num is not None and args.max_num < 1:
+        raise input_error("--max_num", str(args.max_num), "at least 1")
+    if Path(args.save_name).name != args.save_name:
+        raise input_error("--save_name", f"'{args.save_name}'", "a plain file name",
+                          "choose the folder by --output_path")
+    config = load_config(args.config, args.overrides)
+    config.require("model_name")
+    images = images_of(args, config)
+    device = resolve_device(args.device)
+
+    from ibc.checkpoint import find_checkpoint, load_model
+    from ibc.codes import CodeSet, save_codes
+    from ibc.data.loader import test_batches
+    from ibc.extraction import encode_batches
+
+    say = speaker(args.json_path)
+    checkpoint = find_checkpoint(args.checkpoint)
+    model = load_model(checkpoint, config.model).to(device)
+    batches = test_batches(config, images, resize_always=True if args.images else None, skip_bad=args.skip_bad_images)
+    start = time.perf_counter()
+    with Progress(len(images), "extracting") as bar:
+        encoded = encode_batches(model, batches, device, bar.update)
+    rate = len(images) / (time.perf_counter() - start)
+    for path in encoded.bad:
+        print(f"skipped: {path}", file=sys.stderr)
+    if not len(encoded.codes):
+        raise input_error(args.images or config.source, "no readable image", "at least one")
+    kept = images.subset(encoded.indices)
+    codes = CodeSet(encoded.codes, kept.labels, model.grm.cpu().numpy(), kept.names)
+    for ending in (".npz", ".mat"):
+        path = Path(args.output_path, "results", config.model_name, args.save_name + ending)
+        save_codes(path, codes)
+        say(f"wrote {path}")
+    left_out = f", {len(encoded.bad)} unreadable ones left out" if encoded.bad else ""
+    say(f"{len(codes)} images{left_out}, {codes.code_length} bits, {rate:.1f} images/s on {device}")
+    if args.json_path:
+        write_json(args.json_path, command="fea_extraction", seed=args.seed,
+                   protocol={"split": None if args.images else args.split, "folder": args.images,
+                             "crop": list(config.crop), "decoder": config.decoder, "device": str(device)},
+                   inputs=[args.config, checkpoint],
+                   metrics={"images": len(codes), "skipped_images": len(encoded.bad),
+                            "code_length": codes.code_length, "images_per_s": rate})
+
+
+def images_of(args: argparse.Namespace, config: Config) -> ImageList:
+    """The images that the flags name, at most ``--max_num`` of them."""
+    import numpy as np
+
+    from ibc.data.list_file import images_below
+    from ibc.data.loader import test_images, train_images
+
+    if args.images:
+        config.require("crop_image_height", "crop_image_width", "new_size")
+        images = images_below(args.images)
+    else:
+        images = test_images(config) if args.split == "test" else train_images(config)
+    return images if args.max_num is None else images.subset(np.arange(min(args.max_num, len(images))))
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(build_parser(), main))

@@ -1,0 +1,267 @@
+"""The loop around the update: batches in; checkpoints, TensorBoard scalars and a progress line out.
+
+A run can stop anywhere: a signal finishes the update under way and saves, and ``resume`` goes on
+as if nothing had happened, with the same batches and the same random numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import torch
+import yaml
+
+from ibc import checkpoint
+from ibc.cli import Progress
+from ibc.config import Config
+from ibc.data.dataset import Batch
+from ibc.data.loader import train_batches, train_images
+from ibc.distributed import any_process, is_main, rank, world_size
+from ibc.errors import InputError, input_error
+from ibc.files import atomic_write
+from ibc.network import IBC
+from ibc.schedule import lr_factor
+from ibc.trainer import LOSS_NAMES, Trainer
+
+Validate = Callable[[IBC], float]  # a network in eval mode -> mAP
+
+
+@dataclass
+class Folders:
+    """Where a run writes: the official layout under ``--output_path``."""
+
+    output_path: Path
+    model_name: str
+
+    @property
+    def logs(self) -> Path:
+        return self.output_path / "logs" / self.model_name
+
+    @property
+    def run(self) -> Path:
+        return self.output_path / "outputs" / self.model_name
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.run / "checkpoints"
+
+
+def train(config: Config, output_path: str | os.PathLike, device: torch.device, *, resume: bool = False,
+          init_from: str | None = None, amp: str = "off", compile_update: bool = False,
+          skip_bad: bool = False, validate: Validate | None = None) -> int:
+    """Train until ``max_iter`` updates are done; returns 0, or 128 + the signal that stopped it.
+
+    Raises InputError on bad data, on a non-finite loss, and where ``resume`` or the lack of it
+    does not fit what the folder holds.
+    """
+    config.require("max_iter", "batch_size", "model_name", "snapshot_save_iter", "log_iter")
+    folders = Folders(Path(output_path), config.model_name)
+    if not resume and checkpoint.list_checkpoints(folders.checkpoints):
+        raise input_error(folders.checkpoints, "checkpoints of an earlier run", "a folder without",
+                          "go on with --resume, delete them, or choose another --output_path or model_name")
+    images = train_images(config)
+    trainer = Trainer(config, device, pretrained=not (resume or init_from), amp=amp, compile_update=compile_update)
+    if resume:
+        _resume(trainer, folders.checkpoints)
+    elif init_from:
+        checkpoint.load_weights(trainer.model, checkpoint.find_checkpoint(init_from))
+    if trainer.iteration >= config.max_iter:
+        print(f"nothing left to train: {trainer.iteration} of {config.max_iter} updates are done")
+        return 0
+    batches = train_batches(config, images, trainer.iteration, rank=rank(), size=world_size(), skip_bad=skip_bad)
+    if is_main():
+        with atomic_write(folders.run / "config.yaml", "w") as handle:
+            handle.write(f"# effective configuration of this run, from {config.source}\n")
+            yaml.safe_dump(config.as_dict(), handle, sort_keys=False)
+    with _Journal(config, folders, trainer.iteration) as journal, StopSignals() as stop:
+        for batch in batches:
+            values = trainer.step(batch.images, batch.labels)
+            _after_update(trainer, values, batch, journal, folders, validate, stop)
+            if stop.agreed:
+                break
+    if stop.agreed:
+        if is_main():
+            print(f"stopped after update {trainer.iteration} by {signal.Signals(stop.agreed).name}, saved; "
+                  "go on with the same command and --resume")
+        return 128 + stop.agreed
+    if is_main():
+        print(f"Finish training: {folders.checkpoints / checkpoint.NAME.format(trainer.iteration)}")
+    return 0
+
+
+def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batch, journal: _Journal,
+                  folders: Folders, validate: Validate | None, stop: StopSignals) -> None:
+    """Count, log, validate and save, as the update number demands."""
+    config, done = trainer.config, trainer.iteration
+    stop.agree(done)
+    last = done == config.max_iter
+    logs = done % config.log_iter == 0 or last
+    saves = done % config.snapshot_save_iter == 0 or last or bool(stop.agreed)
+    validates = bool(validate and config.val_iter and (done % config.val_iter == 0 or last))
+    journal.update(done, values, batch.bad, look=logs or saves or validates)
+    if logs:
+        journal.log(done, values)
+    if validates and validate is not None and is_main():
+        trainer.model.eval()
+        journal.validated(done, validate(trainer.model))
+        trainer.model.train()
+    if saves and is_main():
+        save(trainer, folders.checkpoints)
+
+
+def save(trainer: Trainer, folder: Path) -> None:
+    """Checkpoint first, ``optimizer.pt`` second: the second names the first, which is then there."""
+    checkpoint.save_checkpoint(folder, trainer.model, trainer.iteration, trainer.config.as_dict())
+    checkpoint.save_file(folder / checkpoint.OPTIMIZER, trainer.state())
+    checkpoint.prune(folder, trainer.config.keep_last)
+
+
+def _resume(trainer: Trainer, folder: Path) -> None:
+    """Continue from the iteration that ``optimizer.pt`` names, or from the newest checkpoint."""
+    present = dict(checkpoint.list_checkpoints(folder))
+    if not present:
+        raise input_error(folder, "no checkpoint to resume from", f"a file such as {checkpoint.NAME.format(0)}",
+                          "start without --resume, or check --output_path and model_name")
+    path = folder / checkpoint.OPTIMIZER
+    state: dict[str, Any] = checkpoint.read_file(path) if path.exists() else {}
+    iteration = int(state.get("iteration", max(present)))
+    if iteration not in present:
+        raise input_error(path, f"the state after update {iteration}, whose checkpoint is gone",
+                          checkpoint.NAME.format(iteration),
+                          "delete optimizer.pt to go on from the newest checkpoint with fresh optimiser state")
+    checkpoint.load_weights(trainer.model, present[iteration])
+    trainer.iteration = iteration
+    if not state:
+        _warn(f"{path} is missing: going on from update {iteration} with fresh optimiser state")
+        return
+    if "iteration" not in state:
+        _warn(f"{path} does not say which checkpoint it belongs to: taking the newest, {iteration}")
+    trainer.load_state(state, str(path))
+
+
+def make_deterministic() -> None:
+    """Ask torch for kernels that repeat bit for bit; call before anything ran on a GPU."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True)
+
+
+def _warn(text: str) -> None:
+    if is_main():
+        print(f"warning: {text}", file=sys.stderr)
+
+
+class StopSignals:
+    """Notes SIGINT and SIGTERM instead of dying of them; a second one of a kind ends at once."""
+
+    AGREE_EVERY = 10  # updates between two agreements of several processes
+
+    def __init__(self) -> None:
+        self.noted = 0   # number of the signal this process got
+        self.agreed = 0  # the same in all processes, after the same update
+
+    def __enter__(self) -> StopSignals:
+        self.before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.noted = number
+        signal.signal(number, self.before[number])
+
+    def agree(self, update: int) -> None:
+        """Stop now, if this process (or, of several, any) was asked to."""
+        if world_size() == 1:
+            self.agreed = self.noted
+        elif update % self.AGREE_EVERY == 0:
+            self.agreed = any_process(self.noted)
+
+
+class _Journal:
+    """Progress line, log lines, TensorBoard scalars, and the watch for non-finite losses."""
+
+    def __init__(self, config: Config, folders: Folders, iteration: int):
+        self.config, self.folders, self.start = config, folders, iteration
+        self.first_bad: torch.Tensor | None = None  # (8,) update number of the first non-finite value, or 0
+        self.skipped = 0
+        self.note = ""
+        self.val_map: float | None = None
+
+    def __enter__(self) -> _Journal:
+        self.writer = self.bar = None
+        if is_main():
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.writer = SummaryWriter(str(self.folders.logs), purge_step=self.start + 1 if self.start else None)
+            batch = self.config.batch_size
+            self.bar = Progress(self.config.max_iter * batch, "training", "images", initial=self.start * batch)
+        self.clock, self.clock_at = time.perf_counter(), self.start
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if self.writer is not None and self.bar is not None:
+            self.writer.close()
+            self.bar.close()
+        if self.skipped:
+            _warn(f"{self.skipped} unreadable images were replaced by others")
+
+    def update(self, done: int, values: dict[str, torch.Tensor], bad: list[str], look: bool) -> None:
+        """Take note of one update; ``look`` at what the device holds (a GPU then has to finish)."""
+        stacked = torch.stack([values[name] for name in LOSS_NAMES])
+        if self.first_bad is None:
+            self.first_bad = torch.zeros(len(LOSS_NAMES), dtype=torch.int64, device=stacked.device)
+        self.first_bad = torch.where(torch.isfinite(stacked) | (self.first_bad > 0), self.first_bad, done)
+        if look or stacked.device.type == "cpu":
+            self._demand_finite()
+        self.skipped += len(bad)
+        if bad and self.bar is not None:
+            self.bar.write(f"skipped: {', '.join(bad)}")
+        if self.bar is not None:
+            if stacked.device.type == "cpu":
+                self._renew_note(values)
+            self.bar.update(self.config.batch_size, self.note)
+
+    def _demand_finite(self) -> None:
+        found = self.first_bad.tolist()  # type: ignore[union-attr]
+        earliest = min((number for number in found if number), default=0)
+        if earliest:
+            terms = [name for name, number in zip(LOSS_NAMES, found, strict=True) if number == earliest]
+            raise InputError(f"update {earliest}: {terms[0]} is not finite; lower lr (or look at the images and "
+                             f"labels of that batch), then go on from the last checkpoint with --resume")
+
+    def _renew_note(self, values: dict[str, torch.Tensor]) -> None:
+        self.note = f"loss {float(values['loss_total']):.4g}"
+        if self.val_map is not None:
+            self.note += f", val mAP {self.val_map:.4f}"
+
+    def log(self, done: int, values: dict[str, torch.Tensor]) -> None:
+        """The official line and scalars, at step = updates done."""
+        now = time.perf_counter()
+        images_per_s = (done - self.clock_at) * self.config.batch_size / max(now - self.clock, 1e-9)
+        self.clock, self.clock_at = now, done
+        if self.writer is None or self.bar is None:
+            return
+        self._renew_note(values)
+        for name in LOSS_NAMES:
+            self.writer.add_scalar(name, float(values[name]), done)
+        self.writer.add_scalar("lr", self.config.lr * lr_factor(self.config, done), done)
+        self.writer.add_scalar("images_per_s", images_per_s, done)
+        self.bar.write(f"Iteration: {done:08d}/{self.config.max_iter:08d}  {self.note}  {images_per_s:.1f} images/s")
+
+    def validated(self, done: int, value: float) -> None:
+        self.val_map = value
+        if self.writer is not None and self.bar is not None:
+            self.writer.add_scalar("val_map", value, done)
+            self.bar.write(f"validation at {done}: mAP {value:.4f}")

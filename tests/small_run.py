@@ -1,0 +1,56 @@
+"""A small data set of real JPEGs and a configuration for it, which tests train on in a second."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import yaml
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+CLASSES = 4
+
+
+def make_images(folder: Path, count: int, size: int = 80, seed: int = 0) -> list[str]:
+    """Photograph-like JPEGs: smooth noise in a colour of the class (index % CLASSES)."""
+    random = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = []
+    for index in range(count):
+        coarse = random.integers(0, 120, (8, 8, 3)).astype(np.uint8)
+        coarse[..., index % 3] += np.uint8(40 * (index % CLASSES))
+        picture = Image.fromarray(coarse).resize((size + index % 5, size), Image.BILINEAR)
+        names.append(f"{index:03d}.jpg")
+        picture.save(folder / names[-1], quality=90)
+    return names
+
+
+def make_run(folder: Path, images: int = 40, **changes) -> Path:
+    """Images, list files and ``config.yaml`` below ``folder``; returns the configuration's path."""
+    names = make_images(folder / "images", images)
+    for list_name in ("train.txt", "test.txt"):
+        rows = [f"images/{name} {index % CLASSES}" for index, name in enumerate(names)]
+        (folder / list_name).write_text("\n".join(rows) + "\n")
+    values = {
+        "model": {"code_len": 8, "class_num": CLASSES, "thr_g": 5, "pretrained": "none", "fc_dim": 16},
+        "lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "weight_decay": 5e-4, "init": "kaiming",
+        "hash_std_w": 1, "hash_mask_w": 0.2, "GRM_w": 1e-5, "align_w": 1e4, "real_std_w": 1, "real_mask_w": 0.05,
+        "sparse_w": 0.1, "lr_policy": "step", "step_size": 7, "gamma": 0.5, "max_iter": 14, "batch_size": 8,
+        "model_name": "small", "snapshot_save_iter": 5, "log_iter": 5, "data_folder": f"{folder}/",
+        "train_list_file": "train.txt", "test_list_file": "test.txt", "new_size": 80,
+        "crop_image_height": 72, "crop_image_width": 72, "num_workers": 0,
+    }
+    model = {**values["model"], **changes.pop("model", {})}
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump({**values, **changes, "model": model}))
+    return path
+
+
+def run(*arguments, **options) -> subprocess.CompletedProcess:
+    """Run a command of the repository with this Python; text output is captured."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=options.pop("cwd", ROOT), capture_output=True, text=True, timeout=300,
+                          check=False, **options)

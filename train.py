@@ -1,0 +1,90 @@
+"""Train IBC: ``python train.py --config configs/imagenet100.yaml --output_path .``"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from ibc.cli import add_device_flag, command_parser, resolve_device, run_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from ibc.config import Config
+    from ibc.network import IBC
+
+EXAMPLE = """
+python train.py --config configs/imagenet100.yaml
+python train.py --config configs/imagenet100.yaml --resume
+python train.py --config configs/cifar10.yaml --set lr=5e-5 --set model.code_len=64 --amp bf16
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = command_parser("Train the IBC network on the list files of a configuration. Ctrl-C (or SIGTERM) finishes "
+                            "the current update, saves, and exits; --resume goes on.", EXAMPLE)
+    parser.add_argument("--config", required=True, metavar="FILE", help="YAML configuration")
+    parser.add_argument("--output_path", default=".", metavar="DIR",
+                        help="logs/ and outputs/ go below this folder (default: .)")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--init_from", metavar="CHECKPOINT", help="start from these weights, at update 0")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+                        help="replace a value of the configuration, as in model.code_len=64 (repeatable)")
+    parser.add_argument("--seed", type=int, metavar="N", help="replace the seed of the configuration")
+    parser.add_argument("--amp", choices=["off", "bf16"], default="off", help="bf16: mixed precision (default: off)")
+    parser.add_argument("--compile", action="store_true", help="compile the update (worth it on a GPU)")
+    parser.add_argument("--deterministic", action="store_true", help="repeat bit for bit on a GPU too, slower")
+    parser.add_argument("--skip_bad_images", action="store_true", help="replace unreadable images instead of stopping")
+    add_device_flag(parser)
+    return parser
+
+
+def main(args: argparse.Namespace) -> int:
+    from ibc.config import load_config
+    from ibc.errors import input_error
+
+    if args.resume and args.init_from:
+        raise input_error("--init_from", "--resume beside it", "one of the two")
+    config = load_config(args.config, args.overrides + ([f"seed={args.seed}"] if args.seed is not None else []))
+    device = resolve_device(args.device)
+
+    from ibc.training import make_deterministic, train
+
+    if args.deterministic:
+        make_deterministic()
+    validate = validator(config, device, args.skip_bad_images) if config.val_iter else None
+    return train(config, args.output_path, device, resume=args.resume, init_from=args.init_from, amp=args.amp,
+                 compile_update=args.compile, skip_bad=args.skip_bad_images, validate=validate)
+
+
+def validator(config: Config, device: torch.device, skip_bad: bool) -> Callable[[IBC], float]:
+    """A function that scores a network on ``val_num`` test images, spread evenly over the list.
+
+    The score is the category mAP of the paper, queries = database.
+    """
+    import numpy as np
+
+    from eval.average_precision import mean_average_precision
+    from ibc.codes import binarise
+    from ibc.data.loader import test_batches, test_images
+    from ibc.extraction import encode_batches
+
+    images = test_images(config)
+    count = min(config.val_num, len(images))
+    images = images.subset(np.linspace(0, len(images) - 1, count).round().astype(int))
+
+    def validate(model: IBC) -> float:
+        encoded = encode_batches(model, test_batches(config, images, skip_bad=skip_bad), device)
+        bits, labels = binarise(encoded.codes), images.labels[encoded.indices]
+        if not config.model.multi_label:
+            labels = labels[:, 0].astype(np.int64)
+        return float(mean_average_precision(bits, labels, bits, labels, self_match="keep", device=device.type))
+
+    return validate
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(build_parser(), main))
