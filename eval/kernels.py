@@ -1,0 +1,199 @@
+"""Compiled kernels of the ranking metrics: one query against a whole database by counting.
+
+Codes of K bits have at most 2K + 1 distinct distances, so nothing is sorted: items are counted
+per distance, and the rank of an item is (items nearer) + (items as far, earlier in the database).
+Packed codes and label numbers flow in; counts per distance and sums of precision flow out.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numba.extending import intrinsic
+
+WORD_GROUP = 4  # packed codes are padded to this many 64-bit words: one vectorised step
+SELF_KEPT, SELF_EXCLUDED, SELF_COUNTED = 0, 1, 2
+
+
+def compiled(function):
+    """Numba without the interpreter lock; kept on disk where some folder can be written."""
+    try:
+        return numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # a read-only installation and home: compile in every process
+        return numba.njit(nogil=True)(function)
+
+
+@intrinsic
+def _popcount(_context, value):
+    """Number of set bits of an unsigned integer (one processor instruction)."""
+    return value(value), lambda _c, builder, _signature, args: builder.ctpop(args[0])
+
+
+@compiled
+def _distances(query, query_mask, db, db_mask, out):
+    """Distances of one query to D items into ``out`` (D,) uint16.
+
+    query, query_mask: (W,) uint64. db, db_mask: (W, D) uint64; W is a multiple of WORD_GROUP.
+    Without zeros in the database (db_mask of shape (0, 0)) the Hamming distance over the query's
+    mask; with them n - <query, item>, which is in half steps: 2 x Hamming where no zero is met.
+    """
+    words, items = db.shape
+    if db_mask.shape[0] == 0:
+        out[:] = 0
+        for w in range(0, words, 4):
+            q0, q1, q2, q3 = query[w], query[w + 1], query[w + 2], query[w + 3]
+            m0, m1, m2, m3 = query_mask[w], query_mask[w + 1], query_mask[w + 2], query_mask[w + 3]
+            d0, d1, d2, d3 = db[w], db[w + 1], db[w + 2], db[w + 3]
+            for j in range(items):
+                out[j] += np.uint16(_popcount((d0[j] ^ q0) & m0) + _popcount((d1[j] ^ q1) & m1)
+                                    + _popcount((d2[j] ^ q2) & m2) + _popcount((d3[j] ^ q3) & m3))
+        return
+    length = np.uint64(0)
+    for w in range(words):
+        length += _popcount(query_mask[w])
+    out[:] = np.uint16(length)
+    for w in range(words):
+        q, m = query[w], query_mask[w]
+        for j in range(items):
+            known = m & db_mask[w, j]
+            unequal = _popcount((db[w, j] ^ q) & known)
+            out[j] += np.uint16(unequal + unequal - _popcount(known))  # wraps, and so does the sum: it ends >= 0
+
+
+@compiled
+def _relevant(label, labels, label_set, label_sets, out):
+    """Flags of the relevant items: any shared label where sets are given, else equal labels."""
+    words, items = label_sets.shape
+    if words == 0:
+        for j in range(items):
+            out[j] = labels[j] == label
+        return
+    out[:] = 0
+    for w in range(words):
+        mine = label_set[w]
+        for j in range(items):
+            out[j] |= (label_sets[w, j] & mine) != 0
+
+
+@compiled
+def rank_block(queries, query_masks, db, db_mask, labels, db_labels, label_sets, db_label_sets, self_index, self_mode,
+               cuts, points, counts, relevant_counts, stable_sums, stable_hits):
+    """Rank the database for each query of a block; ties in database order.
+
+    queries, query_masks: (Q, W) uint64; db, db_mask: (W, D) uint64 (see ``_distances``).
+    labels (Q,), db_labels (D,): int32; label_sets (Q, S), db_label_sets (S, D): uint64, S = 0 for single labels.
+    self_index: (Q,) database row of each query, -1 for none. cuts (A,), points (N,): int64 ranks.
+    Writes counts, relevant_counts (Q, B) int32: items and relevant items at each distance, without an excluded query;
+    stable_sums (Q, A): sum over relevant items up to rank cuts[a] of (relevant so far / rank);
+    stable_hits (Q, N): relevant items up to rank points[n].
+    """
+    bins = counts.shape[1]
+    items = db.shape[1]
+    distance = np.empty(items, np.uint16)
+    relevant = np.empty(items, np.uint8)
+    found_distance = np.empty(items + 1, np.uint16)  # one more: the loop below writes before it counts
+    found_earlier = np.empty(items + 1, np.int32)
+    seen = np.empty(bins + 1, np.int32)  # the last bin holds an excluded query, behind everything
+    nearer = np.empty(bins, np.int64)
+    relevant_so_far = np.empty(bins, np.int64)
+    for i in range(queries.shape[0]):
+        _distances(queries[i], query_masks[i], db, db_mask, distance)
+        _relevant(labels[i], db_labels, label_sets[i], db_label_sets, relevant)
+        row = self_index[i]
+        if row >= 0 and self_mode != SELF_COUNTED:
+            relevant[row] = 0
+            if self_mode == SELF_EXCLUDED:
+                distance[row] = bins
+        seen[:] = 0
+        found = 0
+        for j in range(items):  # no branch: relevance is as good as random to the processor
+            d = distance[j]
+            earlier = seen[d]
+            seen[d] = earlier + 1
+            found_distance[found] = d
+            found_earlier[found] = earlier
+            found += relevant[j]
+        mine = relevant_counts[i]
+        mine[:] = 0
+        for f in range(found):
+            mine[found_distance[f]] += 1
+        items_before = 0
+        relevant_before = 0
+        for b in range(bins):
+            counts[i, b] = seen[b]
+            nearer[b] = items_before
+            relevant_so_far[b] = relevant_before
+            items_before += seen[b]
+            relevant_before += mine[b]
+        stable_sums[i] = 0
+        stable_hits[i] = 0
+        for f in range(found):
+            d = found_distance[f]
+            relevant_so_far[d] += 1
+            rank = nearer[d] + found_earlier[f] + 1
+            precision = relevant_so_far[d] / rank
+            for a in range(cuts.shape[0]):
+                if rank <= cuts[a]:
+                    stable_sums[i, a] += precision
+            for n in range(points.shape[0]):
+                stable_hits[i, n] += rank <= points[n]
+
+
+@compiled
+def harmonic_numbers(count):
+    """H(0) .. H(count) as (2, count + 1): rounded values and what rounding lost, for exact differences."""
+    table = np.zeros((2, count + 1))
+    high = low = 0.0
+    for k in range(1, count + 1):
+        term = 1.0 / k
+        total = high + term
+        low += term - (total - high)  # exact: high >= term from the second term on
+        high = total
+        table[0, k] = high
+        table[1, k] = low
+    return table
+
+
+@compiled
+def tie_block(counts, relevant_counts, cuts, points, harmonic, expected, pessimistic, optimistic, expected_hits):
+    """Sums of precision over relevant items, under all orders of equally distant items.
+
+    counts, relevant_counts: (Q, B) as ``rank_block`` writes them. A group of n items, r of them relevant, begins
+    behind ``before`` items of which ``hits`` are relevant. In a random order the item at place p is relevant with
+    probability r / n, and then has (p - 1)(r - 1) / (n - 1) relevant ones of its group before it on average, so
+      E[sum] = r/n . sum_p (hits + 1 + (p - 1)(r - 1)/(n - 1)) / (before + p),  p = 1 .. places up to the cut,
+    where sum 1/(before + p) is a difference of harmonic numbers. Relevant items last, or first, give the bounds.
+    Writes expected, pessimistic, optimistic (Q, A), and expected_hits (Q, N), the mean relevant up to points[n].
+    """
+    for i in range(counts.shape[0]):
+        expected[i] = pessimistic[i] = optimistic[i] = 0.0
+        expected_hits[i] = 0.0
+        before = hits = 0
+        for b in range(counts.shape[1]):
+            n = counts[i, b]
+            r = relevant_counts[i, b]
+            if r > 0:
+                slope = (r - 1) / (n - 1) if n > 1 else 0.0
+                last = before + n - r
+                for a in range(cuts.shape[0]):
+                    places = min(n, cuts[a] - before)
+                    if places <= 0:
+                        continue
+                    inverse = _harmonic(harmonic, before, places)
+                    expected[i, a] += r / n * ((hits + 1) * inverse + slope * (places - (before + 1) * inverse))
+                    first_places = min(r, places)
+                    optimistic[i, a] += first_places + (hits - before) * _harmonic(harmonic, before, first_places)
+                    last_places = min(r, cuts[a] - last)
+                    if last_places > 0:
+                        pessimistic[i, a] += last_places + (hits - last) * _harmonic(harmonic, last, last_places)
+                for k in range(points.shape[0]):
+                    expected_hits[i, k] += r / n * max(0, min(n, points[k] - before))
+            before += n
+            hits += r
+
+
+@compiled
+def _harmonic(table, start, count):
+    """1/(start + 1) + ... + 1/(start + count)."""
+    stop = start + count
+    return (table[0, stop] - table[0, start]) + (table[1, stop] - table[1, start])
