@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 
 from ibc.cli import Progress
 from ibc.data.prepare.archive import Member, read_member, stream_members
-from ibc.data.prepare.picture import Picture, Recipe, Unusable, prepare_picture
+from ibc.data.prepare.picture import Picture, Recipe, Unusable, estimate_bytes, prepare_picture
 from ibc.errors import InputError
 
 _BATCH = 16  # images a task: enough to hide the cost of passing it
@@ -61,10 +61,8 @@ def sample_bytes(members: Mapping[str, Member], recipe: Recipe, link: bool) -> f
     sizes = []
     for stem in stems[:: max(1, len(stems) // _SAMPLE)]:
         with contextlib.suppress(Unusable, OSError):
-            data = read_member(members[stem])
-            picture = prepare_picture(data, recipe)
-            kept = 0 if link else len(data)
-            sizes.append(_on_disk(kept if picture.data is None else len(picture.data)))
+            size, kept = estimate_bytes(read_member(members[stem]), recipe)
+            sizes.append(0 if kept and link else _on_disk(size))
     if sizes:
         return sum(sizes) / len(sizes)
     guess = int(40_000 * (recipe.size / 256) ** 2)  # a photograph of 256 x 341 at quality 95
@@ -103,7 +101,9 @@ def _run(job: _Job, batches: Iterator[list[Task]], workers: int) -> Iterator[lis
         for batch in batches:
             yield job(batch)
         return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker)
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__, "torch"])  # imported once, shared by all workers
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     waiting: set[Future] = set()
     try:
         while True:
@@ -121,7 +121,10 @@ def _run(job: _Job, batches: Iterator[list[Task]], workers: int) -> Iterator[lis
 
 
 def _start_worker() -> None:
-    """Ctrl-C is for the parent to handle; a worker whose parent is gone ends."""
+    """One thread each; Ctrl-C is for the parent to handle; a worker whose parent is gone ends."""
+    import torch
+
+    torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
 

@@ -1,8 +1,8 @@
 """One image: the bytes as published in, the bytes to keep on disk out.
 
-Kept as it is where it is a plain JPEG or PNG and not too large; otherwise decoded (JPEGs at reduced
-scale), turned upright, made RGB, resized to the shorter side and encoded again. What no rule covers
-raises ``Unusable`` with the reason.
+Kept as it is where it is a plain JPEG or PNG and not too large; otherwise decoded, made RGB, resized
+to the shorter side, turned upright and encoded again. What no rule covers raises ``Unusable`` with the
+reason.
 """
 
 from __future__ import annotations
@@ -12,11 +12,24 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+
+try:
+    import simplejpeg  # libjpeg-turbo that reports damage Pillow passes over, and gives arrays without a copy
+except ImportError:  # Pillow does it too, slower
+    simplejpeg = None
 
 _ORIENTATION = 0x0112  # EXIF tag
-_EXTENSION = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png"}  # MPO: a JPEG with more pictures behind it
-_ANIMATED = {"GIF", "WEBP", "PNG", "TIFF", "AVIF"}
+_TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
+          7: "TRANSVERSE", 8: "ROTATE_90"}
+_ENDINGS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png"}  # MPO: a JPEG with more pictures behind it
+_OTHER_ENDINGS = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tif": ".tiff"}
+_JPEG = ("JPEG", "MPO")
+
+# A JPEG is decoded at 1/2, 1/4 or 1/8 of its scale as long as this many times the wanted size is left. From here
+# on the result differs from that of full decoding no more than the bicubic filter differs from the bilinear one
+# (37 to 46 dB against 38 to 42; 46 and more from 2 on): see tests/benchmarks/prepare_speed.py --quality.
+REDUCED_MARGIN = 1.15
 
 
 class Unusable(Exception):
@@ -34,7 +47,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """size: shorter side in pixels. quality: of JPEGs written. keep_large: plain images of any size stay as they are."""
+    """size: shorter side in pixels. quality: of JPEGs written. keep_large: plain images of any size are kept."""
 
     size: int = 256
     quality: int = 95
@@ -51,93 +64,137 @@ def prepare_picture(data: bytes, recipe: Recipe, extension: str = "") -> Picture
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data)) as image:
-                return _prepare(image, recipe, extension)
+                return _prepare(image, data, recipe, extension)
     except Unusable:
         raise
     except UnidentifiedImageError:
-        raise Unusable("empty file" if not data else "not an image") from None
+        raise Unusable("not an image" if data.strip(b"\0") else "empty file") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise Unusable(f"more than {Image.MAX_IMAGE_PIXELS} pixels") from None
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, ArithmeticError, RuntimeError) as error:
+        raise Unusable(f"more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels") from None
+    except (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError,
+            MemoryError) as error:
         # Pillow's decoders answer damaged files with any of these.
         raise Unusable(f"damaged: {' '.join(str(error).split()) or type(error).__name__}") from None
 
 
-def _prepare(image: Image.Image, recipe: Recipe, extension: str) -> Picture:
-    width, height = image.size
-    notes = []
-    orientation = image.getexif().get(_ORIENTATION, 1) if "exif" in image.info or image.format == "TIFF" else 1
-    upright = orientation in (None, 0, 1)
-    if not upright:
-        notes.append("turned upright")
-    if image.format in _ANIMATED and getattr(image, "n_frames", 1) > 1:
-        notes.append("first frame of several")
+def estimate_bytes(data: bytes, recipe: Recipe) -> tuple[int, bool]:
+    """(size of the file that will be stored, whether it is the original); by Pillow alone, to start quickly."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if recipe.keep_large or min(image.size) <= recipe.size:
+                return len(data), True
+            target = _target(*image.size, recipe.size)
+            image.draft(None, target)
+            buffer = io.BytesIO()
+            image.convert("RGB").resize(target).save(buffer, "JPEG", quality=recipe.quality)
+            return buffer.tell(), False
+    except Exception as error:  # whatever it is, the conversion will say so
+        raise Unusable(str(error)) from None
+
+
+def _prepare(image: Image.Image, data: bytes, recipe: Recipe, extension: str) -> Picture:
+    notes: list[str] = []
     format = image.format or ""
-    if extension and _family(extension) != _EXTENSION.get(format, f".{format.lower()}"):
+    turn = _TURNS.get(_orientation(image))
+    animated = format not in _JPEG and getattr(image, "n_frames", 1) > 1
+    if _OTHER_ENDINGS.get(extension.lower(), extension.lower()) not in ("", _ENDINGS.get(format, f".{format.lower()}")):
         notes.append("wrongly named")
-    plain = upright and format in _EXTENSION and image.mode in ("RGB", "L") and "first frame of several" not in notes
-    plain = plain and "transparency" not in image.info
-    large = min(width, height) > recipe.size
-    if plain and (not large or recipe.keep_large):
-        _check_decodes(image)
-        return Picture(None, _EXTENSION[format], tuple(notes))
-    if large and format in ("JPEG", "MPO"):
-        image.draft(None, (recipe.size, recipe.size))
-    image.load()
-    if not upright:
-        image = ImageOps.exif_transpose(image)
-        if orientation >= 5:  # a quarter turn
-            width, height = height, width
-    pixels = _to_rgb(image, notes)
-    if not large:
-        return _encode(pixels, recipe, lossless=format not in ("JPEG", "MPO"), notes=notes)
-    return _encode(_shrink(pixels, width, height, recipe.size), recipe, lossless=False, notes=notes)
+    plain = format in _ENDINGS and image.mode in ("RGB", "L") and "transparency" not in image.info
+    large = min(image.size) > recipe.size
+    if plain and not turn and not animated and (recipe.keep_large or not large):
+        _decode(image, data, 8, notes)  # finds damage
+        return Picture(None, _ENDINGS[format], tuple(notes))
+    if large:
+        width, height = image.size
+        target = _target(width, height, recipe.size)
+        reduction = _reduction(min(width, height), recipe.size) if format in _JPEG else 1
+        pixels = _decode(image, data, reduction, notes)
+        pixels = _resize(pixels, target, (width / reduction, height / reduction))
+    else:
+        pixels = _decode(image, data, 1, notes)
+    if turn:
+        notes.append("turned upright")
+        pixels = np.asarray(Image.fromarray(pixels).transpose(Image.Transpose[turn]))
+    if animated:
+        notes.append("first frame of several")
+    if large or format in _JPEG:
+        return Picture(_encode_jpeg(pixels, recipe.quality), ".jpg", tuple(notes))
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")  # small and without loss so far
+    return Picture(buffer.getvalue(), ".png", tuple(notes))
 
 
-def _check_decodes(image: Image.Image) -> None:
-    """Find damage in a file that is kept: the whole stream is read, at an eighth of the scale where possible."""
-    image.draft(None, (1, 1))
-    image.load()
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; a damaged EXIF block says nothing about the pixels."""
+    try:
+        return image.getexif().get(_ORIENTATION, 1) if "exif" in image.info or image.format == "TIFF" else 1
+    except (ValueError, SyntaxError, LookupError, TypeError, OSError, ArithmeticError):
+        return 1
+
+
+def _target(width: int, height: int, size: int) -> tuple[int, int]:
+    """Shorter side to ``size``, the other rounded to the nearest pixel."""
+    short = min(width, height)
+    return (2 * width * size + short) // (2 * short), (2 * height * size + short) // (2 * short)
+
+
+def _reduction(shorter_side: int, size: int) -> int:
+    return next((by for by in (8, 4, 2) if shorter_side / by >= REDUCED_MARGIN * size), 1)
+
+
+def _decode(image: Image.Image, data: bytes, reduction: int, notes: list[str]) -> np.ndarray:
+    """(h, w, 3) uint8 RGB; a JPEG reduced by 1, 2, 4 or 8, its sides rounded up. Raises ValueError or OSError."""
+    width, height = (-(-side // reduction) for side in image.size)
+    if image.format in _JPEG and image.mode in ("RGB", "L") and simplejpeg:
+        return simplejpeg.decode_jpeg(data, "RGB", min_width=width, min_height=height)
+    if reduction > 1:
+        image.draft(None, (image.width // reduction, image.height // reduction))  # does nothing to other formats
+    return np.asarray(_to_rgb(image, notes))
 
 
 def _to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
     """RGB, 8 bits; transparency laid on white; 16-bit values divided by 257."""
-    mode = image.mode
-    if mode == "RGB":
-        return image
-    if mode in ("I", "F") or mode.startswith("I;16"):
+    image.load()
+    if image.mode == "RGB":
+        return image if "transparency" not in image.info else _on_white(image, notes)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         values = np.asarray(image)
-        if mode == "F" or (values.size and (values.min() < 0 or values.max() > 65535)):
-            raise Unusable(f"pixels of mode {mode}, whose range is not known")
+        if image.mode == "F" or values.min() < 0 or values.max() > 65535:
+            raise Unusable(f"pixels of mode {image.mode}, whose range is not known")
         notes.append("16 bits to 8")
         return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")
-    if mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        notes.append("transparency laid on white")
-        layer = image.convert("RGBA")
-        ground = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-        ground.alpha_composite(layer)
-        return ground.convert("RGB")
-    if mode in ("CMYK", "YCCK"):
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        return _on_white(image, notes)
+    if image.mode == "CMYK":
         notes.append("CMYK to RGB")
     return image.convert("RGB")
 
 
-def _shrink(image: Image.Image, width: int, height: int, size: int) -> Image.Image:
-    """Shorter side to ``size``; the aspect is that of the original width and height."""
-    short = min(width, height)
-    target = ((width * size * 2 + short) // (2 * short), (height * size * 2 + short) // (2 * short))
-    return image.resize(target, Image.Resampling.BICUBIC, reducing_gap=3.0)
+def _on_white(image: Image.Image, notes: list[str]) -> Image.Image:
+    notes.append("transparency laid on white")
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
-def _encode(image: Image.Image, recipe: Recipe, lossless: bool, notes: list[str]) -> Picture:
+def _resize(pixels: np.ndarray, target: tuple[int, int], extent: tuple[float, float]) -> np.ndarray:
+    """Bicubic with anti-aliasing (Pillow's default filter; torch's kernel is several times faster).
+
+    target: (width, height). extent: the part of ``pixels`` the image covers, since a reduced JPEG has its
+    sides rounded up; without it everything would move by up to half a pixel.
+    """
+    import torch
+
+    batch = torch.from_numpy(np.require(pixels, requirements="W")).permute(2, 0, 1)[None]  # (1, 3, h, w)
+    scales = [(wanted + 1e-6) / covered for wanted, covered in zip(target, extent, strict=True)]
+    small = torch.nn.functional.interpolate(batch, scale_factor=scales[::-1], mode="bicubic", antialias=True,
+                                            recompute_scale_factor=False)
+    return small[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def _encode_jpeg(pixels: np.ndarray, quality: int) -> bytes:
+    """4:2:0, the usual subsampling of photographs."""
+    if simplejpeg:
+        return simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality, "RGB", "420")
     buffer = io.BytesIO()
-    if lossless:
-        image.save(buffer, "PNG")
-        return Picture(buffer.getvalue(), ".png", tuple(notes))
-    image.save(buffer, "JPEG", quality=recipe.quality)
-    return Picture(buffer.getvalue(), ".jpg", tuple(notes))
-
-
-def _family(extension: str) -> str:
-    extension = extension.lower()
-    return {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tif": ".tiff"}.get(extension, extension)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
