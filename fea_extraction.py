@@ -21,8 +21,10 @@ from ibc.cli import (
 )
 
 if TYPE_CHECKING:
+    from ibc.codes import CodeSet
     from ibc.config import Config
     from ibc.data.list_file import ImageList
+    from ibc.network import IBC
 
 EXAMPLE = """
 python fea_extraction.py --config configs/imagenet100.yaml \\
@@ -92,6 +94,9 @@ def main(args: argparse.Namespace) -> None:
         path = Path(args.output_path, "results", config.model_name, args.save_name + ending)
         save_codes(path, codes)
         say(f"wrote {path}")
+    accuracy = None if config.model.multi_label else code_accuracy(model, codes)
+    if accuracy is not None:
+        say(f"accuracy of the code classifier: {accuracy:.4f}")
     left_out = f", {len(encoded.bad)} unreadable ones left out" if encoded.bad else ""
     say(f"{len(codes)} images{left_out}, {codes.code_length} bits, {rate:.1f} images/s on {device}")
     if args.json_path:
@@ -100,7 +105,21 @@ def main(args: argparse.Namespace) -> None:
                              "crop": list(config.crop), "decoder": config.decoder, "device": str(device)},
                    inputs=[args.config, checkpoint],
                    metrics={"images": len(codes), "skipped_images": len(encoded.bad),
-                            "code_length": codes.code_length, "images_per_s": rate})
+                            "code_length": codes.code_length, "code_accuracy": accuracy, "images_per_s": rate})
+
+
+def code_accuracy(model: IBC, codes: CodeSet) -> float | None:
+    """Share of the images with a category whose class the code classifier names; None without any."""
+    import torch
+
+    from ibc.codes import NO_CATEGORY
+
+    known = codes.categories != NO_CATEGORY
+    if not known.any() or codes.categories[known].max() >= model.grm.shape[0]:
+        return None
+    with torch.inference_mode():
+        logits = model.cpu().classify_codes(torch.from_numpy(codes.binary_codes[known]))
+    return float((logits.argmax(dim=1).numpy() == codes.categories[known]).mean())
 
 
 def images_of(args: argparse.Namespace, config: Config) -> ImageList:

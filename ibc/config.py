@@ -33,6 +33,9 @@ class ModelConfig:
     weights_file: str | None = key("Places365 AlexNet file, for is_sun", None)
     pretrained: str = key("imagenet: start from pretrained backbones; none: from scratch", "imagenet",
                            ("imagenet", "none"))
+    trunk_init: str = key("start of the backbones without pretrained weights: PyTorch's default (what the official "
+                          "code falls back to), or kaiming (He's rule, learns sooner in short runs)", "default",
+                          ("default", "kaiming"))
     fc_dim: int = key("width of the fully connected layers; 4096 in AlexNet", 4096, low=1)
 
 

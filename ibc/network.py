@@ -109,7 +109,7 @@ class IBC(nn.Module):
         self.GRM = nn.Parameter(torch.rand(model.class_num, model.code_len))
         self.enc_style = EncoderStyle(model)
         if init is not None:
-            initialise(self.enc_style, init)
+            initialise(self.enc_style, init, model.trunk_init)
 
     @property
     def grm(self) -> Tensor:
@@ -156,19 +156,22 @@ class IBC(nn.Module):
         return Outputs(self.codes_from(features), maps, real_logits)
 
 
-def initialise(encoder: EncoderStyle, init: str) -> None:
+def initialise(encoder: EncoderStyle, init: str, trunk_init: str = "default") -> None:
     """Start values of every layer that is not pretrained (the official rules).
 
-    The trunk and the wide layers take He's rule, which is what remains of them without pretrained
-    weights; PyTorch's own default starts AlexNet too small to learn quickly from scratch.
+    ``trunk_init: kaiming`` gives the backbones' layers He's rule instead of PyTorch's default.
     """
-    wide = [encoder.alexnet.classifier[1], encoder.alexnet.classifier[4], encoder.second_fc[1]]
-    convolutions = [module for module in encoder.conv_basic if isinstance(module, nn.Conv2d)]
-    for layer in [*convolutions, *wide, encoder.conv_last]:
+    fresh = [encoder.conv_last]
+    first, last = encoder.second_fc
+    if trunk_init == "kaiming":
+        fresh += [module for module in encoder.conv_basic if isinstance(module, nn.Conv2d)]
+        fresh += [encoder.alexnet.classifier[1], encoder.alexnet.classifier[4], last]
+    for layer in fresh:
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         nn.init.zeros_(layer.bias)
-    nn.init.normal_(encoder.second_fc[0].weight, std=0.01)
-    nn.init.zeros_(encoder.second_fc[0].bias)
+    if hasattr(encoder, "fc1") or trunk_init == "kaiming":  # fc1, K != 256, is fresh even beside a pretrained backbone
+        nn.init.normal_(first.weight, std=0.01)
+        nn.init.zeros_(first.bias)
     for layer in (encoder.hash_layer, encoder.real_prediction.fc, encoder.hash_prediction.fc):
         initialise_linear(layer, init)
 
