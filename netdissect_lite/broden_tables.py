@@ -1,0 +1,105 @@
+"""The CSV tables of a Broden-format folder: rows with their line numbers, labels and categories."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ibc.errors import input_error
+
+MAX_LABEL = 2**16 - 1  # R + 256 G of a label map
+
+
+def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, row) of a CSV file that has at least ``columns``; blank lines are skipped."""
+    try:
+        handle = open(path, encoding="utf-8-sig", newline="")  # noqa: SIM115 - closed below
+    except FileNotFoundError:
+        raise input_error(path, "no such file", "a table of a Broden-format data set") from None
+    with handle:
+        try:
+            reader = csv.reader(handle)
+            header = [name.strip() for name in next(reader, [])]
+            lacking = [name for name in columns if name not in header]
+            if lacking:
+                raise input_error(path, f"no column '{lacking[0]}'", f"the columns {', '.join(columns)}", line=1)
+            for row in reader:
+                if not any(row):
+                    continue
+                if len(row) != len(header):
+                    raise input_error(path, f"{len(row)} fields", f"{len(header)}, as in the header",
+                                      line=reader.line_num)
+                yield reader.line_num, dict(zip(header, row, strict=True))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise input_error(path, f"unreadable text ({error})", "a CSV file in UTF-8") from None
+
+
+def whole_number(path: Path, line: int, column: str, text: str, low: int, high: int | None = None) -> int:
+    """``text`` as an integer in [low, high]."""
+    limits = f"a whole number from {low} up" if high is None else f"a whole number from {low} to {high}"
+    try:
+        number = int(text)
+    except ValueError:
+        raise input_error(path, f"{column} '{text}'", limits, line=line) from None
+    if number < low or (high is not None and number > high):
+        raise input_error(path, f"{column} {number}", limits, line=line)
+    return number
+
+
+def category_order(path: Path, wanted: Sequence[str]) -> list[str]:
+    """The wanted categories that the data set has, in the order of ``category.csv``."""
+    present = [row["name"].strip() for _, row in read_table(path, ("name",))]
+    chosen = [name for name in present if name in wanted]
+    if not chosen:
+        raise input_error(path, f"the categories {', '.join(present) or '(none)'}", f"one of {', '.join(wanted)}")
+    return chosen
+
+
+def label_names(path: Path) -> list[str]:
+    """Names by label number; numbers that the table leaves out, and 0, are ""."""
+    found: dict[int, str] = {}
+    for line, row in read_table(path, ("number", "name")):
+        number = whole_number(path, line, "number", row["number"], 0, MAX_LABEL)
+        if number in found:
+            raise input_error(path, f"number {number} a second time", "one row for each label", line=line)
+        name = row["name"].strip()
+        if number and not name:
+            raise input_error(path, f"number {number} without a name", "a name", line=line)
+        found[number] = name
+    found[0] = ""  # "none"
+    return [found.get(number, "") for number in range(max(found) + 1)]
+
+
+def listed_coverage(path: Path, labels: int) -> np.ndarray:
+    """(L,) float64: coverage of the labels that a ``c_<category>.csv`` lists, NaN for the others."""
+    coverage = np.full(labels, math.nan)
+    for line, row in read_table(path, ("code", "number", "coverage")):
+        code = whole_number(path, line, "code", row["code"], 0)
+        number = whole_number(path, line, "number", row["number"], 0, labels - 1)
+        try:
+            value = float(row["coverage"])
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise input_error(path, f"coverage '{row['coverage']}'", "a number", line=line)
+        if code and number:
+            coverage[number] = value
+    return coverage
+
+
+def primary_categories(coverage: Sequence[np.ndarray], labels: int) -> np.ndarray:
+    """(L,) int64: for each label the category that lists it with the largest coverage.
+
+    Ties, and labels that no category lists, go to the later category (the official rule).
+    """
+    primary = np.full(labels, len(coverage) - 1, np.int64)
+    best = np.full(labels, -math.inf)
+    for place, value in enumerate(coverage):
+        better = value >= best  # False where NaN
+        primary[better] = place
+        best[better] = value[better]
+    return primary

@@ -1,0 +1,143 @@
+"""Models as sources of feature maps: the IBC network, or any layer of a torchvision-style network.
+
+An encoder takes normalised images and returns, for each of its layers, the units' maps and, where
+there is one, the code whose bits are named after these units.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ibc.errors import InputError, input_error
+from ibc.network import IBC
+
+CONCEPT_LAYER = "conv_last"  # official name of the layer whose filters are the concepts
+
+
+class Response(NamedTuple):
+    """maps: (B, K, h, w) float32. codes: (B, K) in (0, 1), bit k aligned with unit k, or None."""
+
+    maps: Tensor
+    codes: Tensor | None
+
+
+class Encoder:
+    """Base of the three below: a module, the names of its layers, and a call from images to responses."""
+
+    def __init__(self, module: nn.Module, layers: Sequence[str]):
+        self.module, self.layers = module, list(layers)
+
+    def prepare(self, device: torch.device) -> None:
+        """Move to the device, in the order of memory that convolutions are fastest in; no dropout."""
+        self.module.eval().to(device).to(memory_format=torch.channels_last)
+
+    def __call__(self, images: Tensor) -> list[Response]:
+        """(B, 3, H, W) float32, one Response a layer."""
+        raise NotImplementedError
+
+    def fingerprint(self) -> str:
+        """A hash of the architecture, the weights and the layers."""
+        digest = hashlib.sha256(f"{type(self).__name__}\0{self.module}\0{self.layers}\0".encode())
+        for name, value in self.module.state_dict().items():
+            if not _unused(self, name):
+                digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
+                digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+
+def _unused(encoder: Encoder, name: str) -> bool:
+    """Weights of the IBC network that neither maps nor codes depend on, and second names of the others."""
+    return isinstance(encoder, IBCEncoder) and not name.startswith(
+        ("enc_style.conv_basic.", "enc_style.conv_last.", "enc_style.pre_hash_layer.", "enc_style.hash_layer."))
+
+
+class IBCEncoder(Encoder):
+    """The concept filters of an IBC network, with its codes; one pass through the trunk gives both."""
+
+    module: IBC
+
+    def __init__(self, module: IBC):
+        super().__init__(module, [CONCEPT_LAYER])
+
+    def __call__(self, images: Tensor) -> list[Response]:
+        features = self.module.features(images)
+        return [Response(self.module.maps_from(features), self.module.codes_from(features))]
+
+
+class HookedEncoder(Encoder):
+    """Outputs of named layers of any network."""
+
+    def __init__(self, module: nn.Module, layers: Sequence[str]):
+        """Raises InputError where the network has no layer of that name."""
+        super().__init__(module, layers)
+        present = dict(module.named_modules())
+        for name in layers:
+            if not name or name not in present:
+                near = ", ".join(item for item in present if item and item.count(".") <= name.count("."))
+                raise input_error("--layer", f"'{name}'", f"a layer of {type(module).__name__}", f"choose among {near}")
+            present[name].register_forward_hook(self._keep(name))
+        self._seen: dict[str, Tensor] = {}
+
+    def _keep(self, name: str) -> Callable:
+        def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+            self._seen[name] = output.clone()  # a later layer may work in place
+        return hook
+
+    def __call__(self, images: Tensor) -> list[Response]:
+        self._seen.clear()
+        self.module(images)
+        for name in self.layers:
+            output = self._seen.get(name)
+            if not isinstance(output, Tensor) or output.ndim != 4:
+                raise input_error("--layer", f"'{name}', whose output is not (images, units, height, width)",
+                                  "a convolutional layer")
+        return [Response(self._seen[name], None) for name in self.layers]
+
+
+class PlainEncoder(Encoder):
+    """A module whose own output is the feature maps."""
+
+    def __init__(self, module: nn.Module):
+        super().__init__(module, ["features"])
+
+    def __call__(self, images: Tensor) -> list[Response]:
+        return [Response(self.module(images), None)]
+
+
+def as_encoder(model: nn.Module | Encoder) -> Encoder:
+    """An IBC network, a module that returns feature maps, or an Encoder as it is."""
+    if isinstance(model, Encoder):
+        return model
+    return IBCEncoder(model) if isinstance(model, IBC) else PlainEncoder(model)
+
+
+def torchvision_encoder(name: str, layers: Sequence[str], weights: str | None) -> HookedEncoder:
+    """A torchvision model with random weights, or those of a file (a state dict, also under 'state_dict').
+
+    The number of classes follows the file. Raises InputError where name, layer or weights do not fit.
+    """
+    import torchvision.models as zoo
+
+    from ibc.checkpoint import read_state_dict
+
+    if name not in zoo.list_models():
+        near = [item for item in zoo.list_models() if name[:4].lower() in item] or zoo.list_models()
+        raise input_error("--model", f"'{name}'", "a torchvision model", f"for example {', '.join(near[:8])}")
+    torch.manual_seed(0)  # random weights are the same in every run
+    values = {}
+    if weights is not None:
+        values = {key.removeprefix("module."): value for key, value in read_state_dict(weights).items()}
+    try:
+        options = {"num_classes": list(values.values())[-1].shape[0]} if values else {}
+        model = zoo.get_model(name, weights=None, **options)
+        if values:
+            model.load_state_dict(values)
+    except (RuntimeError, IndexError, TypeError, ValueError) as error:
+        raise InputError(f"{Path(weights or name)}: weights that do not fit {name} ({error})") from None
+    return HookedEncoder(model, layers)

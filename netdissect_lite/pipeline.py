@@ -1,0 +1,138 @@
+"""Dissection from end to end: an encoder and Broden-format data in, a ``Tally`` for every layer out.
+
+Pass one encodes every image once and finds thresholds; pass two lays the masks over the label maps.
+Maps that pass one could not keep in memory are encoded again. Memory is bounded by the settings, not
+by the number of images, and nothing is written but the small state that a continued run needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ibc.cli import resolve_device
+from ibc.errors import input_error
+from netdissect_lite.activations import Survey
+from netdissect_lite.broden import Broden
+from netdissect_lite.encoders import Encoder, Response, as_encoder
+from netdissect_lite.options import CPU_MEMORY, GPU_MEMORY, Settings
+from netdissect_lite.passes import LayerCounts, Tallier, survey_images
+from netdissect_lite.quantiles import quantile_position
+from netdissect_lite.reading import Reader, input_size, make_plan
+from netdissect_lite.responses import Responder, full_precision
+from netdissect_lite.resume import SAVE_SECONDS, Interruptible
+from netdissect_lite.tally import Alignment, Tally, best_by_chance
+
+FORMAT = 1  # part of every key: raise it when the same inputs come to give other numbers
+STATE_FILE = ".dissection-in-progress.npz"
+
+
+@dataclass
+class Run:
+    """Tallies by layer. seconds: of the stages. encoded_again: images that pass two had to encode.
+
+    continued: whether the state of an interrupted run was found.
+    """
+
+    tallies: list[Tally]
+    seconds: dict[str, float] = field(default_factory=dict)
+    encoded_again: int = 0
+    continued: bool = False
+
+
+def dissect(encoder: nn.Module | Encoder, broden: Broden, settings: Settings | None = None) -> Tally:
+    """Dissect an encoder of one layer: an IBC network, or a module that returns maps (N, K, h, w).
+
+    The module is moved to the device of the settings and put in eval mode.
+    """
+    run = dissect_layers(as_encoder(encoder), broden, settings or Settings())
+    if len(run.tallies) != 1:
+        raise input_error("encoder", f"{len(run.tallies)} layers", "one", "use dissect_layers")
+    return run.tallies[0]
+
+
+def run_key(encoder: Encoder, broden: Broden, settings: Settings, thresholds: list[np.ndarray] | None = None) -> str:
+    """Identifies model, data and every setting that can move a number."""
+    numbers = {**settings.numbers(), "device": resolve_device(settings.device).type, "format": FORMAT}
+    if thresholds is not None:
+        numbers["thresholds"] = [values.tolist() for values in thresholds]
+    text = json.dumps([encoder.fingerprint(), broden.fingerprint(), numbers], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def dissect_layers(encoder: Encoder, broden: Broden, settings: Settings, *, key: str | None = None,
+                   thresholds: list[np.ndarray] | None = None, save_seconds: float = SAVE_SECONDS) -> Run:
+    """Dissect every layer of ``encoder``.
+
+    With ``settings.output`` an interrupted run leaves its state there, and the same call goes on
+    from it. thresholds: (K,) for each layer, used instead of the quantile.
+    """
+    device = resolve_device(settings.device)
+    encoder.prepare(device)
+    key = key or run_key(encoder, broden, settings, thresholds)
+    state_file = None if settings.output is None else Path(settings.output, STATE_FILE)
+    plan = make_plan(broden, settings.batch_size, 1 + settings.null, settings.seed)
+    workers = min(settings.workers, len(os.sched_getaffinity(0)))
+    reader = Reader(broden, plan, input_size(broden, settings.image_size), workers)
+    responder = Responder(encoder, reader, settings.normalization, settings.units, device)
+
+    def make_survey(layer: int, sample: Response) -> Survey:
+        given = None if thresholds is None else _given(thresholds[layer], settings, sample.maps.shape[1])
+        memory = settings.memory
+        if memory is None:
+            memory = GPU_MEMORY if device.type == "cuda" else CPU_MEMORY
+        return Survey(sample, len(broden), len(plan.batches),
+                      quantile_position(settings.quantile, settings.quantile_position), settings.top_n,
+                      memory // len(encoder.layers), given)
+
+    with Interruptible(state_file, key, save_seconds) as keeper, torch.inference_mode(), full_precision():
+        saved = keeper.load()
+        begin = time.perf_counter()
+        surveys = survey_images(responder, plan, make_survey, keeper, saved)
+        found = [survey.thresholds() for survey in surveys]
+        middle = time.perf_counter()
+        tallier = Tallier(responder, plan, surveys, found, 1 + settings.null, keeper, saved)
+        tallier.run()
+        end = time.perf_counter()
+    tallies = [_tally(name, broden, settings, survey, values, counts, tallier.truth, key)
+               for name, survey, values, counts in zip(encoder.layers, surveys, found, tallier.layers, strict=True)]
+    keeper.forget()
+    return Run(tallies, {"features": middle - begin, "tally": end - middle}, tallier.encoded_again, bool(saved))
+
+
+def _given(values: np.ndarray, settings: Settings, units: int) -> np.ndarray:
+    values = np.asarray(values, np.float64).reshape(-1)
+    if settings.units is not None and len(values) >= settings.units[-1] and len(values) != units:
+        values = values[np.array(settings.units) - 1]
+    if len(values) != units or not np.isfinite(values).all():
+        raise input_error("thresholds", f"{len(values)} values", f"{units} finite numbers, one for each unit")
+    return values
+
+
+def _tally(layer: str, broden: Broden, settings: Settings, survey: Survey, thresholds: np.ndarray,
+           counts: LayerCounts, truth: np.ndarray, key: str) -> Tally:
+    alignment = None
+    if survey.alignment is not None:
+        alignment = Alignment(survey.alignment.result(), survey.bits_on.cpu().numpy(), counts.filter_on, counts.both_on)
+    shown, places = np.unique(survey.top.image.cpu().numpy(), return_inverse=True)
+    names = [broden.records[index].image if index >= 0 else "" for index in shown]
+    height, width = survey.top.maps.shape[2:]
+    return Tally(
+        layer=layer,
+        units=np.arange(1, survey.units + 1) if settings.units is None else np.array(settings.units),
+        thresholds=thresholds,
+        rank_error=0.0 if survey.given is not None else survey.quantile.rank_error / (len(broden) * height * width),
+        categories=broden.categories, names=broden.names, primary=broden.primary,
+        both=counts.counts.both[:, 0].copy(), activation=counts.counts.activation[:, 0].copy(), truth=truth,
+        pixels=counts.counts.pixels, null=best_by_chance(counts.counts, truth, broden.primary),
+        top_images=places.reshape(survey.top.image.shape), top_peaks=survey.top.peak.cpu().numpy(),
+        top_maps=survey.top.maps.cpu().numpy(), image_names=names, images=len(broden), alignment=alignment,
+        settings=settings.numbers(), key=key)

@@ -1,0 +1,201 @@
+"""Thresholds of all units at once, from values that arrive in batches.
+
+A unit's threshold is a high quantile of its responses over all images and positions. The number of
+values n is known beforehand, so the exact threshold needs only the n q largest of each unit
+(``TopValues``: 12 MB for 256 units on Broden). Where even these exceed the memory, ``RankSketch``
+keeps a bounded summary and says how far, in ranks, its answer can be from the exact one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+GRID = 1000  # the official tool reads thresholds off 1000 equally spaced probabilities
+
+
+def quantile_position(fraction: float, rule: str) -> float:
+    """The probability whose quantile is the threshold, for the upper ``fraction`` of responses.
+
+    ``official``: entry int(1000 (1 - q) - 1) of linspace(0, 1, 1000), 994/999 for q = 0.005.
+    ``exact``: 1 - q.
+    """
+    return 1 - fraction if rule == "exact" else max(int(GRID * (1 - fraction) - 1), 0) / (GRID - 1)
+
+
+def interpolation(position: float, count: int) -> tuple[int, int, float]:
+    """(i, j, w): the quantile is s[i] + w (s[j] - s[i]) of sorted values s; value i stands at (i + 0.5) / n.
+
+    The minimum stands at 0 as well and the maximum at 1.
+    """
+    place = min(max(position * count - 0.5, 0.0), count - 1.0)
+    low = min(int(place), count - 1)
+    return low, min(low + 1, count - 1), place - low
+
+
+def exact_quantile(values: np.ndarray, position: float) -> np.ndarray:
+    """Quantile along the last axis, float64: the plain definition."""
+    ordered = np.sort(np.asarray(values, np.float64), axis=-1)
+    low, high, weight = interpolation(position, ordered.shape[-1])
+    return ordered[..., low] + weight * (ordered[..., high] - ordered[..., low])
+
+
+class Quantile(Protocol):
+    """Both estimators. ``rank_error``: largest distance in ranks between answer and request."""
+
+    rank_error: int
+
+    def add(self, values: Tensor) -> None: ...
+
+    def lower_bound(self) -> Tensor | None: ...
+
+    def result(self) -> np.ndarray: ...
+
+    def state(self) -> dict[str, np.ndarray]: ...
+
+    def restore(self, state: dict[str, np.ndarray]) -> None: ...
+
+
+def make_quantile(units: int, count: int, position: float, memory: int, device: torch.device) -> Quantile:
+    """The exact estimator if its buffers fit into ``memory`` bytes, else the sketch."""
+    top = TopValues(units, count, position, device)
+    return top if top.bytes <= memory else RankSketch(units, count, position, memory, device)
+
+
+class TopValues:
+    """The largest values of each unit, as many as the exact quantile needs.
+
+    ``lower_bound`` is a value that the final threshold cannot fall below.
+    """
+
+    rank_error = 0
+
+    def __init__(self, units: int, count: int, position: float, device: torch.device):
+        """count: values that each unit will have received in the end."""
+        self.count, self.position = count, position
+        self.keep = count - interpolation(position, count)[0]
+        self.room = min(count, 2 * self.keep + 4096)  # amortises the selection
+        self.units, self.device, self.filled = units, device, 0
+        self._buffer: Tensor | None = None
+        self._bound: Tensor | None = None
+
+    @property
+    def bytes(self) -> int:
+        return 4 * self.units * self.room
+
+    def add(self, values: Tensor) -> None:
+        """values: (K, b) float32."""
+        if self._buffer is None:
+            self._buffer = torch.empty(self.units, self.room, device=self.device)
+        while values.shape[1]:
+            if self.filled == self.room:
+                self._select()
+            taken = min(self.room - self.filled, values.shape[1])
+            self._buffer[:, self.filled : self.filled + taken] = values[:, :taken]
+            self.filled += taken
+            values = values[:, taken:]
+
+    def _select(self) -> None:
+        if self._buffer is not None and self.filled > self.keep:
+            self._buffer[:, : self.keep] = self._buffer[:, : self.filled].topk(self.keep, dim=1, sorted=False).values
+            self._bound = self._buffer[:, : self.keep].amin(1)
+            self.filled = self.keep
+
+    def lower_bound(self) -> Tensor | None:
+        """(K,) float32 as of the last selection, or None before it."""
+        return self._bound
+
+    def result(self) -> np.ndarray:
+        """(K,) float64 thresholds, once all values are in."""
+        self._select()
+        assert self._buffer is not None
+        ordered = self._buffer[:, : self.keep].sort(dim=1).values.cpu().numpy().astype(np.float64)
+        low, high, weight = interpolation(self.position, self.count)
+        offset = self.count - self.keep
+        return ordered[:, low - offset] + weight * (ordered[:, high - offset] - ordered[:, low - offset])
+
+    def state(self) -> dict[str, np.ndarray]:
+        self._select()
+        kept = torch.empty(self.units, 0) if self._buffer is None else self._buffer[:, : self.filled].cpu()
+        return {"values": kept.numpy().copy()}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        self.filled, self._buffer = 0, None
+        self.add(torch.from_numpy(state["values"]).to(self.device))
+
+
+class RankSketch:
+    """A summary of all values of each unit: sorted runs whose members stand for 1, 2, 4, ... values.
+
+    A full level is sorted and every second member moves one level up, the first or the second of
+    each pair in turn. Each such step moves no rank by more than the weight it halves, so the sum of
+    these weights (``rank_error``) bounds the error: Munro and Paterson's scheme, with all
+    units in step. ``rank_error`` / n <= levels / capacity.
+    """
+
+    def __init__(self, units: int, count: int, position: float, memory: int, device: torch.device):
+        self.count, self.position, self.units, self.device = count, position, units, device
+        capacity, levels = 2, 1
+        while True:  # levels needed depend on the capacity, and the other way round
+            levels = max(1, math.ceil(math.log2(max(count / capacity, 1)))) + 2
+            larger = 2 * max(1, memory // (8 * units * levels))  # two numbers of four bytes: level and its sorting
+            if larger <= capacity:
+                break
+            capacity = larger
+        self.capacity = max(capacity, 2)
+        self.rank_error = 0
+        self._levels: list[Tensor] = [self._empty()]
+        self._odd: list[bool] = [False]
+
+    def _empty(self) -> Tensor:
+        return torch.empty(self.units, 0, device=self.device)
+
+    def add(self, values: Tensor) -> None:
+        """values: (K, b) float32."""
+        for part in values.split(self.capacity, dim=1):
+            self._levels[0] = torch.cat([self._levels[0], part], dim=1)
+            self._compact()
+
+    def _compact(self) -> None:
+        level = 0
+        while level < len(self._levels):
+            run = self._levels[level]
+            if run.shape[1] >= self.capacity:
+                ordered = run[:, : self.capacity].sort(dim=1).values
+                self._levels[level] = run[:, self.capacity :].clone()
+                if level + 1 == len(self._levels):
+                    self._levels.append(self._empty())
+                    self._odd.append(False)
+                moved = ordered[:, int(self._odd[level]) :: 2]
+                self._levels[level + 1] = torch.cat([self._levels[level + 1], moved], dim=1)
+                self._odd[level] = not self._odd[level]
+                self.rank_error += 2**level
+                continue  # the rest of this level may still be full
+            level += 1
+
+    def lower_bound(self) -> Tensor | None:
+        return None
+
+    def result(self) -> np.ndarray:
+        """(K,) float64: a value within ``rank_error`` ranks of the one asked for."""
+        values = torch.cat(self._levels, dim=1)
+        weights = torch.cat([torch.full((run.shape[1],), 2**level, device=self.device, dtype=torch.int64)
+                             for level, run in enumerate(self._levels)])
+        ordered, order = values.sort(dim=1)
+        reached = weights[order].cumsum(dim=1)
+        rank = interpolation(self.position, int(weights.sum()))[0]
+        place = (reached > rank).int().argmax(dim=1, keepdim=True)
+        return ordered.gather(1, place)[:, 0].cpu().numpy().astype(np.float64)
+
+    def state(self) -> dict[str, np.ndarray]:
+        levels = {f"level{number}": run.cpu().numpy() for number, run in enumerate(self._levels)}
+        return {**levels, "odd": np.array(self._odd), "rank_error": np.array(self.rank_error)}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        self._odd = [bool(value) for value in state["odd"]]
+        self._levels = [torch.from_numpy(state[f"level{number}"]).to(self.device) for number in range(len(self._odd))]
+        self.rank_error = int(state["rank_error"])
