@@ -13,8 +13,8 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import RawIOBase
 from pathlib import Path, PurePosixPath
@@ -31,8 +31,8 @@ _TAR_ERRORS = (tarfile.TarError, zlib.error, EOFError, OSError)
 class Member:
     """One file of a source. name: '/'-separated path inside it. size: bytes when read.
 
-    kind: "file" (a file on disk), "slice" (bytes offset … offset + size of container), "zip" (an entry
-    whose local header is at offset), "stream" (inside a compressed tar: container itself, or its entry ``inner``).
+    kind: "file" (a file on disk), "slice" (bytes offset … offset + size of container), "zip" (an entry whose
+    local header is at offset), "stream" (``entry`` of a compressed tar: container itself, or its entry ``inner``).
     """
 
     name: str
@@ -43,25 +43,42 @@ class Member:
     packed: int = 0
     crc: int = 0
     inner: str = ""
+    entry: str = ""
 
 
-def list_members(source: str | os.PathLike, nested: bool = False) -> list[Member]:
-    """Every file of a folder, zip or tar, sorted by name; hidden files and desktop litter left out.
+def list_members(source: str | os.PathLike, nested: bool = False,
+                 wanted: Callable[[str], bool] = lambda name: True) -> list[Member]:
+    """The wanted files of a folder, zip or tar, sorted by name; hidden files and desktop litter left out.
 
     With ``nested``, archives inside are entered: a.tar holding x.jpg gives a/x.jpg. Raises InputError
     for a missing source, a damaged archive, and unsafe names or links in one.
     """
     path = Path(source)
     if path.is_dir():
-        members = list(_walk(path))
+        members = _walk(path)
     elif path.is_file():
-        members = list(_list_archive(path))
+        members = _list_archive(path)
     else:
         raise input_error(path, "no such file or folder", "a folder, a zip or a tar")
     if nested:
-        members = [found for member in members for found in _enter(member)]
-    by_name = {member.name: member for member in members if not _is_junk(member.name)}  # a later entry replaces
+        members = (found for member in members for found in _enter(member))
+    by_name = {member.name: member for member in members  # in an archive a later entry replaces an earlier one
+               if wanted(member.name) and not _is_junk(member.name)}
     return [by_name[name] for name in sorted(by_name)]
+
+
+def read_files(members: Iterable[Member]) -> dict[str, bytes]:
+    """Contents by name of a few members of any kind, those of compressed tars included."""
+    found: dict[str, bytes] = {}
+    streams: dict[tuple[str, str], dict[str, str]] = {}
+    for member in members:
+        if member.kind == "stream":
+            streams.setdefault((member.container, member.inner), {})[member.entry] = member.name
+        else:
+            found[member.name] = read_member(member)
+    for (container, inner), names in streams.items():
+        found.update((names[entry], data) for entry, data in stream_members(container, inner, names))
+    return found
 
 
 def read_member(member: Member) -> bytes:
@@ -87,11 +104,11 @@ def read_member(member: Member) -> bytes:
 
 
 def stream_members(container: str, inner: str, wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
-    """(name, content) of the wanted members of a compressed tar, in file order, in one pass."""
+    """(entry, content) of the wanted entries of a compressed tar, in file order, in one pass."""
     with _open_stream(container, inner) as tar:
         try:
             for entry in tar:
-                name = _nested_name(inner, _safe_name(container, entry.name))
+                name = _safe_name(container, entry.name)
                 if entry.isreg() and name in wanted:
                     handle = tar.extractfile(entry)
                     yield name, handle.read() if handle else b""
@@ -159,37 +176,38 @@ def _list_tar(tar: tarfile.TarFile, container: str, base: int) -> Iterator[Membe
 def _list_stream(container: str, inner: str) -> Iterator[Member]:
     with _open_stream(container, inner) as tar:
         for entry in tar:
-            name = _nested_name(inner, _safe_name(container, entry.name))
+            name = _safe_name(container, entry.name)
             _refuse_links(container, entry)
             if entry.isreg():
-                yield Member(name, entry.size, container, "stream", inner=inner)
+                yield Member(name, entry.size, container, "stream", inner=inner, entry=name)
             tar.members = []  # type: ignore[attr-defined]
 
 
 def _enter(member: Member) -> Iterator[Member]:
     """The files of an archive found inside a source, or the member itself when it is not one."""
-    if not member.name.lower().endswith(ARCHIVE_ENDINGS):
+    name = member.name.lower()
+    ending = next((ending for ending in ARCHIVE_ENDINGS if name.endswith(ending)), None)
+    if ending is None or member.kind == "stream" or (ending == ".zip" and member.kind != "file"):
         yield member
-    elif member.kind == "file":
+        return
+    folder = member.name[: len(name) - len(ending)]
+    try:
+        for found in _list_inside(member, ending):
+            yield replace(found, name=f"{folder}/{found.name}")
+    except _TAR_ERRORS as error:
+        raise _damaged(f"{member.container}: {member.name}", error) from error
+
+
+def _list_inside(member: Member, ending: str) -> Iterator[Member]:
+    if member.kind == "file":
         for found in _list_archive(Path(member.container)):
-            name = _nested_name(member.name, found.name)
-            yield Member(name, found.size, found.container, found.kind, found.offset, found.packed, found.crc,
-                         found.inner) if found.kind != "stream" else found
-    elif member.kind == "slice" and member.name.lower().endswith(".tar"):
-        try:
-            with tarfile.open(fileobj=_Window(member.container, member.offset, member.size), mode="r:") as tar:  # type: ignore[call-overload]
-                for found in _list_tar(tar, member.container, member.offset):
-                    yield Member(_nested_name(member.name, found.name), found.size, found.container, "slice",
-                                 found.offset)
-        except _TAR_ERRORS as error:
-            raise _damaged(f"{member.container}/{member.name}", error) from error
-    elif member.kind in ("slice", "zip") and not member.name.lower().endswith(".zip"):
-        try:
-            yield from _list_stream(member.container, member.name)
-        except _TAR_ERRORS as error:
-            raise _damaged(f"{member.container}/{member.name}", error) from error
+            yield from _enter(found)
+    elif member.kind == "slice" and ending == ".tar":
+        window = _Window(member.container, member.offset, member.size)
+        with tarfile.open(fileobj=window, mode="r:") as tar:  # type: ignore[call-overload]
+            yield from _list_tar(tar, member.container, member.offset)
     else:
-        yield member
+        yield from _list_stream(member.container, member.name)
 
 
 def _open_stream(container: str, inner: str) -> tarfile.TarFile:
@@ -244,15 +262,6 @@ def _pread(container: str, offset: int, size: int) -> bytes:
 def _is_compressed(path: Path) -> bool:
     with open(path, "rb") as handle:
         return handle.read(8).startswith(_COMPRESSED)
-
-
-def _nested_name(archive: str, name: str) -> str:
-    """a.tar, x.jpg -> a/x.jpg."""
-    if not archive:
-        return name
-    lower = archive.lower()
-    ending = next((ending for ending in ARCHIVE_ENDINGS[1:] + ARCHIVE_ENDINGS[:1] if lower.endswith(ending)), "")
-    return f"{archive[: len(archive) - len(ending)]}/{name}"
 
 
 def _safe_name(archive: str | os.PathLike, name: str) -> str:

@@ -45,8 +45,10 @@ class Options:
 def build(plan: Plan, destination: str | os.PathLike, options: Options) -> dict[str, Any]:
     """Write the data set; returns its manifest. Raises InputError for a folder of other settings or a full disk."""
     folder = Path(destination)
+    if options.link and (packed := next((item for item in plan.images.values() if item.kind != "file"), None)):
+        raise input_error(packed.container, "an archive with --link", "images in a folder", "unpack it first")
     _check_settings(folder, plan, options)
-    done = _read_done(folder, plan)
+    done = _read_done(folder, plan, options.lists_only)
     if not options.lists_only:
         _convert(folder, plan, options, done)
     skipped = list(plan.skipped) + [(plan.images[stem].name, item.reason) for stem, item in done.items() if item.reason]
@@ -54,6 +56,11 @@ def build(plan: Plan, destination: str | os.PathLike, options: Options) -> dict[
     lists = {}
     for file, rows in plan.lists.items():
         usable = [(name, row) for stem, row in rows if (name := _stored_name(stem, done, options))]
+        if rows and not usable:
+            raise input_error(folder / "skipped.csv", f"none of the {len(rows)} images of {file} usable",
+                              "at least one", "see the reasons there")
+        if not usable:
+            continue  # a split that was not asked for
         write_list(folder / file, [name for name, _ in usable], [row for _, row in usable])
         lists[file] = {"images": len(usable), "sha256": sha256(folder / file)}
     if plan.classes:
@@ -87,7 +94,7 @@ def _convert(folder: Path, plan: Plan, options: Options, done: dict[str, Outcome
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _read_done(folder: Path, plan: Plan) -> dict[str, Outcome]:
+def _read_done(folder: Path, plan: Plan, lists_only: bool) -> dict[str, Outcome]:
     """Images of the plan that an earlier run finished, that are still there, and whose source has the same size."""
     journal = folder / STATE / "done.csv"
     done: dict[str, Outcome] = {}
@@ -98,7 +105,8 @@ def _read_done(folder: Path, plan: Plan) -> dict[str, Outcome]:
             try:
                 stem, size, extension, how, stored, *notes = row
                 item = Outcome(stem, extension, how, int(stored), tuple(notes))
-                same = stem in plan.images and plan.images[stem].size == int(size)
+                member = plan.images.get(stem)
+                same = member.size == int(size) if member else lists_only
             except ValueError:
                 continue  # the last line of an interrupted run
             if same and _file_size(folder / "images" / f"{stem}{extension}") == item.bytes:
@@ -179,7 +187,7 @@ def _manifest(plan: Plan, options: Options, lists: dict[str, Any], done: dict[st
         "lists": lists,
         "images": {
             "count": len(used),
-            "bytes": sum(item.bytes for item in used),
+            "bytes": sum(item.bytes for item in used if item.how != "linked"),
             "shorter_side": options.recipe.size,
             "jpeg_quality": options.recipe.quality,
             **{how: sum(item.how == how for item in used) for how in ("resized", "kept", "linked")},
@@ -187,6 +195,7 @@ def _manifest(plan: Plan, options: Options, lists: dict[str, Any], done: dict[st
             "skipped": len(skipped),
         },
         **plan.facts,
+        "notes": plan.notes,
         "versions": {name: version for name, version in versions().items() if name in ("ibc", "python", "pillow")},
     }
 
@@ -202,3 +211,5 @@ def summary_lines(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
         yield "  handled: " + ", ".join(f"{count} {note}" for note, count in images["handled"].items())
     if images["skipped"]:
         yield f"  skipped: {images['skipped']} images, see {folder / 'skipped.csv'}"
+    for note in manifest["notes"]:
+        yield f"  note: {note}"

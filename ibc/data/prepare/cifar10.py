@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ibc.data.prepare.archive import list_members, stream_members
+from ibc.data.prepare.archive import list_members, read_files
 from ibc.data.prepare.download import torchvision_archive
 from ibc.data.prepare.folder import plan_folder
 from ibc.data.prepare.plan import Plan
@@ -44,18 +44,12 @@ def plan_cifar10(source: str | None, destination: Path) -> Plan:
 
 def _official_batches(source: str) -> dict[str, bytes]:
     """The pickled files of cifar-10-python.tar.gz by their base name; empty for any other source."""
-    members = {os.path.basename(member.name): member for member in list_members(source)}
     wanted = {name for names in _BATCHES.values() for name in names} | {"batches.meta"}
-    if "batches.meta" not in members:
-        return {}
-    if missing := sorted(wanted - set(members)):
+    members = list_members(source, wanted=lambda name: os.path.basename(name) in wanted)
+    found = {os.path.basename(name): data for name, data in read_files(members).items()}
+    if found and (missing := sorted(wanted - set(found))):
         raise input_error(source, f"no {missing[0]}", "the whole CIFAR-10 archive for Python", "fetch it again")
-    if members["batches.meta"].kind != "stream":
-        from ibc.data.prepare.archive import read_member
-
-        return {name: read_member(members[name]) for name in wanted}
-    names = {members[name].name: name for name in wanted}
-    return {names[name]: data for name, data in stream_members(source, "", names)}
+    return found
 
 
 def _write_pixels(source: str, batches: dict[str, bytes], target: Path) -> None:

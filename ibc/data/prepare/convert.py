@@ -84,9 +84,9 @@ def _tasks(members: Mapping[str, Member]) -> Iterator[Task]:
     for (container, inner), group in groupby(streamed, key=lambda pair: (pair[1].container, pair[1].inner)):
         stems: dict[str, list[tuple[str, Member]]] = {}
         for stem, member in group:
-            stems.setdefault(member.name, []).append((stem, member))
-        for name, data in stream_members(container, inner, stems):
-            for stem, member in stems[name]:
+            stems.setdefault(member.entry, []).append((stem, member))
+        for entry, data in stream_members(container, inner, stems):
+            for stem, member in stems[entry]:
                 yield stem, member, data
 
 

@@ -17,7 +17,7 @@ class Plan:
 
     lists: list file -> rows (stem, labels). classes, attributes: names in the order of ids and columns.
     rule: how the lists were made, for people. facts: more for the manifest. skipped: (name, reason) already known.
-    temporary: files that are no longer needed when the images are made.
+    notes: what the user should know at the end. temporary: files that are not needed when the images are made.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Plan:
     seed: int | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     temporary: list[Path] = field(default_factory=list)
 
 
