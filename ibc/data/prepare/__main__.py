@@ -7,12 +7,12 @@ label maps rather than lists, is fetched and checked.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ibc.cli import CommandParser, add_seed_flag, command_parser, run_command
+from ibc.data.parallel import usable_cores
 from ibc.errors import input_error
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _parser() -> CommandParser:
         parser_of.add_argument("--source", metavar="PATH", action="append", default=[],
                                help="a published archive, or a folder of such or of their content; repeat for each")
         if name == "imagenet150k":
-            parser_of.add_argument("--info", metavar="MAT", required=True, help="dataset_info.mat")
+            parser_of.add_argument("--info", metavar="MAT", help="dataset_info.mat (default: the one in a source folder)")
             parser_of.add_argument("--recover_classes", action="store_true",
                                    help="take the class of attribute-only images from the synset in their names")
         if name == "imagenet100":
@@ -96,7 +96,7 @@ def _add(names: argparse._SubParsersAction, name: str, what: str) -> CommandPars
     parser.add_argument("--link", action="store_true",
                         help="link to the originals (of a folder) and let the loader resize: set resize: always")
     parser.add_argument("--lists_only", action="store_true", help="write lists and manifest, read no image")
-    parser.add_argument("--workers", type=_positive, default=_cores(), metavar="N",
+    parser.add_argument("--workers", type=_positive, default=usable_cores(), metavar="N",
                         help="processes (default: one a core)")
     return parser
 
@@ -113,10 +113,6 @@ def _positive(text: str) -> int:
     if (value := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"found {value}, expected a number from 1")
     return value
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _prepare(args: argparse.Namespace) -> None:

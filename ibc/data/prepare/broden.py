@@ -46,7 +46,8 @@ def prepare_broden(destination: Path, source: str | None, size: int) -> Iterator
     facts = check_broden(destination)
     with atomic_write(destination / "manifest.json", "w") as handle:
         handle.write(json.dumps(facts, indent=1) + "\n")
-    yield f"{destination}: {facts['images']} images, sizes {facts['image_sizes']}, label maps {facts['label_map_sizes']}"
+    yield (f"{destination}: {facts['images']} images of {facts['image_sizes']} px, label maps of "
+           f"{facts['label_map_sizes']} px")
     yield f"  {facts['labels']} labels; images with labels: " + ", ".join(
         f"{name} {count}" for name, count in facts["labelled_images"].items())
     yield f"  SHA-256 of all names and sizes: {facts['structure_sha256']}"
@@ -87,7 +88,8 @@ def check_broden(folder: Path) -> dict[str, Any]:
     header, rows = _read_table(index, _INDEX_COLUMNS)
     categories = header[len(_INDEX_COLUMNS) :]
     if header[: len(_INDEX_COLUMNS)] != list(_INDEX_COLUMNS) or not categories:
-        raise input_error(index, f"columns {', '.join(header)}", f"{', '.join(_INDEX_COLUMNS)}, then categories", line=1)
+        raise input_error(index, f"columns {', '.join(header)}", f"{', '.join(_INDEX_COLUMNS)}, then categories",
+                          line=1)
     _check_tables(folder, categories)
     files: dict[str, int] = {}
     labelled: Counter[str] = Counter()

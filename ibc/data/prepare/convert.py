@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import threading
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby, islice
-from multiprocessing import get_context, parent_process
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from ibc.cli import Progress
+from ibc.data.parallel import in_batches, run_batches
 from ibc.data.prepare.archive import Member, read_member, stream_members
 from ibc.data.prepare.picture import Picture, Recipe, Unusable, estimate_bytes, prepare_picture
-from ibc.errors import InputError
 
 _BATCH = 16  # images a task: enough to hide the cost of passing it
 _BLOCK = 4096  # bytes a file system gives out at once
@@ -46,10 +41,10 @@ def convert_all(members: Mapping[str, Member], images: Path, scratch: Path, reci
                 what: str, already: int = 0) -> Iterator[list[Outcome]]:
     """Store every member under ``images/<stem>``; yields the outcomes batch by batch. ``already``: done before."""
     job = _Job(os.fspath(images), os.fspath(scratch), recipe, link)
-    batches = _batched(_tasks(members), _BATCH)
+    batches = in_batches(_tasks(members), _BATCH)
     with Progress(already + len(members), what, initial=already) as bar:
         skipped = 0
-        for outcomes in _run(job, batches, min(workers, max(1, len(members) // _BATCH))):
+        for outcomes in run_batches(job, batches, min(workers, max(1, len(members) // _BATCH))):
             skipped += sum(bool(item.reason) for item in outcomes)
             bar.update(len(outcomes), f"{skipped} skipped" if skipped else "")
             yield outcomes
@@ -88,52 +83,6 @@ def _tasks(members: Mapping[str, Member]) -> Iterator[Task]:
         for entry, data in stream_members(container, inner, stems):
             for stem, member in stems[entry]:
                 yield stem, member, data
-
-
-def _batched(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:
-    tasks = iter(tasks)
-    while batch := list(islice(tasks, size)):
-        yield batch
-
-
-def _run(job: _Job, batches: Iterator[list[Task]], workers: int) -> Iterator[list[Outcome]]:
-    if workers <= 1:
-        for batch in batches:
-            yield job(batch)
-        return
-    context = get_context("forkserver")
-    context.set_forkserver_preload([__name__, "torch"])  # imported once, shared by all workers
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-    waiting: set[Future] = set()
-    try:
-        while True:
-            waiting.update(pool.submit(job, batch) for batch in islice(batches, 2 * workers + 2 - len(waiting)))
-            if not waiting:
-                return
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield future.result()
-    except BrokenProcessPool:
-        raise InputError("a worker process was killed (out of memory?); run the same command again to continue, "
-                         "with fewer --workers") from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """One thread each; Ctrl-C is for the parent to handle; a worker whose parent is gone ends."""
-    import torch
-
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    if parent is not None:
-        threading.Thread(target=follow, daemon=True).start()
 
 
 @dataclass(frozen=True)

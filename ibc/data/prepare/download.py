@@ -37,7 +37,7 @@ def fetch(url: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url)
-    if have and stamp.exists():  # go on only if the file there is still the same one
+    if have and stamp.exists() and stamp.read_text():  # go on only if the file there is still the same one
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", stamp.read_text())
     try:

@@ -10,6 +10,7 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from ibc.errors import input_error
 from ibc.files import sha256
 
 CLASS_UNKNOWN = 2000  # marker of dataset_info.mat: attributes only
+_DEFINITION = "dataset_info.mat"
 _VARIABLES = ("name_train", "name_test", "label_train", "label_test", "attribute_train", "attribute_test", "info")
 
 
@@ -75,11 +77,13 @@ def read_definition(path: str | os.PathLike) -> Definition:
                       labels["train"], labels["test"], marks["train"], marks["test"])
 
 
-def plan_imagenet150k(sources: Sequence[str], info: str, *, recover_classes: bool) -> Plan:
+def plan_imagenet150k(sources: Sequence[str], info: str | None, *, recover_classes: bool) -> Plan:
     """train.txt, test.txt (2,000 images, for retrieval) and test_mis.txt (all validation images, for MIS).
 
-    Without sources the lists alone are planned. Raises InputError where definition and devkit disagree.
+    Without sources the lists alone are planned. ``info``: dataset_info.mat, None: look into the source folders.
+    Raises InputError where definition and devkit disagree.
     """
+    info = info or _find_definition(sources)
     definition = read_definition(info)
     known = np.where(definition.train_labels == CLASS_UNKNOWN, NO_CATEGORY, definition.train_labels)
     labels = definition.recovered() if recover_classes else known
@@ -101,6 +105,14 @@ def plan_imagenet150k(sources: Sequence[str], info: str, *, recover_classes: boo
                                  "attributes_only": int((unknown & marked).sum()),
                                  "class_only": int((~unknown & ~marked).sum())}
     return plan
+
+
+def _find_definition(sources: Sequence[str]) -> str:
+    for source in sources:
+        if found := sorted(Path(source).rglob(_DEFINITION)):
+            return str(found[0])
+    raise input_error("--info", "nothing", f"the published {_DEFINITION} of ImageNet-150K",
+                      "name it, or put it into a --source folder")
 
 
 def _rows(folder: str, names: list[str], labels: np.ndarray, marks: np.ndarray) -> list[tuple[str, Sequence[int]]]:
@@ -133,7 +145,7 @@ def _add_mis_list(plan: Plan, source: Ilsvrc, definition: Definition, marks: dic
         return
     for name, label in zip(definition.test, definition.test_labels.tolist(), strict=True):
         if classes.get(name, label) != label:
-            raise input_error("dataset_info.mat", f"class {label} for {name}", f"{classes[name]}, as in the source",
+            raise input_error(_DEFINITION, f"class {label} for {name}", f"{classes[name]}, as in the source",
                               "check that both are those of ILSVRC2012")
     blank = [MISSING] * len(definition.attributes)
     plan.lists["test_mis.txt"] = [(f"val/{name}", [classes[name], *marks.get(name, blank)]) for name in sorted(classes)]
