@@ -84,24 +84,29 @@ def _pack(flags: np.ndarray) -> np.ndarray:
     return packed.view("<u8").astype(np.uint64, copy=False)
 
 
-def load_codes(path: str | os.PathLike) -> CodeSet:
+def load_codes(path: str | os.PathLike, label_path: str | os.PathLike | None = None) -> CodeSet:
     """Read a codes file (``.npz`` or ``.mat``, v5 or v7.3), of this project or the official one.
 
+    ``label_path`` names another such file to take ``lab`` from.
     Raises InputError where the file is unreadable, lacks ``binary_codes`` or ``lab``, has shapes
     that disagree, or holds codes that are not finite.
     """
     path = Path(path)
-    values = _read_arrays(path, ("binary_codes", "lab", "GRM", "code_length", "paths"))
-    for key in ("binary_codes", "lab"):
+    label_path = path if label_path is None else Path(label_path)
+    values = dict(_read_arrays(path, ("binary_codes", "lab", "GRM", "code_length", "paths")))
+    if label_path != path:
+        values.pop("lab", None)
+        values.update(_read_arrays(label_path, ("lab",)))
+    for key, source in (("binary_codes", path), ("lab", label_path)):
         if key not in values:
-            raise input_error(path, f"no array '{key}'", "the keys binary_codes and lab",
+            raise input_error(source, f"no array '{key}'", "the keys binary_codes and lab",
                               "write it with fea_extraction.py")
     codes = _matrix(path, "binary_codes", values["binary_codes"])
-    labels = _matrix(path, "lab", values["lab"])
+    labels = _matrix(label_path, "lab", values["lab"])
     if labels.shape[0] == 1 and codes.shape[0] != 1 and labels.shape[1] == codes.shape[0]:
         labels = labels.T  # a plain vector: MATLAB and scipy store it as one row
     if len(labels) != len(codes):
-        raise input_error(path, f"{len(labels)} rows in lab", f"{len(codes)}, one for each row of binary_codes")
+        raise input_error(label_path, f"{len(labels)} rows in lab", f"{len(codes)}, one for each row of binary_codes")
     if not np.isfinite(codes).all():
         row = int(np.flatnonzero(~np.isfinite(codes).all(axis=1))[0])
         raise input_error(path, f"a code that is not a finite number in row {row + 1} of binary_codes",
