@@ -31,8 +31,8 @@ _TAR_ERRORS = (tarfile.TarError, zlib.error, EOFError, OSError)
 class Member:
     """One file of a source. name: '/'-separated path inside it. size: bytes when read.
 
-    kind: "file" (a file on disk), "slice" (bytes offset … offset + size of container), "zip" (an entry whose
-    local header is at offset), "stream" (``entry`` of a compressed tar: container itself, or its entry ``inner``).
+    kind: "file" (a file on disk), "slice" (bytes offset … offset + size of container), "stored" or "deflated" (a
+    zip entry whose local header is at offset), "stream" (``entry`` of a compressed tar: container, or ``inner`` in it).
     """
 
     name: str
@@ -93,7 +93,7 @@ def read_member(member: Member) -> bytes:
         raise OSError("damaged zip entry")
     start = member.offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
     data = _pread(member.container, start, member.packed)
-    if member.packed != member.size or zlib.crc32(data) != member.crc:
+    if member.kind == "deflated":
         try:
             data = zlib.decompress(data, wbits=-15, bufsize=max(member.size, 1))
         except zlib.error as error:
@@ -161,7 +161,8 @@ def _list_zip(path: Path) -> Iterator[Member]:
             if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise input_error(path, f"'{name}' compressed by method {entry.compress_type}", "stored or deflated",
                                   "unpack it and give the folder")
-            yield Member(name, entry.file_size, str(path), "zip", entry.header_offset, entry.compress_size, entry.CRC)
+            kind = "stored" if entry.compress_type == zipfile.ZIP_STORED else "deflated"
+            yield Member(name, entry.file_size, str(path), kind, entry.header_offset, entry.compress_size, entry.CRC)
 
 
 def _list_tar(tar: tarfile.TarFile, container: str, base: int) -> Iterator[Member]:
