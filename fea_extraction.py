@@ -79,7 +79,8 @@ def main(args: argparse.Namespace) -> None:
     say = speaker(args.json_path)
     checkpoint = find_checkpoint(args.checkpoint)
     model = load_model(checkpoint, config.model).to(device)
-    batches = test_batches(config, images, resize_always=True if args.images else None, skip_bad=args.skip_bad_images)
+    batches = test_batches(config, images, device, resize_always=True if args.images else None,
+                           skip_bad=args.skip_bad_images)
     start = time.perf_counter()
     with Progress(len(images), "extracting") as bar:
         encoded = encode_batches(model, batches, device, bar.update)

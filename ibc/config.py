@@ -90,6 +90,8 @@ class Config:
     num_workers: int = key("processes that decode images; 0: none beside the main one", 4, low=0)
     decoder: str = key("JPEG decoder; auto takes the fastest that the device allows", "auto",
                         ("auto", "pillow", "turbo", "nvjpeg"))
+    cache: str = key("keep decoded images in device or host memory, as far as they fit (GPU runs)", "off",
+                     ("off", "device", "host"))
     input_dim: int | None = key("unused, kept because the official files hold it", None)
 
     source: str = dataclasses.field(default="", metadata={"hidden": True})  # the file it came from

@@ -6,7 +6,7 @@ have a category?" in the middle of an update.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -30,15 +30,24 @@ class Half:
     denominator: Tensor
     count: int
 
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields that are tensors, by name."""
+        named = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: value for name, value in named if isinstance(value, Tensor)}
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Half:
-        """Copy to the device without waiting for it."""
-        moved = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, Tensor):
-                value = value.to(device, dtype if value.is_floating_point() else None, non_blocking=True)
-            moved[field.name] = value
-        return Half(**moved)
+        """Copy to the device without waiting for it; floats as ``dtype``."""
+        return replace(self, **{name: value.to(device, dtype if value.is_floating_point() else None, non_blocking=True)
+                                for name, value in self.tensors().items()})
+
+    def clone(self) -> Half:
+        return replace(self, **{name: value.clone() for name, value in self.tensors().items()})
+
+    def copy_(self, other: Half) -> None:
+        """Overwrite the tensors with those of ``other``, of the same shapes."""
+        source = other.tensors()
+        for name, value in self.tensors().items():
+            value.copy_(source[name], non_blocking=True)
 
 
 def plain_half(labels: Tensor, multi_label: bool, class_num: int, weights: Tensor | None) -> Half:

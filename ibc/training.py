@@ -29,7 +29,8 @@ from ibc.errors import InputError, input_error
 from ibc.files import atomic_write
 from ibc.network import IBC
 from ibc.schedule import lr_factor
-from ibc.trainer import LOSS_NAMES, Trainer
+from ibc.trainer import Trainer
+from ibc.update import LOSS_NAMES
 
 Validate = Callable[[IBC], float]  # a network in eval mode -> mAP
 
@@ -76,7 +77,8 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
     if trainer.iteration >= config.max_iter:
         print(f"nothing left to train: {trainer.iteration} of {config.max_iter} updates are done")
         return 0
-    batches = train_batches(config, images, trainer.iteration, rank=rank(), size=world_size(), skip_bad=skip_bad)
+    batches = train_batches(config, images, trainer.iteration, device, skip_bad=skip_bad, rank=rank(),
+                            size=world_size())
     if is_main():
         with atomic_write(folders.run / "config.yaml", "w") as handle:
             handle.write(f"# effective configuration of this run, from {config.source}\n")

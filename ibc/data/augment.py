@@ -39,19 +39,22 @@ def _mix(x: np.ndarray | np.uint64) -> np.ndarray:
     return x ^ (x >> np.uint64(31))
 
 
-def random_crop(image: Tensor, height: int, width: int, draw: np.ndarray) -> Tensor:
-    """Flip (3, H, W) with probability one half, then cut (3, height, width) at a random place."""
-    flip, down, right = draw
-    top = int(down * (image.shape[-2] - height + 1))
-    left = int(right * (image.shape[-1] - width + 1))
-    if flip < 0.5:  # cutting from the mirrored image is cutting at the mirrored place, then mirroring
-        left = image.shape[-1] - width - left
-        return image[..., top : top + height, left : left + width].flip(-1)
-    return image[..., top : top + height, left : left + width]
+def crop_place(image: Tensor, crop: tuple[int, int], draw: np.ndarray | None) -> tuple[int, int, bool]:
+    """(top, left, mirror) of the crop of (3, H, W): by ``draw`` (flip, down, right), or the centre.
+
+    ``mirror`` is applied after cutting; the place is that of a crop from the mirrored image. The
+    centre is rounded as torchvision does.
+    """
+    down, right = image.shape[-2] - crop[0], image.shape[-1] - crop[1]
+    if draw is None:
+        return round(down / 2), round(right / 2), False
+    mirror = bool(draw[0] < 0.5)
+    left = int(draw[2] * (right + 1))
+    return int(draw[1] * (down + 1)), right - left if mirror else left, mirror
 
 
-def centre_crop(image: Tensor, height: int, width: int) -> Tensor:
-    """Cut (3, height, width) from the middle of (3, H, W), at torchvision's rounding."""
-    top = round((image.shape[-2] - height) / 2)
-    left = round((image.shape[-1] - width) / 2)
-    return image[..., top : top + height, left : left + width]
+def cut(image: Tensor, crop: tuple[int, int], draw: np.ndarray | None) -> Tensor:
+    """(3, H, W) -> (3, h, w): a random crop, mirrored half of the time, or (draw None) the centre."""
+    top, left, mirror = crop_place(image, crop, draw)
+    picture = image[..., top : top + crop[0], left : left + crop[1]]
+    return picture.flip(-1) if mirror else picture

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ibc.data.augment import centre_crop, draws, random_crop
+from ibc.data.augment import cut, draws
 from ibc.data.decode import decode_image, resize_shorter
 from ibc.data.list_file import ImageList
 from ibc.errors import InputError
@@ -48,12 +49,15 @@ class Pixels:
     always: bool
     train: bool
 
-    def __call__(self, image: Tensor, draw) -> Tensor:
+    def resizes(self, image: Tensor) -> bool:
+        """Whether (3, H, W) has to be brought to ``size`` before it is cut."""
+        return self.always or image.shape[-2] < self.crop[0] or image.shape[-1] < self.crop[1]
+
+    def __call__(self, image: Tensor, draw: np.ndarray | None) -> Tensor:
         """(3, H, W) uint8 -> (3, h, w) uint8."""
-        height, width = self.crop
-        if self.always or image.shape[-2] < height or image.shape[-1] < width:
+        if self.resizes(image):
             image = resize_shorter(image, self.size)
-        return random_crop(image, height, width, draw) if self.train else centre_crop(image, height, width)
+        return cut(image, self.crop, draw)
 
 
 class ImageDataset(Dataset):

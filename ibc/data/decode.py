@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ibc.errors import InputError, input_error
 
-JPEG_START = b"\xff\xd8\xff"
+JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 
 
 def decode_image(source: str | Path | bytes, decoder: str = "turbo", name: str | None = None) -> Tensor:
@@ -28,7 +28,7 @@ def decode_image(source: str | Path | bytes, decoder: str = "turbo", name: str |
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
     except OSError as error:
         raise InputError(f"{name}: {error.strerror}") from None
-    if decoder == "turbo" and data.startswith(JPEG_START):
+    if decoder == "turbo" and is_whole_jpeg(data):
         image = _turbo(data)
         if image is not None:
             return image
@@ -36,11 +36,9 @@ def decode_image(source: str | Path | bytes, decoder: str = "turbo", name: str |
 
 
 def _turbo(data: bytes) -> Tensor | None:
-    """A JPEG in RGB or grey; None leaves it (CMYK, cut off, broken) to Pillow and its messages."""
+    """A JPEG in RGB or grey; None leaves it (CMYK, broken) to Pillow and its messages."""
     from torchvision.io import ImageReadMode, decode_jpeg
 
-    if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
-        return None  # libjpeg fills what is missing with grey and says nothing
     buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)
     try:
         return decode_jpeg(buffer, mode=ImageReadMode.RGB)
@@ -66,8 +64,17 @@ def _pillow(data: bytes, name: str) -> Tensor:
 def resize_shorter(image: Tensor, size: int) -> Tensor:
     """Bring the shorter side of (3, H, W) uint8 to ``size`` pixels, bilinear, antialiased as in Pillow."""
     height, width = image.shape[-2:]
-    shorter = min(height, width)
-    if shorter == size:
+    if min(height, width) == size:
         return image
-    target = (size, round(width * size / shorter)) if height == shorter else (round(height * size / shorter), size)
-    return F.interpolate(image[None], target, mode="bilinear", antialias=True)[0]
+    return F.interpolate(image[None], shorter_side(height, width, size), mode="bilinear", antialias=True)[0]
+
+
+def shorter_side(height: int, width: int, size: int) -> tuple[int, int]:
+    """(height, width) at the same aspect, with ``size`` as the shorter side."""
+    shorter = min(height, width)
+    return round(height * size / shorter), round(width * size / shorter)
+
+
+def is_whole_jpeg(data: bytes | np.ndarray) -> bool:
+    """Begins and ends as a JPEG does. A decoder fills what is cut off with grey and says nothing."""
+    return bytes(data[:3]) == JPEG_START and bytes(data[-64:]).rstrip(b"\0").endswith(JPEG_END)

@@ -174,7 +174,7 @@ def _locate(source: Path, number: int, data_folder: str | os.PathLike, name: str
     return os.path.join(folder, name)
 
 
-IMAGE_ENDINGS = frozenset(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm".split())
+IMAGE_ENDINGS = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"))
 
 
 def images_below(folder: str | os.PathLike) -> ImageList:

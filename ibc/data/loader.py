@@ -19,7 +19,8 @@ from ibc.data.list_file import ImageList, extend_with_attributes, read_list
 from ibc.distributed import share_of_halves
 from ibc.errors import InputError, input_error
 
-PREFETCH = 4  # batches read ahead by each worker
+PREFETCH = 4      # batches read ahead by each worker
+TEST_BATCH = 100  # where the config gives no batch_size
 
 
 def train_images(config: Config) -> ImageList:
@@ -72,28 +73,39 @@ def epoch_order(count: int, seed: int, epoch: int) -> torch.Tensor:
     return torch.randperm(count, generator=generator)
 
 
-def train_batches(config: Config, images: ImageList, start: int, *, rank: int = 0, size: int = 1,
-                  skip_bad: bool = False) -> Iterator[Batch]:
+def train_batches(config: Config, images: ImageList, start: int, device: torch.device, *, skip_bad: bool = False,
+                  rank: int = 0, size: int = 1) -> Iterator[Batch]:
     """Batches of updates ``start`` + 1 to ``max_iter``: this process's share of each."""
     if len(images) < config.batch_size:
         raise input_error(config.source, f"{len(images)} training images and batch_size {config.batch_size}",
                           "at least one batch of images", "lower batch_size")
     pixels = Pixels(config.crop, config.train_size, config.resize == "always", train=True)
-    dataset = ImageDataset(images, pixels, seed=config.seed, decoder=cpu_decoder(config.decoder), skip_bad=skip_bad)
     order = TrainingOrder(len(images), config.batch_size, config.seed, start, config.max_iter, rank, size)
-    return _stream(dataset, order, config.num_workers)
+    return _stream(config, images, pixels, order, device, skip_bad, config.cache)
 
 
-def test_batches(config: Config, images: ImageList, *, resize_always: bool | None = None,
-                 skip_bad: bool = False, batch_size: int | None = None) -> Iterator[Batch]:
+def test_batches(config: Config, images: ImageList, device: torch.device, *, resize_always: bool | None = None,
+                 skip_bad: bool = False) -> Iterator[Batch]:
     """The images of a list in its order, centre crop, nothing dropped."""
     always = config.resize == "always" if resize_always is None else resize_always
     pixels = Pixels(config.crop, config.test_size, always, train=False)
-    dataset = ImageDataset(images, pixels, seed=config.seed, decoder=cpu_decoder(config.decoder), skip_bad=skip_bad)
-    step = batch_size or config.batch_size or 100
+    step = config.batch_size or TEST_BATCH
     order = [[(0, index) for index in range(first, min(first + step, len(images)))]
              for first in range(0, len(images), step)]
-    return _stream(dataset, order, min(config.num_workers, len(order)))
+    return _stream(config, images, pixels, order, device, skip_bad, "off")
+
+
+def _stream(config: Config, images: ImageList, pixels: Pixels, order: Sampler | list[list[Key]],
+            device: torch.device, skip_bad: bool, cache: str) -> Iterator[Batch]:
+    """Batches by the decoder that the config and the device ask for."""
+    if config.decoder == "nvjpeg" and device.type != "cuda":
+        raise input_error(config.source, "decoder: nvjpeg on the CPU", "a GPU", "set decoder to auto")
+    if device.type == "cuda" and config.decoder in ("auto", "nvjpeg"):
+        from ibc.data.gpu_loader import GpuLoader
+
+        return GpuLoader(images, pixels, device, seed=config.seed, skip_bad=skip_bad, cache=cache).batches(order)
+    dataset = ImageDataset(images, pixels, seed=config.seed, decoder=cpu_decoder(config.decoder), skip_bad=skip_bad)
+    return _by_workers(dataset, order, min(config.num_workers, len(order)))
 
 
 def cpu_decoder(name: str) -> str:
@@ -101,7 +113,7 @@ def cpu_decoder(name: str) -> str:
     return "pillow" if name == "pillow" else "turbo"
 
 
-def _stream(dataset: ImageDataset, order: Sampler | list[list[Key]], workers: int) -> Iterator[Batch]:
+def _by_workers(dataset: ImageDataset, order: Sampler | list[list[Key]], workers: int) -> Iterator[Batch]:
     workers = min(workers, len(os.sched_getaffinity(0)))
     loader: DataLoader = DataLoader(
         dataset, batch_sampler=order, collate_fn=_as_it_is, num_workers=workers,

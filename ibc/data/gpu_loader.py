@@ -1,0 +1,215 @@
+"""Batches made on the GPU: threads read JPEG files ahead, nvJPEG decodes, one crop a batch.
+
+Decoding runs on its own CUDA stream, so it overlaps the update that consumes the batch before.
+Decoded images can stay in memory (``cache``), so that only the first epoch decodes. What nvJPEG
+does not take (PNG, CMYK, broken files) goes the CPU's way, with its messages.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from itertools import islice
+from queue import Full, Queue
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ibc.data.augment import crop_place, draws
+from ibc.data.dataset import Batch, Key, Pixels
+from ibc.data.decode import decode_image, is_whole_jpeg, shorter_side
+from ibc.data.list_file import ImageList
+from ibc.errors import InputError
+
+READERS = 8      # threads that read files
+READ_AHEAD = 8   # batches whose files are being read
+DECODED = 3      # batches that wait, decoded and cropped, for the update
+MEMORY_SHARE = 0.8  # part of the free device memory that the cache may take
+
+
+class GpuLoader:
+    """Decodes, crops and flips the images of a list on ``device``.
+
+    ``cache``: ``off``; ``device`` or ``host``: decoded images stay there as far as they fit.
+    """
+
+    def __init__(self, images: ImageList, pixels: Pixels, device: torch.device, *, seed: int, skip_bad: bool,
+                 cache: str = "off"):
+        self.images, self.pixels, self.device = images, pixels, device
+        self.seed, self.skip_bad = seed, skip_bad
+        self.home = torch.device("cpu") if cache == "host" else device  # where decoded images are kept
+        self.cache: dict[int, Tensor] = {}
+        self.room = 0
+        if cache == "device":
+            self.room = int(torch.cuda.mem_get_info(device)[0] * MEMORY_SHARE)
+        elif cache == "host":
+            self.room = host_memory_free() // 2
+        self.labels = torch.from_numpy(images.labels)
+
+    def batches(self, order: Iterable[list[Key]]) -> Iterator[Batch]:
+        """The batches of ``order``, images on the device, read and decoded ahead."""
+        ready: Queue[tuple[Batch, torch.cuda.Event] | BaseException | None] = Queue(DECODED)
+        stop = threading.Event()
+        worker = threading.Thread(target=self._decode_all, args=(order, ready, stop), daemon=True)
+        worker.start()
+        try:
+            while (item := ready.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                batch, event = item
+                stream = torch.cuda.current_stream(self.device)
+                stream.wait_event(event)
+                batch.images.record_stream(stream)
+                yield batch
+        finally:
+            stop.set()
+            worker.join()
+
+    def _decode_all(self, order: Iterable[list[Key]], ready: Queue, stop: threading.Event) -> None:
+        """The decoding thread: keep READ_AHEAD batches of files coming, decode them in order."""
+        def put(item: object) -> None:
+            while not stop.is_set():
+                with suppress(Full):
+                    ready.put(item, timeout=0.1)
+                    return
+
+        try:
+            with ThreadPoolExecutor(READERS) as readers, torch.cuda.stream(torch.cuda.Stream(self.device)):
+                keys = iter(order)
+                waiting = deque((key, self._read(readers, key)) for key in islice(keys, READ_AHEAD))
+                while waiting and not stop.is_set():
+                    key, files = waiting.popleft()
+                    batch = self._make(key, files)
+                    event = torch.cuda.Event()
+                    event.record()
+                    put((batch, event))
+                    waiting.extend((later, self._read(readers, later)) for later in islice(keys, 1))
+            put(None)
+        except BaseException as error:  # handed to the thread that consumes, which raises it
+            put(error)
+
+    def _read(self, readers: ThreadPoolExecutor, keys: list[Key]) -> list[Future]:
+        """Start reading the files of a batch that are not in the cache, a few in a task."""
+        missing = [index for _, index in keys if index not in self.cache]
+        files = [(index, self.images.files[index]) for index in missing]
+        step = -(-len(files) // READERS) or 1
+        return [readers.submit(_read_files, files[first : first + step]) for first in range(0, len(files), step)]
+
+    def _make(self, keys: list[Key], files: list[Future]) -> Batch:
+        data = {index: content for task in files for index, content in task.result()}
+        bad: list[str] = []
+        fresh = self._decode({index: content for index, content in data.items() if index not in self.cache}, bad)
+        pictures: list[Tensor] = []
+        kept: list[int] = []
+        for _, index in keys:
+            picture = fresh[index] if index in fresh else self.cache.get(index)
+            if picture is None and self.pixels.train:
+                index, picture = self._next_readable(index, bad)
+            if picture is not None:
+                pictures.append(picture)
+                kept.append(index)
+        self._keep(fresh)
+        indices = torch.tensor(kept, dtype=torch.int64)
+        height, width = self.pixels.crop
+        if not pictures:
+            return Batch(torch.empty(0, 3, height, width, dtype=torch.uint8, device=self.device),
+                         self.labels[indices], indices, bad, "")
+        table = draws(self.seed, keys[0][0], [index for _, index in keys]) if self.pixels.train else None
+        return Batch(self._crop(self._resize(pictures), table), self.labels[indices], indices, bad, "")
+
+    def _decode(self, data: dict[int, np.ndarray | InputError], bad: list[str]) -> dict[int, Tensor]:
+        """Index to (3, H, W) uint8. Unreadable images go to ``bad`` with skip_bad, else raise InputError."""
+        from torchvision.io import ImageReadMode, decode_jpeg
+
+        jpegs = [index for index, content in data.items()
+                 if not isinstance(content, InputError) and is_whole_jpeg(content)]
+        decoded: dict[int, Tensor] = {}
+        try:
+            if jpegs:
+                tensors = decode_jpeg([torch.from_numpy(data[index]) for index in jpegs], mode=ImageReadMode.RGB,
+                                      device=self.device)
+                decoded = dict(zip(jpegs, tensors, strict=True))
+        except RuntimeError as error:
+            if "out of memory" in str(error):
+                raise
+            decoded = {}  # one of them is no JPEG for nvJPEG: take the whole batch the CPU's way
+        for index, content in data.items():
+            if index not in decoded:
+                try:
+                    if isinstance(content, InputError):
+                        raise content
+                    decoded[index] = decode_image(content.tobytes(), name=self.images.files[index]).to(self.device)
+                except InputError:
+                    if not self.skip_bad:
+                        raise
+                    bad.append(self.images.files[index])
+        return {index: decoded[index].to(self.home) for index in data if index in decoded}
+
+    def _next_readable(self, index: int, bad: list[str]) -> tuple[int, Tensor]:
+        """The next image of the list that can be read, in place of an unreadable one."""
+        for step in range(1, len(self.images)):
+            candidate = (index + step) % len(self.images)
+            if candidate in self.cache:
+                return candidate, self.cache[candidate]
+            found = self._decode(dict(_read_files([(candidate, self.images.files[candidate])])), bad)
+            if found:
+                return candidate, found[candidate]
+        raise InputError(f"{self.images.files[index]}: no image of the list can be read")
+
+    def _keep(self, fresh: dict[int, Tensor]) -> None:
+        for index, picture in fresh.items():
+            if self.room >= picture.nbytes:
+                self.room -= picture.nbytes
+                self.cache[index] = picture
+
+    def _resize(self, pictures: list[Tensor]) -> list[Tensor]:
+        """Bring those that need it to the shorter side ``size``; equal shapes together."""
+        groups: dict[torch.Size, list[int]] = defaultdict(list)
+        for place, picture in enumerate(pictures):
+            if self.pixels.resizes(picture):
+                groups[picture.shape].append(place)
+        for shape, places in groups.items():
+            stack = torch.stack([pictures[place] for place in places]).to(self.device).float()
+            target = shorter_side(shape[-2], shape[-1], self.pixels.size)
+            resized = F.interpolate(stack, target, mode="bilinear", antialias=True).round_().clamp_(0, 255).byte()
+            for place, picture in zip(places, resized, strict=True):
+                pictures[place] = picture
+        return pictures
+
+    def _crop(self, pictures: list[Tensor], table: np.ndarray | None) -> Tensor:
+        """(n, 3, h, w) uint8 on the device: cut every picture, then mirror those that are to be mirrored."""
+        places = [crop_place(picture, self.pixels.crop, None if table is None else table[number])
+                  for number, picture in enumerate(pictures)]
+        height, width = self.pixels.crop
+        if len({picture.device for picture in pictures}) > 1:  # resized ones are on the device already
+            pictures = [picture.to(self.device) for picture in pictures]
+        cut = torch.stack([picture[:, top : top + height, left : left + width]
+                           for picture, (top, left, _) in zip(pictures, places, strict=True)])
+        if cut.device.type == "cpu":
+            cut = cut.pin_memory()
+        cut = cut.to(self.device, non_blocking=True)
+        if table is None:
+            return cut
+        mirrored = torch.tensor([mirror for _, _, mirror in places]).to(self.device, non_blocking=True)
+        return torch.where(mirrored[:, None, None, None], cut.flip(-1), cut)
+
+
+def _read_files(files: list[tuple[int, str]]) -> list[tuple[int, np.ndarray | InputError]]:
+    contents: list[tuple[int, np.ndarray | InputError]] = []
+    for index, path in files:
+        try:
+            contents.append((index, np.fromfile(path, np.uint8)))
+        except OSError as error:
+            contents.append((index, InputError(f"{path}: {error.strerror}")))
+    return contents
+
+
+def host_memory_free() -> int:
+    """Bytes of main memory that can be taken without swapping (Linux)."""
+    with open("/proc/meminfo", encoding="ascii") as handle:
+        return next(int(line.split()[1]) * 1024 for line in handle if line.startswith("MemAvailable"))
