@@ -29,6 +29,12 @@ def encode(image: Image.Image, format: str = "JPEG", **options) -> bytes:
     return buffer.getvalue()
 
 
+def exif(orientation: int) -> Image.Exif:
+    block = Image.Exif()
+    block[0x0112] = orientation
+    return block
+
+
 def jpeg(seed: int, width: int = 300, height: int = 280) -> bytes:
     return encode(picture(seed, width, height), quality=85)
 
@@ -113,7 +119,7 @@ def write_devkit(path: Path, val: int = 18) -> None:
 
 
 def write_dataset_info(path: Path, attributes: int = 4) -> None:
-    """dataset_info.mat as published: class and attributes, attributes only (2000), class only (2); two test images each.
+    """dataset_info.mat as published: class and attributes, attributes only (2000), class only (2); 12 test images.
 
     Training image 1 of each class is of the first part, 2 of the second, 3 of the third.
     """
@@ -124,7 +130,7 @@ def write_dataset_info(path: Path, attributes: int = 4) -> None:
             names.append(f"{synset}/{synset}_{part}.JPEG")
             labels.append(2000 if part == 2 else place)
             marks.append(np.full(attributes, 2) if part == 3 else rng.integers(-1, 2, attributes))
-    test = [number for number in range(1, 13)]
+    test = list(range(1, 13))
     savemat(path, {
         "name_train": cells(names), "label_train": np.array(labels, np.uint16)[:, None],
         "attribute_train": np.array(marks, np.int16),

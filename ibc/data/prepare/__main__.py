@@ -64,7 +64,8 @@ def _parser() -> CommandParser:
         parser_of.add_argument("--source", metavar="PATH", action="append", default=[],
                                help="a published archive, or a folder of such or of their content; repeat for each")
         if name == "imagenet150k":
-            parser_of.add_argument("--info", metavar="MAT", help="dataset_info.mat (default: that in a --source folder)")
+            parser_of.add_argument("--info", metavar="MAT",
+                                   help="dataset_info.mat (default: that in a --source folder)")
             parser_of.add_argument("--recover_classes", action="store_true",
                                    help="take the class of attribute-only images from the synset in their names")
         if name == "imagenet100":

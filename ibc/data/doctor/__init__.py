@@ -1,0 +1,1 @@
+"""Look at the data of a config before training on it: ``python -m ibc.data.doctor CONFIG``."""
