@@ -1,0 +1,215 @@
+"""How fast images are prepared, against plain ``Image.open().convert().resize().save()`` in the same run.
+
+    python tests/benchmarks/prepare_speed.py --photos ZIP_OR_FOLDER
+    python tests/benchmarks/prepare_speed.py --photos ZIP_OR_FOLDER --quality
+
+Test images are mosaics of real photographs, saved as JPEG of quality 90, 4:2:0: "dense" at their own
+scale (256 px photographs hold more detail a pixel than a camera's, the hard case), "soft" enlarged
+twice (as camera pictures of that size are). Without --photos, noise of a falling spectrum instead.
+Both ways read from disk and write to disk. ``--quality`` shows what decoding at reduced scale costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np
+from PIL import Image
+
+from ibc.data.prepare.archive import list_members, read_member
+from ibc.data.prepare.convert import convert_all
+from ibc.data.prepare.picture import Recipe, prepare_picture
+
+SIZES = ((500, 375), (1600, 1200))
+RECIPE = Recipe(size=256, quality=95)
+ROUNDS = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", help="zip or folder of real photographs")
+    parser.add_argument("--quality", action="store_true", help="compare pixels instead of times")
+    parser.add_argument("--images", type=int, default=32, help="test images of each kind (default: 32)")
+    args = parser.parse_args()
+    photos = Photos(args.photos)
+    if args.quality:
+        for enlarged in (1, 2):
+            compare_pixels(photos, enlarged)
+        return
+    print(f"{len(os.sched_getaffinity(0))} cores; pictures: {photos.what}")
+    with tempfile.TemporaryDirectory() as folder:
+        for size in SIZES:
+            for enlarged, kind in ((1, "dense"), (2, "soft")):
+                sources = write_mosaics(photos, Path(folder, f"{size[0]}{kind}"), size, enlarged, args.images)
+                one_core(f"{size[0]} x {size[1]} {kind}", sources, Path(folder))
+        for size in SIZES:
+            all_cores(size, Path(folder, f"{size[0]}dense"), Path(folder))
+        whole_command(Path(folder, "1600dense"), Path(folder))
+
+
+class Photos:
+    """An endless row of 256 px pictures to make mosaics of."""
+
+    def __init__(self, source: str | None):
+        self.members = list_members(source) if source else []
+        self.members = [member for member in self.members if member.name.lower().endswith((".jpg", ".jpeg"))]
+        self.what = f"mosaics of {len(self.members)} photographs" if self.members else "noise of a falling spectrum"
+        self.rng = np.random.default_rng(0)
+
+    def next(self) -> Image.Image:
+        if self.members:
+            data = read_member(self.members[self.rng.integers(len(self.members))])
+            return Image.open(io.BytesIO(data)).convert("RGB")
+        frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(256), np.fft.fftfreq(256)))[..., None]
+        spectrum = np.fft.fft2(self.rng.normal(size=(256, 256, 3)), axes=(0, 1)) / (frequency + 1 / 256)
+        field = np.fft.ifft2(spectrum, axes=(0, 1)).real
+        return Image.fromarray(np.clip(128 + 50 * field / field.std(), 0, 255).astype(np.uint8))
+
+    def mosaic(self, size: tuple[int, int], enlarged: int) -> bytes:
+        canvas, side = Image.new("RGB", size), 256 * enlarged
+        for top in range(0, size[1], side):
+            for left in range(0, size[0], side):
+                tile = self.next()
+                canvas.paste(tile.resize((side, side), Image.Resampling.LANCZOS), (left, top))
+        buffer = io.BytesIO()
+        canvas.save(buffer, "JPEG", quality=90)
+        return buffer.getvalue()
+
+
+def write_mosaics(photos: Photos, folder: Path, size: tuple[int, int], enlarged: int, count: int) -> list[Path]:
+    folder.mkdir()
+    paths = [folder / f"{number}.jpg" for number in range(count)]
+    for path in paths:
+        path.write_bytes(photos.mosaic(size, enlarged))
+    return paths
+
+
+def plain(source: Path, target: Path) -> None:
+    image = Image.open(source).convert("RGB")
+    scale = RECIPE.size / min(image.size)
+    image.resize((round(image.width * scale), round(image.height * scale))).save(target, quality=RECIPE.quality)
+
+
+def prepared(source: Path, target: Path) -> None:
+    target.write_bytes(prepare_picture(source.read_bytes(), RECIPE, ".jpg").data)
+
+
+def one_core(what: str, sources: list[Path], folder: Path) -> None:
+    """Best of some rounds, the two ways in turn, one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    seconds = {plain: float("inf"), prepared: float("inf")}
+    for _ in range(ROUNDS):
+        for way, best in seconds.items():
+            start = time.perf_counter()
+            for source in sources:
+                way(source, folder / "out.jpg")
+            seconds[way] = min(best, time.perf_counter() - start)
+    rates = {way.__name__: len(sources) / best for way, best in seconds.items()}
+    size = sum(path.stat().st_size for path in sources) / len(sources)
+    print(f"{what:17s} ({size / 1e3:3.0f} kB): plain {rates['plain']:5.0f} images/s a core, prepared "
+          f"{rates['prepared']:5.0f}, ratio {rates['prepared'] / rates['plain']:.2f}", flush=True)
+
+
+def all_cores(size: tuple[int, int], sources: Path, folder: Path) -> None:
+    """Pace of the pool with 1, 2, 4 ... workers, once it runs."""
+    members = list_members(sources)
+    copies = 400_000_000 // (size[0] * size[1]) // len(members) + 1
+    tasks = {f"{copy}/{number}": member for copy in range(copies) for number, member in enumerate(members)}
+    cores = len(os.sched_getaffinity(0))
+    first = None
+    for workers in sorted({min(2**power, cores) for power in range(8)}):
+        target = Path(tempfile.mkdtemp(dir=folder))
+        pace = _pace(convert_all(tasks, target, target, RECIPE, False, workers, "converting"))
+        first = first or pace
+        print(f"{size[0]} x {size[1]} dense, {workers} workers: {pace:.0f} images/s, {pace / first / workers:.0%} of "
+              f"{workers} times one", flush=True)
+
+
+def whole_command(sources: Path, folder: Path) -> None:
+    """Memory and time of the command as a user runs it, on a class folder."""
+    (folder / "tree").mkdir()
+    sources.rename(folder / "tree" / "class")
+    command = [sys.executable, "-m", "ibc.data.prepare", "folder", str(folder / "tree"), str(folder / "made")]
+    start = time.perf_counter()
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+    peak = 0
+    while run.poll() is None:
+        peak = max(peak, sum(map(_memory, _family(run.pid))))
+        time.sleep(0.1)
+    count = len(list((folder / "made" / "images").rglob("*.jpg")))
+    print(f"whole command: {count} images in {time.perf_counter() - start:.1f} s, peak memory {peak / 1e6:.0f} MB "
+          "(all processes, shared pages once)")
+
+
+def _pace(batches: Iterator[list]) -> float:
+    """Images a second from the first finished batch on: starting the processes is left out."""
+    next(batches)
+    start = time.perf_counter()
+    count = sum(len(batch) for batch in batches)
+    return count / (time.perf_counter() - start)
+
+
+def _family(process: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except OSError:
+        return []
+    return [process, *(other for child in children for other in _family(int(child)))]
+
+
+def _memory(process: int) -> int:
+    try:
+        for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
+
+
+def compare_pixels(photos: Photos, enlarged: int) -> None:
+    """PSNR of the prepared image, before it is encoded, against full decoding and Pillow's bicubic filter."""
+    from ibc.data.prepare import picture
+
+    recorded: list[np.ndarray] = []
+    encode: Callable = picture._encode_jpeg
+    picture._encode_jpeg = lambda pixels, quality: recorded.append(pixels) or b""
+    print(f"{'dense' if enlarged == 1 else 'soft'}: dB against full decoding and the bicubic filter")
+    try:
+        for side in (375, 525, 589, 600, 768, 1024, 1178, 1200, 1536, 2048, 2356, 2560):
+            found, other, size = [], [], (round(side * 4 / 3), side)
+            for _ in range(4):
+                data = photos.mosaic(size, enlarged)
+                prepare_picture(data, RECIPE)
+                pixels = recorded.pop()
+                full = Image.open(io.BytesIO(data))
+                bicubic = full.resize(pixels.shape[1::-1], Image.Resampling.BICUBIC)
+                found.append(psnr(pixels, bicubic))
+                other.append(psnr(full.resize(bicubic.size, Image.Resampling.BILINEAR), bicubic))
+            by = picture._reduction(side, RECIPE.size)
+            print(f"  {size[0]:4d} x {side:4d}, decoded at 1/{by} ({side / by / RECIPE.size:.2f} times the target): "
+                  f"{np.mean(found):.1f} (bilinear instead of bicubic: {np.mean(other):.1f})", flush=True)
+    finally:
+        picture._encode_jpeg = encode
+
+
+def psnr(left: np.ndarray | Image.Image, right: np.ndarray | Image.Image) -> float:
+    error = np.mean((np.asarray(left, np.float64) - np.asarray(right, np.float64)) ** 2)
+    return float(10 * np.log10(255**2 / max(error, 1e-9)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+"""How fast this machine trains and extracts, against its own floor and against a plain loop.
+
+    python tests/benchmarks/train_speed.py --images FOLDER_OR_ZIP          (GPU: batch 200; CPU: batch 32)
+
+One run prints two measured ceilings (matrix product, device copy) and the floor they give; the
+update alone in each variant; the data path alone in each variant; training and extraction end to
+end; and a plain loop (float32, two passes, Pillow) in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import torch
+
+from ibc.config import Config, load_config
+from ibc.data.dataset import Batch
+from ibc.data.list_file import read_list, write_list
+from ibc.data.loader import test_batches, train_batches
+from ibc.extraction import encode_batches
+from ibc.trainer import Trainer
+from tests.plain_twin import PlainTrainer, plain_codes, plain_loader
+
+ROOT = Path(__file__).resolve().parents[2]
+CLASSES = 100
+FLOP_PER_IMAGE = 4.7e9  # multiply-adds x 2, forward and backward, both branches, 227 px, K = 256
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", required=True, help="folder or zip of real 256 px JPEGs; repeated as needed")
+    parser.add_argument("--batch", type=int, help="images an update (default: 200 on a GPU, 32 on a CPU)")
+    parser.add_argument("--updates", type=int, help="updates timed end to end (default: 300 on a GPU, 5 on a CPU)")
+    parser.add_argument("--skip", default="", help="parts to leave out: ceilings,updates,data,train,extract,plain")
+    args = parser.parse_args()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    gpu = device.type == "cuda"
+    batch, updates = args.batch or (200 if gpu else 32), args.updates or (300 if gpu else 5)
+    skip = set(args.skip.split(","))
+    name = torch.cuda.get_device_name() if gpu else "CPU"
+    print(f"machine: {name}, {len(os.sched_getaffinity(0))} cores, torch {torch.__version__}, batch {batch}")
+    with tempfile.TemporaryDirectory() as folder:
+        config = data_set(Path(folder), args.images, max(20_000 if gpu else 1000, batch * 2), batch, updates)
+        if "ceilings" not in skip and gpu:
+            ceilings(device, batch)
+        if "updates" not in skip:
+            update_variants(config, device, batch)
+        if "data" not in skip:
+            data_variants(config, device, updates)
+        if "train" not in skip:
+            training(config, device, updates)
+        if "extract" not in skip:
+            extraction(config, device)
+        if "plain" not in skip:
+            plain_loop(config, device, updates)
+
+
+def data_set(folder: Path, source: str, count: int, batch: int, updates: int) -> Config:
+    """A list of ``count`` images over the real files of ``source``, and the paper's configuration on it."""
+    files = sorted(Path(source).rglob("*.jpg")) if os.path.isdir(source) else unzip(source, folder / "images")
+    names = [str(files[i % len(files)]) for i in range(count)]
+    write_list(folder / "train.txt", names, [[i % CLASSES] for i in range(count)])
+    return load_config(ROOT / "configs/imagenet100.yaml", [
+        f"data_folder={folder}/", "test_list_file=train.txt", f"batch_size={batch}", "model.pretrained=none",
+        f"max_iter={updates}", f"num_workers={min(16, len(os.sched_getaffinity(0)))}"])
+
+
+def unzip(source: str, folder: Path) -> list[Path]:
+    with zipfile.ZipFile(source) as archive:
+        archive.extractall(folder)
+    return sorted(folder.rglob("*.jpg"))
+
+
+def seconds(call: Callable[[], object], repeats: int, warm_up: int) -> float:
+    """Median seconds of a call, the device's work included."""
+    times = []
+    for number in range(warm_up + repeats):
+        synchronise()
+        start = time.perf_counter()
+        call()
+        synchronise()
+        if number >= warm_up:
+            times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def row(what: str, value: float, unit: str, note: str = "") -> None:
+    print(f"  {what:<52}{value:>10,.2f} {unit:<9}{note}", flush=True)
+
+
+def ceilings(device: torch.device, batch: int) -> None:
+    print("ceilings, measured")
+    a, b = (torch.randn(8192, 8192, device=device, dtype=torch.bfloat16) for _ in range(2))
+    flops = 2 * 8192**3 / seconds(lambda: a @ b, 10, 3)
+    x = torch.randn(2**28, device=device)
+    y = torch.empty_like(x)
+    copied = 2 * x.nbytes / seconds(lambda: y.copy_(x), 10, 3)
+    row("bf16 matrix product", flops / 1e12, "TFLOP/s")
+    row("device copy, bytes read and written", copied / 1e12, "TB/s")
+    parameters = 115e6
+    arithmetic, traffic = batch * FLOP_PER_IMAGE / flops, 28 * parameters / copied
+    row("floor of an update: arithmetic + Adam's 28 bytes/weight", 1e3 * (arithmetic + traffic), "ms")
+
+
+def update_variants(config: Config, device: torch.device, batch: int) -> None:
+    print("update alone")
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (batch, 3, 227, 227), dtype=torch.uint8, generator=generator).to(device)
+    labels = torch.randint(0, CLASSES, (batch, 1), generator=generator).float()
+    gpu = device.type == "cuda"
+    repeats, warm_up = (30, 8) if gpu else (5, 1)
+    floats = images.float() / 255
+    base = 1e3 * seconds(partial(PlainTrainer(config, str(device)).step, floats, labels), 10 if gpu else repeats, 2)
+    row("plain: two passes, float32, unfused Adam", base, "ms")
+    variants: list[tuple[str, dict]] = [("single pass, float32", {})]
+    if gpu:
+        variants += [("bf16", {"amp": "bf16"}), ("float32, compiled and captured", {"compile_update": True}),
+                     ("bf16, compiled and captured", {"amp": "bf16", "compile_update": True})]
+    for what, options in variants:
+        trainer = Trainer(config, device, pretrained=False, **options)
+        if gpu:
+            torch.cuda.reset_peak_memory_stats()
+        elapsed = 1e3 * seconds(partial(trainer.step, images, labels), repeats, warm_up)
+        memory = f", {torch.cuda.max_memory_allocated() / 1e9:.1f} GB" if gpu else ""
+        row(what, elapsed, "ms", f"{base / elapsed:.2f} x plain{memory}")
+        del trainer
+
+
+def data_variants(config: Config, device: torch.device, updates: int) -> None:
+    print("data path alone: read, decode, crop, flip, on the device")
+    images = read_list("train.txt", config.data_folder)
+    for workers in sorted({min(4, config.num_workers), config.num_workers}):
+        loader = plain_loader(images, config.crop, config.batch_size, workers, train=True)
+        row(f"plain: Pillow, float tensors, {workers} workers", rate(iter(loader), updates // 3, config), "images/s")
+    for what, options in data_options(device):
+        options = {"num_workers": config.num_workers, **options}
+        changed = changed_config(config, **options, max_iter=10**9)
+        batches = train_batches(changed, images, 0, device)
+        epoch = len(images) // config.batch_size if options.get("cache", "off") != "off" else 0
+        row(f"{what}", rate(batches, updates, config, skip=max(epoch, 5)), "images/s")
+
+
+def data_options(device: torch.device) -> list[tuple[str, dict]]:
+    turbo = ("libjpeg-turbo in worker processes, uint8", {"decoder": "turbo"})
+    if device.type == "cpu":
+        return [turbo]
+    return [turbo, ("nvJPEG", {"decoder": "nvjpeg"}), ("decoded cache on the device", {"cache": "device"}),
+            ("decoded cache in main memory", {"cache": "host"})]
+
+
+def changed_config(config: Config, **changes) -> Config:
+    import copy
+
+    changed = copy.deepcopy(config)
+    for key, value in changes.items():
+        setattr(changed, key, value)
+    return changed
+
+
+def rate(batches: Iterator, count: int, config: Config, skip: int = 5) -> float:
+    """Images a second of a stream of batches, after ``skip`` of them."""
+    for _ in range(skip):
+        next(batches)
+    synchronise()
+    start = time.perf_counter()
+    done = 0
+    for batch in batches:
+        images = batch.images if isinstance(batch, Batch) else batch[0]
+        if torch.cuda.is_available():
+            images.to("cuda", non_blocking=True)
+        done += 1
+        if done == max(count, 2):
+            break
+    synchronise()
+    return done * config.batch_size / (time.perf_counter() - start)
+
+
+def training(config: Config, device: torch.device, updates: int) -> None:
+    print("training end to end")
+    images = read_list("train.txt", config.data_folder)
+    fast = {"amp": "bf16", "compile_update": True} if device.type == "cuda" else {}
+    for what, options in data_options(device):
+        trainer = Trainer(config, device, pretrained=False, **fast)
+        batches = train_batches(changed_config(config, **options, max_iter=10**9), images, 0, device)
+        for _ in range(max(12, len(images) // config.batch_size if "cache" in options else 0) if fast else 1):
+            batch = next(batches)
+            trainer.step(batch.images, batch.labels)
+        synchronise()
+        start = time.perf_counter()
+        for _ in range(updates):
+            batch = next(batches)
+            values = trainer.step(batch.images, batch.labels)
+        assert torch.isfinite(values["loss_total"])
+        elapsed = time.perf_counter() - start
+        memory = f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB at most so far" if fast else ""
+        row(f"{what}" + (", bf16 captured" if fast else ""), updates * config.batch_size / elapsed, "images/s", memory)
+        del trainer, batches
+
+
+def extraction(config: Config, device: torch.device) -> None:
+    print("extraction end to end")
+    images = read_list("train.txt", config.data_folder)
+    trainer = Trainer(config, device, pretrained=False)
+    model = trainer.model.eval()
+    if device.type == "cpu":
+        x = torch.randn(config.batch_size, 3, 227, 227)
+        both = config.batch_size / seconds(lambda: plain_codes(model, x), 3, 1)
+        with torch.inference_mode():
+            y = x.contiguous(memory_format=torch.channels_last)
+            one = config.batch_size / seconds(lambda: model.encode(y), 3, 1)
+        row("plain: both branches, encoder alone", both, "images/s")
+        row("hash branch, encoder alone", one, "images/s", f"{one / both:.2f} x plain")
+        images = images.subset(range(320))
+    start = time.perf_counter()
+    encode_batches(model, test_batches(config, images, device), device)
+    row("whole path, start of the workers included", len(images) / (time.perf_counter() - start), "images/s")
+
+
+def plain_loop(config: Config, device: torch.device, updates: int) -> None:
+    print("plain loop end to end: float32, two passes, Pillow")
+    images = read_list("train.txt", config.data_folder)
+    for workers in sorted({min(4, config.num_workers), config.num_workers}):
+        trainer = PlainTrainer(config, str(device))
+        batches = iter(plain_loader(images, config.crop, config.batch_size, workers, train=True))
+        count = max(updates // 6, 2)
+        for number in range(2 + count):
+            x, labels = next(batches)
+            values = trainer.step(x.to(device, non_blocking=True), labels)
+            if number == 1:
+                synchronise()
+                start = time.perf_counter()
+        assert torch.isfinite(values["loss_total"].detach())
+        row(f"{workers} workers", count * config.batch_size / (time.perf_counter() - start), "images/s")
+        del trainer, batches
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""What only a GPU can show: its loader, the captured update, and repeatability there."""
+
+import numpy as np
+import pytest
+import torch
+
+from ibc.config import load_config
+from ibc.data.loader import test_batches as batches_of
+from ibc.data.loader import test_images as images_of
+from ibc.data.loader import train_batches
+from ibc.trainer import Trainer
+from tests.small_run import make_run, run
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+GPU, CPU = torch.device("cuda"), torch.device("cpu")
+
+
+@pytest.fixture
+def config(tmp_path):
+    return load_config(make_run(tmp_path / "data", max_iter=20))
+
+
+def collect(config, device, **changes):
+    for key, value in changes.items():
+        setattr(config, key, value)
+    return [batch._replace(images=batch.images.cpu()) for batch in train_batches(config, images_of(config), 0, device)]
+
+
+@pytest.mark.parametrize("cache", ["off", "device", "host"])
+@pytest.mark.parametrize("new_size", [80, 160])  # 160 with a crop of 150: every picture is enlarged
+def test_gpu_batches_are_the_cpu_ones(config, cache, new_size):
+    if new_size == 160:
+        config.new_size, config.crop_image_height, config.crop_image_width = 160, 150, 150
+    cpu = collect(config, CPU)
+    gpu = collect(config, GPU, cache=cache)
+    assert len(cpu) == len(gpu) == 20
+    for one, other in zip(cpu, gpu, strict=True):
+        assert torch.equal(one.indices, other.indices) and torch.equal(one.labels, other.labels)
+        difference = (one.images.int() - other.images.int()).abs().float()
+        assert difference.mean() < 1.5 and difference.quantile(0.99) < 12  # decoders round differently
+
+
+def test_gpu_loader_names_or_skips_bad_images(config, tmp_path):
+    (tmp_path / "data/images/007.jpg").write_bytes((tmp_path / "data/images/007.jpg").read_bytes()[:-300])
+    (tmp_path / "data/images/011.jpg").unlink()
+    images = images_of(config)
+    with pytest.raises(ValueError, match=r"007\.jpg"):
+        list(batches_of(config, images, GPU))
+    kept = list(batches_of(config, images, GPU, skip_bad=True))
+    assert sorted(p[-7:] for batch in kept for p in batch.bad) == ["007.jpg", "011.jpg"]
+    assert torch.cat([batch.indices for batch in kept]).tolist() == [i for i in range(40) if i not in (7, 11)]
+    trained = list(train_batches(config, images, 0, GPU, skip_bad=True))
+    assert all(len(batch.images) == 8 for batch in trained)
+
+
+@pytest.mark.parametrize("amp", ["off", "bf16"])
+def test_captured_update_equals_the_ordinary_one(config, amp):
+    config.lr_policy = "constant"
+    random = torch.Generator().manual_seed(0)
+    trainers = []
+    for fast in (False, True):
+        trainer = Trainer(config, GPU, amp=amp, compile_update=fast)
+        for module in trainer.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        trainers.append(trainer)
+    tolerance = 2e-3 if amp == "off" else 0.1
+    for number in range(10):
+        images = torch.randint(0, 256, (8, 3, 72, 72), dtype=torch.uint8, generator=random)
+        labels = torch.randint(0, 4, (8, 1), generator=random).float()
+        if number == 7:
+            labels[:] = 99999  # no category at all: an update that is not replayed
+        slow, fast = (trainer.step(images, labels) for trainer in trainers)
+        for name, value in slow.items():
+            assert float(fast[name]) == pytest.approx(float(value), rel=tolerance, abs=tolerance * 0.05), (number, name)
+    assert trainers[1]._captured is not None
+
+
+def test_gpu_update_follows_the_cpu_one(config):
+    slow, fast = Trainer(config, CPU), Trainer(config, GPU)
+    fast.model.load_state_dict(slow.model.state_dict())
+    for trainer in (slow, fast):
+        for module in trainer.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+    random = torch.Generator().manual_seed(0)
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        for _ in range(3):
+            images = torch.randint(0, 256, (8, 3, 72, 72), dtype=torch.uint8, generator=random)
+            labels = torch.randint(0, 4, (8, 1), generator=random).float()
+            one, other = slow.step(images, labels), fast.step(images, labels)
+            for name, value in one.items():
+                assert float(other[name]) == pytest.approx(float(value), rel=1e-3, abs=1e-6), name
+    finally:
+        torch.backends.cudnn.allow_tf32 = True
+
+
+def test_deterministic_run_repeats_and_resumes(tmp_path):
+    config = make_run(tmp_path / "data")
+    arguments = ["train.py", "--config", config, "--deterministic"]
+    for name in ("a", "b"):
+        result = run(*arguments, "--output_path", tmp_path / name)
+        assert result.returncode == 0, result.stderr
+    for limit, resume in ((6, []), (14, ["--resume"])):
+        result = run(*arguments, "--output_path", tmp_path / "c", "--set", f"max_iter={limit}", *resume)
+        assert result.returncode == 0, result.stderr
+    states = [torch.load(tmp_path / name / "outputs/small/checkpoints/checkpoint_00000014.pt", weights_only=True)
+              for name in "abc"]
+    for name, value in states[0]["state_dict"].items():
+        assert torch.equal(value, states[1]["state_dict"][name]), name
+        assert torch.equal(value, states[2]["state_dict"][name]), name
+
+
+def test_codes_on_both_devices(tmp_path):
+    config = make_run(tmp_path / "data")
+    assert run("train.py", "--config", config, "--output_path", tmp_path).returncode == 0
+    for device in ("cpu", "cuda"):
+        result = run("fea_extraction.py", "--config", config, "--checkpoint", tmp_path / "outputs/small", "--save_name",
+                     device, "--device", device, "--output_path", tmp_path)
+        assert result.returncode == 0, result.stderr
+    cpu, gpu = (np.load(tmp_path / f"results/small/{device}.npz")["binary_codes"] for device in ("cpu", "cuda"))
+    assert np.abs(cpu - gpu).mean() < 0.02
