@@ -140,6 +140,40 @@ def rank_block(queries, query_masks, db, db_mask, labels, db_labels, label_sets,
 
 
 @compiled
+def vote_block(queries, query_masks, db, db_mask, classes, class_count, self_index, bins, neighbours, winners):
+    """The class most frequent among the nearest ``neighbours`` items of each query, into ``winners`` (Q,), -1: none.
+
+    classes: (D,) int64 numbers below ``class_count``, negative: no vote. Items at the last distance that counts share
+    the places left to them; the query itself (self_index, -1: not there) has no vote and takes no place.
+    """
+    items = db.shape[1]
+    distance = np.empty(items, np.uint16)
+    seen = np.empty(bins + 1, np.int64)
+    votes = np.empty(class_count, np.int64)  # times the items at the last distance, so that shares are whole
+    for i in range(queries.shape[0]):
+        _distances(queries[i], query_masks[i], db, db_mask, distance)
+        if self_index[i] >= 0:
+            distance[self_index[i]] = bins
+        seen[:] = 0
+        for j in range(items):
+            if classes[j] >= 0:
+                seen[distance[j]] += 1
+        last = 0
+        places = neighbours
+        while last < bins and seen[last] < places:
+            places -= seen[last]
+            last += 1
+        whole = seen[last] if last < bins else 1
+        votes[:] = 0
+        for j in range(items):
+            if classes[j] >= 0 and distance[j] <= last and distance[j] < bins:
+                votes[classes[j]] += whole if distance[j] < last else places
+        winners[i] = -1
+        if class_count > 0 and votes.max() > 0:
+            winners[i] = votes.argmax()
+
+
+@compiled
 def harmonic_numbers(count):
     """H(0) .. H(count) as (2, count + 1): rounded values and what rounding lost, for exact differences."""
     table = np.zeros((2, count + 1))

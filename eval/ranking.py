@@ -73,6 +73,11 @@ class Ranking:
         """Number of possible distances."""
         return self.db_signs.shape[1] * (2 if self.half_steps else 1) + 1
 
+    def packed_database(self) -> tuple[np.ndarray, np.ndarray]:
+        """Signs and mask of the database as the kernels take them: (W, D) uint64, the mask (0, 0) without zeros."""
+        signs, mask = packed_words(self.db_signs)
+        return np.ascontiguousarray(signs.T), np.ascontiguousarray(mask.T) if self.half_steps else NO_MASK
+
     def blocks(self, cuts: np.ndarray, points: np.ndarray, device: str | torch.device) -> Iterator[Block]:
         """All queries in blocks, in order."""
         from eval.kernels import harmonic_numbers
@@ -192,10 +197,8 @@ def cpu_workers() -> int:
 def _cpu_blocks(ranking: Ranking, cuts: np.ndarray, points: np.ndarray, harmonic: np.ndarray) -> Iterator[Block]:
     from eval import kernels
 
-    queries, query_masks = _words(ranking.query_signs)
-    db, db_mask = _words(ranking.db_signs)
-    db = np.ascontiguousarray(db.T)
-    db_mask = np.ascontiguousarray(db_mask.T) if ranking.half_steps else NO_MASK
+    queries, query_masks = packed_words(ranking.query_signs)
+    db, db_mask = ranking.packed_database()
     if ranking.query_labels.ndim == 1:
         labels, db_labels = ranking.query_labels, ranking.db_labels
         sets, db_sets = np.zeros((len(labels), 0), np.uint64), np.zeros((0, len(db_labels)), np.uint64)
@@ -234,7 +237,7 @@ def _with_ties(ranked: Ranked, cuts: np.ndarray, points: np.ndarray, harmonic: n
     return Block(rows, counts, relevant, sums, hits, expected, pessimistic, optimistic, expected_hits)
 
 
-def _words(signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def packed_words(signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Packed signs and masks of the non-zero ones, (N, W) uint64, W a multiple of the kernels' word group."""
     from eval.kernels import WORD_GROUP
 

@@ -1,0 +1,55 @@
+"""The class of a query when its label may not be looked at: a vote of its neighbours, or the model.
+
+Expert bits need a class. Taking it from the query's label is an oracle; these two are what a user has.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from eval.ranking import BLOCK_QUERIES, Ranking, cpu_workers, packed_words
+from ibc.errors import input_error
+
+NEIGHBOURS = 10
+
+
+def vote(ranking: Ranking, classes: np.ndarray, neighbours: int = NEIGHBOURS) -> np.ndarray:
+    """(Q,) class that most of the nearest items of the database have, the query itself left out.
+
+    classes: (D,) ids of the items; negative ones do not vote. Items at the distance of the last place share the
+    places that are left, so that database order decides nothing; equal votes go to the lower id. -1 without a vote.
+    """
+    from eval.kernels import vote_block
+
+    known, numbers = np.unique(classes[classes >= 0], return_inverse=True)
+    voters = np.full(len(classes), -1, np.int64)
+    voters[classes >= 0] = numbers
+    queries, query_masks = packed_words(ranking.query_signs)
+    db, db_mask = ranking.packed_database()
+    winners = np.empty(len(queries), np.int64)
+
+    def count(start: int) -> None:
+        rows = slice(start, start + BLOCK_QUERIES)
+        vote_block(queries[rows], query_masks[rows], db, db_mask, voters, len(known), ranking.self_index[rows],
+                   ranking.bins, neighbours, winners[rows])
+
+    with ThreadPoolExecutor(cpu_workers()) as pool:
+        list(pool.map(count, range(0, len(queries), BLOCK_QUERIES)))
+    return np.where(winners >= 0, np.append(known, -1)[winners], -1)
+
+
+def classify(codes: np.ndarray, checkpoint: str | os.PathLike) -> np.ndarray:
+    """(N,) class that the model's code classifier names for (N, K) sigmoid codes."""
+    import torch
+
+    from ibc.checkpoint import find_checkpoint, load_model
+
+    model = load_model(find_checkpoint(checkpoint))
+    length = model.grm.shape[1]
+    if length != codes.shape[1]:
+        raise input_error(checkpoint, f"a model of {length} bits", f"{codes.shape[1]}, as in the codes file")
+    with torch.inference_mode():
+        return model.classify_codes(torch.from_numpy(codes)).argmax(dim=1).numpy()

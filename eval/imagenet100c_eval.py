@@ -1,0 +1,18 @@
+"""Category retrieval on 100 classes of ImageNet: ``python eval/imagenet100c_eval.py CODES``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a file: the repository is the import root, not its folder eval/
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from eval.evaluation import main
+from eval.evaluation_flags import Setting, build_parser
+from ibc.cli import run_command
+
+SETTING = Setting("imagenet100c_eval", data="imagenet100", top_k=13)
+
+if __name__ == "__main__":
+    sys.exit(run_command(build_parser(SETTING), lambda args: main(SETTING, args)))
