@@ -69,11 +69,12 @@ class Canvas:
         part = np.s_[top:bottom, left:right]
         flat = [((points - (left, top)) * _FINER).ravel().tolist() for points in outlines]
         cover = _coverage(flat, box)
-        tone, code = rgb, np.uint8(COLOURS.index(color) + 1)
-        if pattern is not None:
+        code = np.uint8(COLOURS.index(color) + 1)
+        if pattern is None:
+            tone, codes = rgb, np.full_like(cover, code, dtype=np.uint8)
+        else:
             ink = pattern(pose.frame(box))
-            tone = _WHITE + ink[..., None] * (rgb - _WHITE)
-            code = np.where(ink > 0.5, code, _WHITE_LABEL)
+            tone, codes = _WHITE + ink[..., None] * (rgb - _WHITE), np.where(ink > 0.5, code, _WHITE_LABEL)
         pixels = self.pixels[part]
         pixels += cover[..., None] * (tone - pixels)
         if edge:
@@ -81,7 +82,7 @@ class Canvas:
         inside = cover > 0.5
         for category, label in labels.items():
             self.planes[category][part][inside] = label
-        np.copyto(self.planes["color"][part], code, where=inside)
+        np.copyto(self.planes["color"][part], codes, where=inside)
 
     def _box(self, points: np.ndarray, margin: float) -> Box:
         """The pixels around an outline, as far as they are in the picture."""

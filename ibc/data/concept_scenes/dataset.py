@@ -57,26 +57,28 @@ class Settings:
 
 
 class Task(NamedTuple):
+    """A picture of the data set: the ``number``-th of its split, from 0."""
+
     split: str
-    index: int
+    number: int
 
 
 class Record(NamedTuple):
     """What the lists and tables need of a finished picture; labels: Broden number -> pixels (split broden only)."""
 
     split: str
-    index: int
+    number: int
     attributes: list[int]
     labels: dict[int, int]
 
 
 def composition_of(task: Task) -> Composition:
-    return CLASSES[task.index % len(CLASSES)]
+    return CLASSES[task.number % len(CLASSES)]
 
 
 def picture_of(settings: Settings, task: Task) -> Picture:
     """Draw one picture of the data set."""
-    rng = np.random.default_rng([settings.seed, SPLITS.index(task.split), task.index])
+    rng = np.random.default_rng([settings.seed, SPLITS.index(task.split), task.number])
     return draw(composition_of(task), rng, settings.size)
 
 
@@ -94,17 +96,17 @@ def generate(folder: str | os.PathLike, settings: Settings, workers: int | None 
     lists = {}
     for split in ("train", "test"):
         name = f"{split}.txt"
-        own = [Task(split, index) for index in range(getattr(settings, split))]
+        own = [Task(split, number) for number in range(getattr(settings, split))]
         write_list(folder / name, [_image_name(task) for task in own],
-                   [[task.index % len(CLASSES), *records[task].attributes] for task in own])
+                   [[task.number % len(CLASSES), *records[task].attributes] for task in own])
         lists[name] = {"images": len(own), "sha256": sha256(folder / name)}
     if settings.broden:
-        own = [Task("broden", index) for index in range(settings.broden)]
+        own = [Task("broden", number) for number in range(settings.broden)]
         write_tables(folder / "broden", {_stem(task): records[task].labels for task in own}, settings.size)
     _write_text(folder / "classes.txt", "".join(f"{name}\n" for name in class_names()))
     _write_text(folder / "attributes.txt", "".join(f"{name}\n" for name in attribute_names()))
     with atomic_write(folder / "overview.jpg") as handle:
-        overview([picture_of(settings, Task("train", index)).pixels for index in range(len(CLASSES))],
+        overview([picture_of(settings, Task("train", number)).pixels for number in range(len(CLASSES))],
                  class_names()).save(handle, "JPEG", quality=_JPEG_QUALITY)
     manifest = _manifest(folder, settings, lists)
     _write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
@@ -139,12 +141,12 @@ class _Job:
 
 def _draw_all(folder: Path, settings: Settings, workers: int) -> dict[Task, Record]:
     """Draw what an earlier run has not; returns the records of all pictures."""
-    tasks = [Task(split, index) for split in SPLITS for index in range(getattr(settings, split))]
+    tasks = [Task(split, number) for split in SPLITS for number in range(getattr(settings, split))]
     records = {task: record for task, record in _read_journal(folder) if (folder / _image_name(task)).exists()}
     missing = [task for task in tasks if task not in records]
+    _write_text(folder / _STATE / "settings.json", json.dumps(_identity(settings)))
     for task in {task.split: task for task in tasks}.values():
         (folder / _image_name(task)).parent.mkdir(parents=True, exist_ok=True)
-    _write_text(folder / _STATE / "settings.json", json.dumps(_identity(settings)))
     (folder / "manifest.json").unlink(missing_ok=True)
     with (open(folder / _STATE / "done.jsonl", "a", encoding="utf-8") as journal,
           Progress(len(tasks), "concept scenes", "pictures", initial=len(tasks) - len(missing)) as bar):
@@ -152,7 +154,7 @@ def _draw_all(folder: Path, settings: Settings, workers: int) -> dict[Task, Reco
         for batch in run_batches(job, in_batches(missing, _BATCH), min(workers, len(missing) // _BATCH)):
             journal.writelines(json.dumps(record) + "\n" for record in batch)
             journal.flush()
-            records |= {Task(record.split, record.index): record for record in batch}
+            records |= {Task(record.split, record.number): record for record in batch}
             bar.update(len(batch))
     return records
 
@@ -163,10 +165,10 @@ def _read_journal(folder: Path) -> Iterator[tuple[Task, Record]]:
         return
     for line in journal.read_text(encoding="utf-8").splitlines():
         try:
-            split, index, attributes, labels = json.loads(line)
+            split, number, attributes, labels = json.loads(line)
         except ValueError:
             continue  # the last line of an interrupted run
-        yield Task(split, index), Record(split, index, attributes, {int(key): labels[key] for key in labels})
+        yield Task(split, number), Record(split, number, attributes, {int(key): labels[key] for key in labels})
 
 
 def _finished(folder: Path, settings: Settings) -> dict[str, Any] | None:
@@ -235,7 +237,7 @@ def _image_name(task: Task) -> str:
 
 
 def _stem(task: Task) -> str:
-    return f"{task.index:06d}"
+    return f"{task.number:06d}"
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -60,7 +60,8 @@ def attributes_of(maps: dict[str, np.ndarray], scene: str) -> np.ndarray:
 
 def _figure(canvas: Canvas, composition: Composition, rng: np.random.Generator) -> None:
     size = canvas.size
-    pose = Pose(*rng.uniform(0.32, 0.68, 2) * size, rng.uniform(0.2, 0.31) * size, rng.uniform(-0.4, 0.4))
+    pose = Pose(rng.uniform(0.32, 0.68) * size, rng.uniform(0.32, 0.68) * size, rng.uniform(0.2, 0.31) * size,
+                rng.uniform(-0.4, 0.4))
     rgb = _jitter(composition.color, rng)
     pattern = None if composition.texture == "plain" else Pattern(composition.texture, rng)
     extra = part(composition.part)
@@ -85,7 +86,7 @@ def _clutter(canvas: Canvas, rng: np.random.Generator) -> None:
     size = canvas.size
     name = SHAPES[rng.integers(len(SHAPES))]
     color = FIGURE_COLOURS[rng.integers(len(FIGURE_COLOURS))]
-    pose = Pose(*rng.random(2) * size, rng.uniform(0.025, 0.04) * size, rng.uniform(0, 2 * np.pi))
+    pose = Pose(rng.random() * size, rng.random() * size, rng.uniform(0.025, 0.04) * size, rng.uniform(0, 2 * np.pi))
     canvas.fill(shape(name), pose, color, _jitter(color, rng),
                 {"object": label("object", name), "part": 0, "texture": label("texture", "plain")})
 

@@ -11,7 +11,7 @@ class Pattern:
     """A striped, dotted, checked, zigzag or grid pattern with its own turn, period and phase."""
 
     def __init__(self, name: str, rng: np.random.Generator):
-        self.level = getattr(self, f"_{name}")
+        self.level = _LEVELS[name]
         self.turn = rng.uniform(-0.5, 0.5) + np.pi / 2 * rng.integers(2)
         self.period = rng.uniform(0.4, 0.52)
         self.phase = rng.random(2)
@@ -24,25 +24,29 @@ class Pattern:
         b = (cos * v - sin * u) / np.float32(self.period) + np.float32(self.phase[1])
         return np.clip(self.level(a, b) + np.float32(0.5), 0, 1)
 
-    # Each pattern is above 0 in the figure's colour and below 0 in white; a and b count periods along two axes.
 
-    @staticmethod
-    def _striped(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return 3 * np.sin(2 * np.pi * a)
+# Each level is above 0 in the figure's colour and below 0 in white; a and b count periods along two axes.
 
-    @staticmethod
-    def _zigzag(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return 3 * np.sin(2 * np.pi * (b + 0.9 * np.abs(a % 1 - 0.5)))
 
-    @staticmethod
-    def _checked(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return 5 * np.sin(1.15 * np.pi * a) * np.sin(1.15 * np.pi * b)
+def _striped(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return 3 * np.sin(2 * np.pi * a)
 
-    @staticmethod
-    def _dotted(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        a = a + 0.5 * (np.floor(b) % 2)  # every other row is shifted
-        return 8 * (np.hypot(a % 1 - 0.5, b % 1 - 0.5) - 0.29)
 
-    @staticmethod
-    def _grid(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return 8 * (0.4 - np.maximum(np.abs(a % 1 - 0.5), np.abs(b % 1 - 0.5)))
+def _dotted(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    a = a + 0.5 * (np.floor(b) % 2)  # every other row is shifted
+    return 8 * (np.hypot(a % 1 - 0.5, b % 1 - 0.5) - 0.29)
+
+
+def _checked(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return 5 * np.sin(1.15 * np.pi * a) * np.sin(1.15 * np.pi * b)
+
+
+def _zigzag(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return 3 * np.sin(2 * np.pi * (b + 0.9 * np.abs(a % 1 - 0.5)))
+
+
+def _grid(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return 8 * (0.4 - np.maximum(np.abs(a % 1 - 0.5), np.abs(b % 1 - 0.5)))
+
+
+_LEVELS = {"striped": _striped, "dotted": _dotted, "checked": _checked, "zigzag": _zigzag, "grid": _grid}

@@ -105,5 +105,5 @@ def part(name: str) -> Part:
                      ([polygon([(0.05, -1.85), (0.85, -1.55), (0.05, -1.22)])], "white")), behind=True)
     if name == "wings":
         right = polygon([(0.2, -0.35), (1.75, -0.85), (1.6, -0.3), (1.4, -0.05), (1.2, 0.15), (0.2, 0.35)])
-        return Part((([right], "white"), ([right * np.float32([-1, 1])], "white")), behind=True)
+        return Part((([right], "white"), ([right * np.array([-1, 1], np.float32)], "white")), behind=True)
     raise KeyError(name)
