@@ -26,9 +26,9 @@ _ENDINGS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png"}  # MPO: a JPEG with mo
 _OTHER_ENDINGS = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tif": ".tiff"}
 _JPEG = ("JPEG", "MPO")
 
-# A JPEG is decoded at 1/2, 1/4 or 1/8 of its scale as long as this many times the wanted size is left. From here
-# on the result differs from that of full decoding no more than the bicubic filter differs from the bilinear one
-# (37 to 46 dB against 38 to 42; 46 and more from 2 on): see tests/benchmarks/prepare_speed.py --quality.
+# A JPEG is decoded at 1/2, 1/4 or 1/8 of its scale as long as this many times the wanted size is left. The result
+# then differs from that of full decoding about as much as the bilinear filter's from the bicubic filter's: 35 to 47 dB
+# against 36 to 43, and 44 or more from twice the size on (tests/benchmarks/prepare_speed.py --quality).
 REDUCED_MARGIN = 1.15
 
 
@@ -184,7 +184,8 @@ def _resize(pixels: np.ndarray, target: tuple[int, int], extent: tuple[float, fl
     """
     import torch
 
-    batch = torch.from_numpy(np.require(pixels, requirements="W")).permute(2, 0, 1)[None]  # (1, 3, h, w)
+    # (1, 3, h, w), channels last; reshape and not [None], whose stride of 0 would undo that order in the result
+    batch = torch.from_numpy(np.require(pixels, requirements="W").reshape(1, *pixels.shape)).permute(0, 3, 1, 2)
     scales = [(wanted + 1e-6) / covered for wanted, covered in zip(target, extent, strict=True)]
     small = torch.nn.functional.interpolate(batch, scale_factor=scales[::-1], mode="bicubic", antialias=True,
                                             recompute_scale_factor=False)
