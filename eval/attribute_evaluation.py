@@ -36,13 +36,15 @@ class Groups:
 class AttributeEvaluation:
     """Attributes of one evaluation: what to do, and after ``run`` what came out.
 
-    names: of the A columns. chosen: columns of the customised retrieval. other: codes to choose groups on.
+    names: of the A columns. chosen: columns of the customised retrieval. announced: they get official lines.
+    other: codes to choose groups on.
     official, trusted: tie rule -> (A,) mAP with the query as a hit, and left out.
     """
 
     data: Data
     names: list[str]
     chosen: list[int]
+    announced: bool
     groups: Groups | None
     other: Data | None
     draws: int
@@ -69,7 +71,7 @@ class AttributeEvaluation:
 
     def official_lines(self) -> list[str]:
         lines = []
-        for place, column in enumerate(self.chosen):
+        for place, column in enumerate(self.chosen if self.announced else []):
             name = self.names[column]
             lines.append(f"Retrieval mAP of {name} attribute retrieval: {self.official['stable'][column]:.4f}")
             if self.custom is not None:
@@ -152,7 +154,8 @@ def make_attribute_evaluation(args: argparse.Namespace, pair: Pair, known_names:
         other_flags = _flags(codes, width, args.choose_on)
         other = Data(codes.bits, other_flags, codes.bits, other_flags, True, data.device)
     return AttributeEvaluation(data, names, _chosen(args.attribute, names, first),
-                               _groups(args, pair.queries.code_length), other, args.draws, args.seed)
+                               bool(first or args.attribute), _groups(args, pair.queries.code_length), other,
+                               args.draws, args.seed)
 
 
 def _flags(codes: CodeSet, width: int | None = None, path: str | None = None) -> np.ndarray:

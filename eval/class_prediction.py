@@ -27,17 +27,17 @@ def vote(ranking: Ranking, classes: np.ndarray, neighbours: int = NEIGHBOURS) ->
     known, numbers = np.unique(classes[classes >= 0], return_inverse=True)
     voters = np.full(len(classes), -1, np.int64)
     voters[classes >= 0] = numbers
-    queries, query_masks = packed_words(ranking.query_signs)
     db, db_mask = ranking.packed_database()
-    winners = np.empty(len(queries), np.int64)
+    queries = len(ranking.query_signs)
+    winners = np.empty(queries, np.int64)
 
     def count(start: int) -> None:
         rows = slice(start, start + BLOCK_QUERIES)
-        vote_block(queries[rows], query_masks[rows], db, db_mask, voters, len(known), ranking.self_index[rows],
+        vote_block(*packed_words(ranking.query_signs[rows]), db, db_mask, voters, len(known), ranking.self_index[rows],
                    ranking.bins, neighbours, winners[rows])
 
     with ThreadPoolExecutor(cpu_workers()) as pool:
-        list(pool.map(count, range(0, len(queries), BLOCK_QUERIES)))
+        list(pool.map(count, range(0, queries, BLOCK_QUERIES)))
     return np.where(winners >= 0, np.append(known, -1)[winners], -1)
 
 

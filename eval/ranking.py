@@ -66,7 +66,7 @@ class Ranking:
     @property
     def half_steps(self) -> bool:
         """True where distances are counted in half steps, because a code of the database has a 0."""
-        return bool((self.db_signs == 0).any())
+        return not self.db_signs.all()
 
     @property
     def bins(self) -> int:
@@ -127,11 +127,9 @@ def as_signs(name: str, bits: Any) -> np.ndarray:
     if bits.dtype.kind not in "if":
         raise input_error(None, f"{name} of type {bits.dtype}", "signs -1, 0 and +1, or bool")
     signs = bits if bits.dtype == np.int8 else np.nan_to_num(np.clip(bits, -2, 2), nan=2).astype(np.int8)
-    bad = (signs < -1) | (signs > 1)
-    if bits.dtype != np.int8:
-        bad |= signs != bits
-    if bad.any():
-        raise input_error(None, f"the value {bits[bad][0]} in {name}", "signs -1, 0 and +1, or bool",
+    if signs.size and (signs.min() < -1 or signs.max() > 1 or (signs is not bits and not np.array_equal(signs, bits))):
+        bad = bits[(signs != bits) | (signs < -1) | (signs > 1)][0]
+        raise input_error(None, f"the value {bad} in {name}", "signs -1, 0 and +1, or bool",
                           "cut sigmoid codes with ibc.codes.binarise")
     return signs
 
@@ -197,29 +195,30 @@ def cpu_workers() -> int:
 def _cpu_blocks(ranking: Ranking, cuts: np.ndarray, points: np.ndarray, harmonic: np.ndarray) -> Iterator[Block]:
     from eval import kernels
 
-    queries, query_masks = packed_words(ranking.query_signs)
+    count = len(ranking.query_signs)
     db, db_mask = ranking.packed_database()
     if ranking.query_labels.ndim == 1:
         labels, db_labels = ranking.query_labels, ranking.db_labels
-        sets, db_sets = np.zeros((len(labels), 0), np.uint64), np.zeros((0, len(db_labels)), np.uint64)
+        sets, db_sets = np.zeros((count, 0), np.uint64), np.zeros((0, len(db_labels)), np.uint64)
     else:
-        labels, db_labels = np.zeros(len(queries), np.int32), np.zeros(db.shape[1], np.int32)
+        labels, db_labels = np.zeros(count, np.int32), np.zeros(db.shape[1], np.int32)
         sets, db_sets = (pack_bits(flags)[0] for flags in (ranking.query_labels, ranking.db_labels))
         db_sets = np.ascontiguousarray(db_sets.T)
     mode = {"keep": kernels.SELF_KEPT, "exclude": kernels.SELF_EXCLUDED}.get(ranking.self_match or "",
                                                                              kernels.SELF_COUNTED)
 
     def rank(rows: slice) -> Block:
-        size = len(queries[rows])
+        queries, masks = packed_words(ranking.query_signs[rows])
+        size = len(queries)
         counts, relevant = np.empty((2, size, ranking.bins), np.int32)
         sums, hits = np.empty((size, len(cuts))), np.empty((size, len(points)), np.int32)
-        kernels.rank_block(queries[rows], query_masks[rows], db, db_mask, labels[rows], db_labels, sets[rows], db_sets,
+        kernels.rank_block(queries, masks, db, db_mask, labels[rows], db_labels, sets[rows], db_sets,
                            ranking.self_index[rows], mode, cuts, points, counts, relevant, sums, hits)
         return _with_ties((rows, counts, relevant, sums, hits), cuts, points, harmonic)
 
     workers = cpu_workers()
-    size = max(1, min(BLOCK_QUERIES, -(-len(queries) // (4 * workers))))
-    blocks = [slice(start, start + size) for start in range(0, len(queries), size)]
+    size = max(1, min(BLOCK_QUERIES, -(-count // (4 * workers))))
+    blocks = [slice(start, start + size) for start in range(0, count, size)]
     if workers == 1 or len(blocks) == 1:
         yield from map(rank, blocks)
         return

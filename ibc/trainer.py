@@ -51,6 +51,7 @@ class Trainer:
         if on_gpu:
             self.model.to(memory_format=torch.channels_last)
             self.model.blocked_stem = amp == "bf16"
+            torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
         self.model.to(self.device).train()
         self.losses = LossModule(self.model, config, amp)
         self._forward: Callable[..., dict[str, Tensor]] = self.losses

@@ -80,7 +80,8 @@ class CapturedUpdate:
         self.images = images.clone()
         self.plain, self.masked = plain.clone(), masked.clone()
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        # thread_local: the thread that decodes the next images may go on allocating meanwhile.
+        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
             self.result = body(self.images, self.plain, self.masked)
 
     def __call__(self, images: Tensor, plain: Half, masked: Half) -> Tensor:

@@ -95,7 +95,7 @@ class Broden:
         from ibc.data.decode import decode_image
 
         record = self.records[index]
-        image = decode_image(self.path(record.image), name=self._where(record, record.image))
+        image = decode_image(self.path(record.image), "pillow", self._where(record, record.image))
         if tuple(image.shape[-2:]) != record.size:
             raise input_error(self._where(record, record.image), _pixels(image.shape[-2:]), _pixels(record.size),
                               "mend ih and iw, or the picture")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from torch import nn
 
 from ibc.cli import resolve_device
+from ibc.data.parallel import usable_cores
 from ibc.errors import input_error
 from netdissect_lite.activations import Survey
 from netdissect_lite.broden import Broden
@@ -80,8 +80,7 @@ def dissect_layers(encoder: Encoder, broden: Broden, settings: Settings, *, key:
     key = key or run_key(encoder, broden, settings, thresholds)
     state_file = None if settings.output is None else Path(settings.output, STATE_FILE)
     plan = make_plan(broden, settings.batch_size, 1 + settings.null, settings.seed)
-    workers = min(settings.workers, len(os.sched_getaffinity(0)))
-    reader = Reader(broden, plan, input_size(broden, settings.image_size), workers)
+    reader = Reader(broden, plan, input_size(broden, settings.image_size), *_workers(settings.workers, device))
     responder = Responder(encoder, reader, settings.normalization, settings.units, device)
 
     def make_survey(layer: int, sample: Response) -> Survey:
@@ -106,6 +105,15 @@ def dissect_layers(encoder: Encoder, broden: Broden, settings: Settings, *, key:
                for name, survey, values, counts in zip(encoder.layers, surveys, found, tallier.layers, strict=True)]
     keeper.forget()
     return Run(tallies, {"features": middle - begin, "tally": end - middle}, tallier.encoded_again, bool(saved))
+
+
+def _workers(wanted: int, device: torch.device) -> tuple[int, int]:
+    """Processes that read images and label maps.
+
+    An encoder on the CPU keeps all cores busy: readers beside it would only make its threads wait.
+    """
+    cores = usable_cores()
+    return min(wanted, cores // 4 if device.type == "cpu" else cores), min(wanted, cores)
 
 
 def _given(values: np.ndarray, settings: Settings, units: int) -> np.ndarray:

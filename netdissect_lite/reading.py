@@ -7,7 +7,6 @@ which chance pairings are made; as the order is random, a partner in the group i
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -75,20 +74,21 @@ class Reader:
     """What a worker reads: uint8 images of one size, and label maps.
 
     size: (height, width) of the images; those stored in another size are resized (bilinear).
-    workers: processes, 0: the calling one.
+    image_workers, label_workers: processes, 0: the calling one.
     """
 
     broden: Broden
     plan: Plan
     size: tuple[int, int]
-    workers: int
+    image_workers: int
+    label_workers: int
 
     def image_batches(self, batches: Sequence[int]) -> Iterator[Tensor]:
         """(B, 3, H, W) uint8 of each of ``batches``."""
-        return _stream(_ImageJobs(self), batches, self.workers)
+        return _stream(_ImageJobs(self), batches, self.image_workers)
 
     def label_groups(self, groups: Sequence[int]) -> Iterator[LabelGroup]:
-        return _stream(_LabelJobs(self), groups, self.workers)
+        return _stream(_LabelJobs(self), groups, self.label_workers)
 
 
 class _ImageJobs:
@@ -135,7 +135,7 @@ def _stream(jobs: _ImageJobs | _LabelJobs, keys: Sequence[int], workers: int) ->
     import torch
     from torch.utils.data import DataLoader
 
-    workers = min(workers, len(keys) - 1, len(os.sched_getaffinity(0)))  # the first batch is waited for anyway
+    workers = min(workers, len(keys) - 1)  # the first batch is waited for anyway
     loader: DataLoader = DataLoader(
         jobs, batch_sampler=[[key] for key in keys], collate_fn=_as_it_is,  # type: ignore[arg-type]
         num_workers=max(workers, 0), worker_init_fn=_leave_signals_to_the_main_process,

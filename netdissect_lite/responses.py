@@ -15,6 +15,8 @@ from netdissect_lite.reading import Reader
 
 OFFICIAL_MEAN, OFFICIAL_SCALE = (123.68, 116.779, 103.939), 255 * 0.224
 
+CPU_PART = 32  # images encoded at once on a CPU: as fast as more, and 0.3 GB less
+
 
 def official_normalise(images: Tensor) -> Tensor:
     """(N, 3, H, W) uint8 RGB -> float32, minus the means of VGG, over one deviation for all channels."""
@@ -51,9 +53,13 @@ class Responder:
 
     def respond(self, images: Tensor) -> list[Response]:
         """(B, 3, H, W) uint8 on the CPU."""
+        parts = [self._encode(part) for part in images.split(CPU_PART if self.device.type == "cpu" else len(images))]
+        layers = [_joined([part[layer] for part in parts]) for layer in range(len(self.encoder.layers))]
+        return [self._chosen(response, layer) for response, layer in zip(layers, self.encoder.layers, strict=True)]
+
+    def _encode(self, images: Tensor) -> list[Response]:
         pixels = self.normalise(images.to(self.device, non_blocking=True))
-        responses = self.encoder(pixels.contiguous(memory_format=torch.channels_last))
-        return [self._chosen(response, layer) for response, layer in zip(responses, self.encoder.layers, strict=True)]
+        return self.encoder(pixels.contiguous(memory_format=torch.channels_last))
 
     def _chosen(self, response: Response, layer: str) -> Response:
         maps, codes = response.maps.float(), response.codes
@@ -74,3 +80,10 @@ class Responder:
                 record = self.reader.broden.records[self.reader.plan.images(number)[place]]
                 raise input_error(record.image, f"responses of {layer} that are not finite numbers", "finite numbers",
                                   "the weights are damaged, or the model does not suit the images")
+
+
+def _joined(parts: list[Response]) -> Response:
+    if len(parts) == 1:
+        return parts[0]
+    codes = [part.codes for part in parts if part.codes is not None]
+    return Response(torch.cat([part.maps for part in parts]), torch.cat(codes) if codes else None)

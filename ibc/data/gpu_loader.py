@@ -7,6 +7,7 @@ does not take (PNG, CMYK, broken files) goes the CPU's way, with its messages.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
@@ -122,17 +123,16 @@ class GpuLoader:
         table = draws(self.seed, keys[0][0], [index for _, index in keys]) if self.pixels.train else None
         return Batch(self._crop(self._resize(pictures), table), self.labels[indices], indices, bad, "")
 
-    def _decode(self, data: dict[int, np.ndarray | InputError], bad: list[str]) -> dict[int, Tensor]:
+    def _decode(self, data: dict[int, Tensor | InputError], bad: list[str]) -> dict[int, Tensor]:
         """Index to (3, H, W) uint8. Unreadable images go to ``bad`` with skip_bad, else raise InputError."""
         from torchvision.io import ImageReadMode, decode_jpeg
 
-        jpegs = [index for index, content in data.items()
-                 if not isinstance(content, InputError) and is_whole_jpeg(content)]
+        jpegs = {index: content for index, content in data.items()
+                 if not isinstance(content, InputError) and is_whole_jpeg(content.numpy())}
         decoded: dict[int, Tensor] = {}
         try:
             if jpegs:
-                tensors = decode_jpeg([torch.from_numpy(data[index]) for index in jpegs], mode=ImageReadMode.RGB,
-                                      device=self.device)
+                tensors = decode_jpeg(list(jpegs.values()), mode=ImageReadMode.RGB, device=self.device)
                 decoded = dict(zip(jpegs, tensors, strict=True))
         except RuntimeError as error:
             if "out of memory" in str(error):
@@ -143,7 +143,7 @@ class GpuLoader:
                 try:
                     if isinstance(content, InputError):
                         raise content
-                    decoded[index] = decode_image(content.tobytes(), name=self.images.files[index]).to(self.device)
+                    decoded[index] = decode_image(content.numpy().tobytes(), name=self.images.files[index]).to(self.device)
                 except InputError:
                     if not self.skip_bad:
                         raise
@@ -188,10 +188,11 @@ class GpuLoader:
         height, width = self.pixels.crop
         if len({picture.device for picture in pictures}) > 1:  # resized ones are on the device already
             pictures = [picture.to(self.device) for picture in pictures]
-        cut = torch.stack([picture[:, top : top + height, left : left + width]
-                           for picture, (top, left, _) in zip(pictures, places, strict=True)])
-        if cut.device.type == "cpu":
-            cut = cut.pin_memory()
+        device = pictures[0].device
+        cut = torch.empty(len(pictures), 3, height, width, dtype=torch.uint8, device=device,
+                          pin_memory=device.type == "cpu")  # pinned memory reaches the GPU without waiting
+        torch.stack([picture[:, top : top + height, left : left + width]
+                     for picture, (top, left, _) in zip(pictures, places, strict=True)], out=cut)
         cut = cut.to(self.device, non_blocking=True)
         if table is None:
             return cut
@@ -199,13 +200,17 @@ class GpuLoader:
         return torch.where(mirrored[:, None, None, None], cut.flip(-1), cut)
 
 
-def _read_files(files: list[tuple[int, str]]) -> list[tuple[int, np.ndarray | InputError]]:
-    contents: list[tuple[int, np.ndarray | InputError]] = []
+def _read_files(files: list[tuple[int, str]]) -> list[tuple[int, Tensor | InputError]]:
+    """(index, content as (n,) uint8) of each file; torchvision reads without holding the interpreter."""
+    from torchvision.io import read_file
+
+    contents: list[tuple[int, Tensor | InputError]] = []
     for index, path in files:
         try:
-            contents.append((index, np.fromfile(path, np.uint8)))
-        except OSError as error:
-            contents.append((index, InputError(f"{path}: {error.strerror}")))
+            contents.append((index, read_file(path).clone()))  # read_file maps the file; clone reads it, here
+        except RuntimeError:
+            reason = "No such file or directory" if not os.path.exists(path) else "an empty or unreadable file"
+            contents.append((index, InputError(f"{path}: {reason}")))
     return contents
 
 
