@@ -47,7 +47,7 @@ class Encoder:
         for name, value in self.module.state_dict().items():
             if not _unused(self, name):
                 digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
-                digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+                digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
 

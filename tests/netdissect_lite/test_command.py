@@ -1,0 +1,236 @@
+"""The command: every way to start it, bad input in one line, reuse and staleness, comparison."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from ibc.cli import run_command
+from ibc.config import ModelConfig
+from ibc.network import IBC
+from netdissect_lite import main as command
+from netdissect_lite import options
+from tests.netdissect_lite.data import write_broden
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a data set and two checkpoints: one as this project writes it, one bare."""
+    folder = tmp_path_factory.mktemp("command")
+    write_broden(folder / "broden", count=24)
+    for seed, name, config in ((1, "own.pt", {"crop_image_height": 64, "crop_image_width": 64, "model_name": "own"}),
+                               (2, "official.pt", None)):
+        torch.manual_seed(seed)
+        model = IBC(ModelConfig(6, 3, 0.0, pretrained="none", fc_dim=16))
+        content = {"state_dict": model.state_dict()}
+        torch.save(content if config is None else {**content, "config": config}, folder / name)
+    return folder
+
+
+FLAGS = ["--device", "cpu", "--workers", "0", "--null", "3", "--quantile", "0.1", "--top", "3"]
+
+
+def dissect(place, *more, checkpoint="own.pt"):
+    arguments = ["--checkpoint", str(place / checkpoint), "--broden", str(place / "broden"), *FLAGS, *map(str, more)]
+    return run_command(command.build_parser(), command.main, arguments)
+
+
+def read_rows(path):
+    with open(path, newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_writes_everything(place, tmp_path, capsys):
+    assert dissect(place, "--output", tmp_path / "out", "--json", tmp_path / "report.json") == 0
+    out = tmp_path / "out"
+    assert sorted(path.name for path in out.iterdir()) == ["html", "quantile.npy", "tally.csv", "tally.json",
+                                                           "tally.npz", "units.csv"]
+    assert (out / "html" / "conv_last.html").exists()
+    assert len(list((out / "html" / "image").glob("conv_last-*.jpg"))) == 6
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["command"] == "dissect" and report["protocol"]["image_size"] == [64, 64]
+    assert report["metrics"]["layers"]["conv_last"]["units"] == 6
+    text = capsys.readouterr().out
+    assert "it has no texture" in text and "2 without a label left out" in text and "resized to 64 x 64" in text
+    rows = read_rows(out / "tally.csv")
+    assert len(rows) == 6 and list(rows[0])[:4] == ["unit", "category", "label", "score"]
+
+
+def test_json_on_stdout_stands_alone(place, tmp_path, capsys):
+    assert dissect(place, "--output", tmp_path, "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out)["metrics"]["images"] == 22
+
+
+def test_same_inputs_are_not_computed_again(place, tmp_path, capsys):
+    assert dissect(place, "--output", tmp_path) == 0
+    before = (tmp_path / "tally.csv").read_bytes()
+    (tmp_path / "tally.csv").write_text("spoilt")
+    capsys.readouterr()
+    assert dissect(place, "--output", tmp_path, "--score_threshold", "0.2") == 0
+    assert "results taken from the last run" in capsys.readouterr().out
+    assert (tmp_path / "tally.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("change", ["model", "data", "quantile", "normalization", "index"])
+def test_nothing_stale_is_shown(place, tmp_path, capsys, change):
+    shutil.copytree(place / "broden", tmp_path / "broden")
+    base = ["--broden", tmp_path / "broden", "--output", tmp_path / "out", "--image_size", 64]
+    assert dissect(place, *base) == 0
+    before = (tmp_path / "out" / "units.csv").read_bytes()
+    more, checkpoint = [], "own.pt"
+    if change == "model":
+        checkpoint = "official.pt"
+    elif change == "data":
+        shutil.copy(tmp_path / "broden" / "images" / "i0_object.png", tmp_path / "broden" / "images" / "i2_object.png")
+    else:
+        more = {"quantile": ["--quantile", "0.2"], "normalization": ["--normalization", "training"],
+                "index": ["--index", "index_sm.csv"]}[change]
+    capsys.readouterr()
+    assert dissect(place, *base, *more, checkpoint=checkpoint) == 0
+    assert "taken from the last run" not in capsys.readouterr().out
+    assert (tmp_path / "out" / "units.csv").read_bytes() != before
+
+
+def test_thresholds_of_another_run(place, tmp_path):
+    assert dissect(place, "--output", tmp_path / "a") == 0
+    np.save(tmp_path / "t.npy", np.load(tmp_path / "a" / "quantile.npy") * 1.5)
+    assert dissect(place, "--output", tmp_path / "b", "--thresholds", tmp_path / "t.npy") == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "b" / "quantile.npy"), np.load(tmp_path / "t.npy"))
+    assert (tmp_path / "a" / "tally.csv").read_bytes() != (tmp_path / "b" / "tally.csv").read_bytes()
+
+
+def test_layers_of_a_torchvision_network(place, tmp_path):
+    arguments = ["--model", "resnet18", "--layer", "layer3", "--layer", "layer4", "--broden", str(place / "broden"),
+                 "--output", str(tmp_path / "out"), *FLAGS, "--index", "index_sm.csv", "--units", "1-5,9"]
+    assert run_command(command.build_parser(), command.main, arguments) == 0
+    for layer in ("layer3", "layer4"):
+        rows = read_rows(tmp_path / "out" / layer / "units.csv")
+        assert [int(row["unit"]) for row in rows] == [1, 2, 3, 4, 5, 9]
+        assert (tmp_path / "out" / layer / "html" / f"{layer}.html").exists()
+        assert "correlation" not in rows[0]
+
+
+def test_weights_of_a_file(place, tmp_path):
+    from torchvision.models import alexnet
+
+    torch.save({"state_dict": {f"module.{name}": value for name, value in alexnet(num_classes=7).state_dict().items()}},
+               tmp_path / "alexnet.pt")
+    arguments = ["--model", "alexnet", "--layer", "features.2", "--weights", str(tmp_path / "alexnet.pt"), "--broden",
+                 str(place / "broden"), "--image_size", "64", "--output", str(tmp_path / "out"), *FLAGS]
+    assert run_command(command.build_parser(), command.main, arguments) == 0
+    assert len(read_rows(tmp_path / "out" / "units.csv")) == 64
+
+
+@pytest.mark.parametrize(("flags", "message"), [
+    (["--checkpoint", "nothing.pt"], "nothing.pt: found no such file"),
+    (["--broden", "nowhere"], "nowhere: found no such folder"),
+    (["--units", "4-x"], "--units: found '4-x'"),
+    (["--units", "7"], "units from 1 to 6"),
+    (["--quantile", "2"], "quantile: found 2.0"),
+    (["--memory", "lots"], "--memory: found 'lots'"),
+    (["--categories", "sound"], "found the categories color"),
+    (["--model", "resnet18"], "one of the two"),
+    (["--layer", "layer1"], "always conv_last"),
+    (["--thresholds", "broden/label.csv"], "label.csv: found an unreadable file"),
+    (["--compare", "a"], "expected two or more results folders"),
+    (["--compare", "a", "b"], "found no dissection"),
+])
+def test_bad_input_in_one_line(place, tmp_path, monkeypatch, capsys, flags, message):
+    monkeypatch.chdir(place)
+    arguments = ["--checkpoint", "own.pt", "--broden", "broden", "--output", str(tmp_path), *FLAGS, *flags]
+    assert run_command(command.build_parser(), command.main, arguments) == 2
+    *before, error = capsys.readouterr().err.splitlines()
+    assert error.startswith("error: ") and message in error
+    assert not any(line.startswith("error") or "Traceback" in line for line in before)
+
+
+@pytest.mark.parametrize(("flags", "message"), [
+    (["--model", "resnet999", "--layer", "x"], "expected a torchvision model"),
+    (["--model", "resnet18", "--layer", "layer9"], "choose among"),
+    (["--model", "resnet18"], "for example --layer layer4"),
+    (["--model", "resnet18", "--layer", "fc"], "expected a convolutional layer"),
+    (["--model", "resnet18", "--layer", "layer1", "--weights", "own.pt"], "weights that do not fit resnet18"),
+])
+def test_bad_torchvision_input(place, tmp_path, monkeypatch, capsys, flags, message):
+    monkeypatch.chdir(place)
+    arguments = ["--broden", "broden", "--output", str(tmp_path), *FLAGS, *flags]
+    assert run_command(command.build_parser(), command.main, arguments) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ") and message in error
+
+
+def test_a_picture_missing_is_found_at_once(place, tmp_path, capsys):
+    shutil.copytree(place / "broden", tmp_path / "broden")
+    (tmp_path / "broden" / "images" / "i7.png").unlink()
+    assert dissect(place, "--broden", tmp_path / "broden", "--output", tmp_path / "out") == 2
+    assert "i7.png: found no such file" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_settings_file(place, tmp_path, monkeypatch, capsys):
+    """Without a flag the command does what settings.py says, wherever it is started."""
+    settings = {"MODEL_FILE": str(place / "official.pt"), "DATA_DIRECTORY": str(place / "broden"), "MODEL": "mine",
+                "OUTPUT_FOLDER": str(tmp_path / "result" / "mine"), "IMG_SIZE": 64, "GPU": False, "WORKERS": 0,
+                "QUANTILE": 0.1, "TOPN": 2, "SCORE_THRESHOLD": 0.03, "INDEX_FILE": "index_sm.csv",
+                "CATAGORIES": ["object", "color"]}
+    for name, value in settings.items():
+        monkeypatch.setattr(command.settings_module, name, value)
+    monkeypatch.setattr(command.settings_module, "PARALLEL", 4, raising=False)  # official, without a meaning here
+    assert run_command(command.build_parser(), command.main, ["--null", "0"]) == 0
+    report = json.loads((tmp_path / "result" / "mine" / "tally.json").read_text())
+    assert report["settings"]["categories"] == ["object", "color"] and report["images"] == 4
+    assert report["settings"]["image_size"] == [64, 64]
+    assert list(report["summary"]) == ["iou_0.03", "iou_0.04"]
+    monkeypatch.setattr(command.settings_module, "QUANTIL", 0.1, raising=False)
+    assert run_command(command.build_parser(), command.main, []) == 2
+    assert "the setting QUANTIL, expected one of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("folder", "command_line"), [
+    (".", ["netdissect_lite/main.py"]), ("netdissect_lite", ["main.py"]), (".", ["-m", "netdissect_lite.main"])])
+def test_every_way_to_start(root, place, tmp_path, folder, command_line):
+    done = subprocess.run([sys.executable, *command_line, "--checkpoint", place / "own.pt", "--broden",
+                           place / "broden", "--output", tmp_path / "out", *FLAGS], cwd=root / folder, check=False,
+                          capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "html" / "conv_last.html").exists()
+
+
+def test_help_is_quick_and_shows_examples(root):
+    done = subprocess.run([sys.executable, "-X", "importtime", "netdissect_lite/main.py", "--help"], cwd=root,
+                          capture_output=True, text=True, check=True)
+    assert "example:" in done.stdout
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not loaded & {"torch", "numba", "jinja2", "PIL"}
+
+
+def test_comparison(place, tmp_path, capsys):
+    for name, checkpoint in (("one", "own.pt"), ("two", "official.pt")):
+        assert dissect(place, "--output", tmp_path / name, "--image_size", 64, checkpoint=checkpoint) == 0
+    capsys.readouterr()
+    arguments = ["--compare", str(tmp_path / "one"), str(tmp_path / "two"), "--output", str(tmp_path / "both"),
+                 "--json", str(tmp_path / "both.json")]
+    assert run_command(command.build_parser(), command.main, arguments) == 0
+    text = capsys.readouterr().out
+    assert "one" in text and "units have another name" in text and "note:" not in text
+    metrics = json.loads((tmp_path / "both.json").read_text())["metrics"]
+    rows = [{int(row["unit"]): row for row in read_rows(tmp_path / name / "units.csv")} for name in ("one", "two")]
+    changed = [unit for unit in rows[0] if (rows[0][unit]["category"], rows[0][unit]["concept"]) !=
+               (rows[1][unit]["category"], rows[1][unit]["concept"])]
+    assert [own["unit"] for own in metrics["renamed"]] == changed
+    for concept in metrics["concepts"]:
+        for place_of, run in enumerate(rows):
+            mine = [row for row in run.values() if row["concept"] == concept["label"] and float(row["iou"]) >= 0.01]
+            assert len(mine) == concept["units"][place_of]
+    assert (tmp_path / "both" / "compare.html").exists()
+
+
+def test_memory_sizes_and_ranges():
+    assert [options.memory_size(text) for text in ("512M", "2g", "0", "1.5K")] == [2**29, 2**31, 0, 1536]
+    assert options.number_ranges("3,1-2,2", "--units") == (1, 2, 3)
