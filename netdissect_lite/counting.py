@@ -45,13 +45,6 @@ class LabelGroup:
         labels = np.array([label for labels in self.scalars for label in labels], np.int64)
         return np.repeat(np.arange(len(self)), [len(labels) for labels in self.scalars]), labels
 
-    def truth(self, label_count: int) -> np.ndarray:
-        """(L,) int64: pixels that carry each label, over all planes; label 0 is not counted."""
-        counts = np.bincount(self.planes.reshape(-1), minlength=label_count)
-        np.add.at(counts, self.whole_image_labels()[1], self.size[0] * self.size[1])
-        counts[0] = 0
-        return counts
-
 
 @dataclass
 class Pairs:
@@ -83,8 +76,16 @@ class Counts:
                    np.zeros(units, np.int64))
 
 
+class Labels(Protocol):
+    """A group's labels in the form that a counter takes; prepared once, met by the pairs of every layer."""
+
+    def truth(self) -> np.ndarray:
+        """(L,) int64: pixels that carry each label, over all planes."""
+        ...
+
+
 class Counter(Protocol):
-    """What both counters do. A group's labels, in the counter's own form, are met by the pairs of every layer."""
+    """What both counters do."""
 
     def add(self, labels: Any, pairs: Pairs) -> None: ...
 
@@ -104,7 +105,7 @@ class CpuLabels:
     def __init__(self, group: LabelGroup, label_count: int):
         from netdissect_lite.bitmasks import label_masks
 
-        self.size, self.images = group.size, len(group)
+        self.size, self.images, self.label_count = group.size, len(group), label_count
         self.masks, label, plane = label_masks(group.planes, label_count)
         whole_image, whole_label = group.whole_image_labels()
         image = np.concatenate([group.image_of_plane[plane], whole_image])
@@ -112,6 +113,12 @@ class CpuLabels:
         self.label = np.concatenate([label, whole_label])[order]
         self.row = np.concatenate([np.arange(len(label)), np.full(len(whole_label), -1)])[order]
         self.first = np.searchsorted(image[order], np.arange(len(group) + 1))
+
+    def truth(self) -> np.ndarray:
+        counts = np.zeros(self.label_count, np.int64)
+        pixels = np.append(self.masks.pixels, self.size[0] * self.size[1])  # row -1, the last: the whole image
+        np.add.at(counts, self.label, pixels[self.row])
+        return counts
 
 
 class CpuCounter:

@@ -28,7 +28,7 @@ class TorchLabels:
     def __init__(self, group: LabelGroup, primary: Tensor, categories: int):
         """primary: (L,) int64 category of each label, on the device to count on."""
         device, label_count = primary.device, len(primary)
-        self.size, self.images, self.categories = group.size, len(group), categories
+        self.size, self.images, self.categories, self.label_count = group.size, len(group), categories, label_count
         planes = torch.from_numpy(group.planes.reshape(len(group.planes), self.size[0] * self.size[1]).view(np.int16))
         planes = planes.to(device, non_blocking=True).to(torch.int32).bitwise_and_(0xFFFF)
         present = torch.zeros(len(planes), label_count, dtype=torch.bool, device=device)
@@ -43,6 +43,10 @@ class TorchLabels:
         self.image = torch.cat([torch.from_numpy(group.image_of_plane).to(device)[plane], whole_image])
         place = self.image * categories + primary[self.label]
         self.indicator = F.one_hot(place, self.images * categories).to(masks.dtype)
+
+    def truth(self) -> np.ndarray:
+        counts = torch.zeros(self.label_count, dtype=torch.int64, device=self.label.device)
+        return counts.index_add_(0, self.label, self.masks.sum(1, dtype=torch.float32).long()).cpu().numpy()
 
 
 class TorchCounter:

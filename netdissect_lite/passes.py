@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ibc.cli import Progress
 from netdissect_lite.activations import StoredBatch, Survey
 from netdissect_lite.bilinear import strict_limit
-from netdissect_lite.counting import Counter, Counts, CpuCounter, CpuLabels, LabelGroup, Pairs
+from netdissect_lite.counting import Counter, Counts, CpuCounter, CpuLabels, LabelGroup, Labels, Pairs
 from netdissect_lite.encoders import Response
 from netdissect_lite.reading import Plan
 from netdissect_lite.responses import Responder
@@ -59,8 +60,8 @@ class LayerCounts:
     and those of them whose code bit is 1."""
 
     counts: Counts
-    filter_on: np.ndarray
-    both_on: np.ndarray
+    filter_on: Tensor
+    both_on: Tensor
 
 
 class Tallier:
@@ -82,8 +83,9 @@ class Tallier:
             own = part_of(saved, f"layer{layer}.")
             start = (Counts(own["both"], own["activation"], own["pixels"]) if self.done else
                      Counts.empty(len(values), pairings, self.label_count, self.categories))
-            zeros = np.zeros(len(values), np.int64)
-            self.layers.append(LayerCounts(start, own.get("filter_on", zeros), own.get("both_on", zeros.copy())))
+            on = [torch.from_numpy(own.get(name, np.zeros(len(values), np.int64))).to(responder.device, copy=True)
+                  for name in ("filter_on", "both_on")]
+            self.layers.append(LayerCounts(start, *on))
             self.counters.append(self._counter(values, start))
 
     def _counter(self, thresholds: np.ndarray, start: Counts) -> Counter:
@@ -93,7 +95,7 @@ class Tallier:
 
         return TorchCounter(thresholds, start, self.responder.device)
 
-    def _labels(self, group: LabelGroup) -> object:
+    def _labels(self, group: LabelGroup) -> Labels:
         if self.responder.device.type == "cpu":
             return CpuLabels(group, self.label_count)
         from netdissect_lite.counting_torch import TorchLabels
@@ -109,8 +111,8 @@ class Tallier:
         again = self.responder.batches(missing)
         with Progress(len(self.plan.order), "tally", initial=self.plan.places(self.done).start) as bar:
             for number, group in zip(numbers, self.responder.reader.label_groups(numbers), strict=True):
-                self.truth += group.truth(self.label_count)
                 labels = self._labels(group)
+                self.truth += labels.truth()
                 for layer, pairs in enumerate(self._pairs(number, again)):
                     if len(pairs.unit):
                         self.counters[layer].add(labels, pairs)
@@ -141,8 +143,8 @@ class Tallier:
         for own, gathered in zip(self.layers, parts, strict=True):
             for part in gathered:
                 on = part.unit if part.bit is None else part.unit[part.bit]
-                own.filter_on += np.bincount(part.unit.cpu().numpy(), minlength=len(own.filter_on))
-                own.both_on += np.bincount(on.cpu().numpy(), minlength=len(own.both_on))
+                own.filter_on.index_add_(0, part.unit, torch.ones_like(part.unit))
+                own.both_on.index_add_(0, on, torch.ones_like(on))
         return [Pairs(*(torch.cat([getattr(part, name) for part in gathered]) for name in ("image", "unit", "maps")))
                 for gathered in parts]
 
@@ -153,5 +155,5 @@ class Tallier:
             counts = counter.counts()
             state.update(with_prefix(f"layer{layer}.", {
                 "both": counts.both, "activation": counts.activation, "pixels": counts.pixels,
-                "filter_on": own.filter_on, "both_on": own.both_on}))
+                "filter_on": own.filter_on.cpu().numpy(), "both_on": own.both_on.cpu().numpy()}))
         return state

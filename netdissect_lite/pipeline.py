@@ -129,7 +129,8 @@ def _tally(layer: str, broden: Broden, settings: Settings, survey: Survey, thres
            counts: LayerCounts, truth: np.ndarray, key: str) -> Tally:
     alignment = None
     if survey.alignment is not None:
-        alignment = Alignment(survey.alignment.result(), survey.bits_on.cpu().numpy(), counts.filter_on, counts.both_on)
+        images_on = (on.cpu().numpy() for on in (survey.bits_on, counts.filter_on, counts.both_on))
+        alignment = Alignment(survey.alignment.result(), *images_on)
     shown, places = np.unique(survey.top.image.cpu().numpy(), return_inverse=True)
     names = [broden.records[index].image if index >= 0 else "" for index in shown]
     height, width = survey.top.maps.shape[2:]
