@@ -182,14 +182,13 @@ def _collect(ranking: Ranking, at: tuple[int | None, ...], points: tuple[int, ..
     within = np.zeros(bins)
     device = choose_device(device, queries * len(ranking.db_signs)) if isinstance(device, str) else device
     for block in ranking.blocks(cuts, np.array(points, np.int64), device):
-        for order in ORDERS:
-            sums[order][block.rows] = getattr(block, f"{order}_sums")
-        hits["stable"][block.rows], hits["expected"][block.rows] = block.stable_hits, block.expected_hits
-        inside, relevant_inside = np.cumsum(block.counts, axis=1), np.cumsum(block.relevant, axis=1)
-        relevant[block.rows] = relevant_inside[:, -1]
-        pairs += inside.sum(axis=0)
-        relevant_pairs += relevant_inside.sum(axis=0)
-        within += (relevant_inside / np.maximum(inside, 1)).sum(axis=0)
+        for target, found in ((sums, block.sums), (hits, block.hits)):
+            for order, values in found.items():
+                target[order][block.rows] = values
+        relevant[block.rows] = block.relevant
+        pairs += block.pairs
+        relevant_pairs += block.relevant_pairs
+        within += block.within
     radius = np.arange(bins) / (2 if ranking.half_steps else 1)
     return RetrievalScores(at, sums, relevant, points, hits, radius, pairs, relevant_pairs,
                            within / queries if queries else np.full(bins, np.nan))

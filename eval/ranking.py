@@ -1,14 +1,15 @@
 """The ranking engine: queries against a database, block by block, on all CPU cores or a GPU.
 
-Signs and labels flow in; per block of queries flow out the counts per distance (``Block``), from
-which every ranking metric follows. Memory is bounded by blocks, not by queries x database.
+Signs and labels flow in; per block of queries flow out sums of precision under every order of ties,
+and counts of pairs at each distance (``Block``). Memory is bounded by blocks, not by queries x database.
 """
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,29 +24,28 @@ if TYPE_CHECKING:
 SELF_MATCHES = ("keep", "exclude", "hit")
 GPU_PAYS_FROM = 2e9  # query-item pairs: fewer are done on the CPU before a GPU has started
 BLOCK_QUERIES = 256  # on the CPU, a block a thread
-Ranked = tuple[slice, np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # the first five fields of a Block
+Ranked = tuple[slice, np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # rows, then as rank_block writes
 NO_MASK = np.zeros((0, 0), np.uint64)
 
 
 @dataclass
 class Block:
-    """Counts for the queries ``rows`` (Q of them), over B distances, A cut-offs and N points.
+    """Results for the queries ``rows`` (Q of them), over B distances, A cut-offs and N points.
 
-    counts, relevant: (Q, B) int32, items and relevant items at each distance.
-    stable_sums: (Q, A) float64, sum of precision over relevant items up to the cut-off, ties in database order.
-    stable_hits: (Q, N) int32, relevant items up to each point.
-    expected_sums, pessimistic_sums, optimistic_sums: (Q, A) and expected_hits (Q, N), over the orders of ties.
+    relevant: (Q,) int64, relevant items of the database.
+    sums: order of ties -> (Q, A) float64, sum of precision over the relevant items up to the cut-off.
+    hits: "stable", "expected" -> (Q, N), relevant items up to each point.
+    pairs, relevant_pairs: (B,) int64, query-item pairs up to each distance. within: (B,) float64, sum over the
+    queries of the precision up to each distance, 0 for a query that finds nothing there.
     """
 
     rows: slice
-    counts: np.ndarray
     relevant: np.ndarray
-    stable_sums: np.ndarray
-    stable_hits: np.ndarray
-    expected_sums: np.ndarray
-    pessimistic_sums: np.ndarray
-    optimistic_sums: np.ndarray
-    expected_hits: np.ndarray
+    sums: dict[str, np.ndarray]
+    hits: dict[str, np.ndarray]
+    pairs: np.ndarray
+    relevant_pairs: np.ndarray
+    within: np.ndarray
 
 
 @dataclass
@@ -80,18 +80,21 @@ class Ranking:
 
     def blocks(self, cuts: np.ndarray, points: np.ndarray, device: str | torch.device) -> Iterator[Block]:
         """All queries in blocks, in order."""
+        if str(device) == "cpu":
+            return _cpu_blocks(self, cuts, points)
+        import torch
+
+        return self.torch_blocks(cuts, points, torch.device(device))
+
+    def torch_blocks(self, cuts: np.ndarray, points: np.ndarray, device: torch.device,
+                     block_pairs: int | None = None) -> Iterator[Block]:
+        """The same through torch, on any device, at most ``block_pairs`` query-item pairs at a time."""
         from eval.kernels import harmonic_numbers
+        from eval.torch_ranking import BLOCK_PAIRS, ranked_blocks
 
         harmonic = harmonic_numbers(len(self.db_signs))
-        if str(device) == "cpu":
-            yield from _cpu_blocks(self, cuts, points, harmonic)
-        else:
-            import torch
-
-            from eval.torch_ranking import ranked_blocks
-
-            for ranked in ranked_blocks(self, cuts, points, torch.device(device)):
-                yield _with_ties(ranked, cuts, points, harmonic)
+        for ranked in ranked_blocks(self, cuts, points, device, block_pairs or BLOCK_PAIRS):
+            yield _with_ties(ranked, cuts, points, harmonic)
 
 
 def make_ranking(query_bits: Any, query_labels: Any, db_bits: Any, db_labels: Any, self_match: str | None,
@@ -192,9 +195,10 @@ def cpu_workers() -> int:
     return min(cores, int(wish)) if wish.isdigit() and int(wish) > 0 else cores
 
 
-def _cpu_blocks(ranking: Ranking, cuts: np.ndarray, points: np.ndarray, harmonic: np.ndarray) -> Iterator[Block]:
+def _cpu_blocks(ranking: Ranking, cuts: np.ndarray, points: np.ndarray) -> Iterator[Block]:
     from eval import kernels
 
+    harmonic = kernels.harmonic_numbers(len(ranking.db_signs))
     count = len(ranking.query_signs)
     db, db_mask = ranking.packed_database()
     if ranking.query_labels.ndim == 1:
@@ -223,17 +227,29 @@ def _cpu_blocks(ranking: Ranking, cuts: np.ndarray, points: np.ndarray, harmonic
         yield from map(rank, blocks)
         return
     with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(rank, blocks)
+        running: deque[Future[Block]] = deque()
+        for block in blocks:
+            running.append(pool.submit(rank, block))
+            if len(running) > 2 * workers:  # so that finished blocks do not pile up
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 def _with_ties(ranked: Ranked, cuts: np.ndarray, points: np.ndarray, harmonic: np.ndarray) -> Block:
+    """From counts per distance to results under every tie rule."""
     from eval.kernels import tie_block
 
-    rows, counts, relevant, sums, hits = ranked
-    expected, pessimistic, optimistic = np.empty((3, *sums.shape))
-    expected_hits = np.empty(hits.shape)
+    rows, counts, relevant, stable_sums, stable_hits = ranked
+    expected, pessimistic, optimistic = np.empty((3, *stable_sums.shape))
+    expected_hits = np.empty(stable_hits.shape)
     tie_block(counts, relevant, cuts, points, harmonic, expected, pessimistic, optimistic, expected_hits)
-    return Block(rows, counts, relevant, sums, hits, expected, pessimistic, optimistic, expected_hits)
+    inside, relevant_inside = np.cumsum(counts, axis=1), np.cumsum(relevant, axis=1)
+    return Block(
+        rows, relevant_inside[:, -1],
+        {"stable": stable_sums, "expected": expected, "pessimistic": pessimistic, "optimistic": optimistic},
+        {"stable": stable_hits, "expected": expected_hits},
+        inside.sum(axis=0), relevant_inside.sum(axis=0), (relevant_inside / np.maximum(inside, 1)).sum(axis=0))
 
 
 def packed_words(signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

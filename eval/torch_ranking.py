@@ -20,7 +20,7 @@ HALF_EXACT_BITS = 2048  # half precision holds integers up to this
 
 
 def ranked_blocks(ranking: Ranking, cuts: np.ndarray, points: np.ndarray, device: torch.device,
-                  block_pairs: int = BLOCK_PAIRS) -> Iterator[Ranked]:
+                  block_pairs: int) -> Iterator[Ranked]:
     """(rows, counts, relevant counts, stable sums, stable hits) for all queries, as ``kernels.rank_block`` writes."""
     items, length = ranking.db_signs.shape
     exact = torch.float16 if device.type == "cuda" and length <= HALF_EXACT_BITS else torch.float32

@@ -143,7 +143,8 @@ class GpuLoader:
                 try:
                     if isinstance(content, InputError):
                         raise content
-                    decoded[index] = decode_image(content.numpy().tobytes(), name=self.images.files[index]).to(self.device)
+                    picture = decode_image(content.numpy().tobytes(), name=self.images.files[index])
+                    decoded[index] = picture.to(self.device)
                 except InputError:
                     if not self.skip_bad:
                         raise

@@ -154,7 +154,6 @@ def test_the_torch_engine_gives_the_same(self_match, kind):
     import torch
 
     from eval.ranking import make_ranking
-    from eval.torch_ranking import ranked_blocks
 
     signs, labels, _, _ = random_case(11, 90, 1, 70, 5, 0.05 if kind == "zeros" else 0)
     queries = signs.copy()
@@ -164,14 +163,19 @@ def test_the_torch_engine_gives_the_same(self_match, kind):
         labels = np.random.default_rng(1).random((90, 6)) < 0.2
     cuts, points = np.array([2**31 - 1, 10, 500]), np.array([1, 20, 500])
     ranking = make_ranking(queries, labels, signs, labels, self_match)
-    blocks = list(ranking.blocks(cuts, points, "cpu"))
-    torch_blocks = list(ranked_blocks(ranking, cuts, points, torch.device("cpu"), block_pairs=90 * 40))
-    assert len(torch_blocks) == 3
-    for column, name in enumerate(("counts", "relevant", "stable_sums", "stable_hits"), start=1):
-        ours = np.concatenate([getattr(block, name) for block in blocks])
-        theirs = np.concatenate([block[column] for block in torch_blocks])
-        assert ours.shape == theirs.shape
-        assert np.allclose(ours, theirs, rtol=0, atol=1e-12 if name == "stable_sums" else 0)
+    ours = list(ranking.blocks(cuts, points, "cpu"))
+    theirs = list(ranking.torch_blocks(cuts, points, torch.device("cpu"), block_pairs=90 * 40))
+    assert len(theirs) == 3
+    for order in ORDERS:
+        assert np.allclose(*(np.concatenate([block.sums[order] for block in blocks]) for blocks in (ours, theirs)),
+                           rtol=0, atol=1e-12)
+    for order in ("stable", "expected"):
+        assert np.allclose(*(np.concatenate([block.hits[order] for block in blocks]) for blocks in (ours, theirs)),
+                           rtol=0, atol=1e-12)
+    for name in ("pairs", "relevant_pairs"):
+        assert np.array_equal(*(sum(getattr(block, name) for block in blocks) for blocks in (ours, theirs)))
+    assert np.array_equal(*(np.concatenate([block.relevant for block in blocks]) for blocks in (ours, theirs)))
+    assert np.allclose(*(sum(block.within for block in blocks) for blocks in (ours, theirs)), rtol=1e-12, atol=0)
 
 
 def test_no_query_is_nan_and_no_item_is_zero():

@@ -19,6 +19,7 @@ from functools import lru_cache
 from io import RawIOBase
 from pathlib import Path, PurePosixPath
 
+from ibc.cli import track
 from ibc.errors import InputError, input_error
 
 ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
@@ -61,7 +62,7 @@ def list_members(source: str | os.PathLike, nested: bool = False,
     else:
         raise input_error(path, "no such file or folder", "a folder, a zip or a tar")
     if nested:
-        members = (found for member in members for found in _enter(member))
+        members = track((found for member in members for found in _enter(member)), f"listing {path.name}", unit="files")
     by_name = {member.name: member for member in members  # in an archive a later entry replaces an earlier one
                if wanted(member.name) and not _is_junk(member.name)}
     return [by_name[name] for name in sorted(by_name)]
