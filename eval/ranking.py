@@ -7,6 +7,7 @@ and counts of pairs at each distance (``Block``). Memory is bounded by blocks, n
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 SELF_MATCHES = ("keep", "exclude", "hit")
 GPU_PAYS_FROM = 2e9  # query-item pairs: fewer are done on the CPU before a GPU has started
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, Windows' Linux
 BLOCK_QUERIES = 256  # on the CPU, a block a thread
 Ranked = tuple[slice, np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # rows, then as rank_block writes
 NO_MASK = np.zeros((0, 0), np.uint64)
@@ -148,7 +150,7 @@ def _as_labels(name: str, labels: Any) -> np.ndarray:
     if labels.dtype.kind == "f" and np.isnan(labels).any():
         raise input_error(None, f"a missing label in row {int(np.argwhere(np.isnan(labels))[0, 0]) + 1} of {name}",
                           "a number", "99999 says that an image has no category")
-    if labels.ndim == 1:
+    if labels.ndim == 1 or labels.dtype == bool:
         return labels
     from ibc.codes import NO_CATEGORY
 
@@ -181,11 +183,16 @@ def _numpy(values: Any) -> np.ndarray:
 
 def choose_device(name: str, pairs: float) -> str | torch.device:
     """``cpu`` or a torch device. ``auto`` takes a GPU, when there is one, from GPU_PAYS_FROM pairs on."""
-    if name == "cpu" or (name == "auto" and pairs < GPU_PAYS_FROM):
+    if name == "cpu" or (name == "auto" and (pairs < GPU_PAYS_FROM or not _gpu_possible())):
         return "cpu"
     from ibc.cli import resolve_device
 
     return resolve_device(name)
+
+
+def _gpu_possible() -> bool:
+    """False where no GPU driver shows its device: importing torch to ask takes seconds and 300 MB."""
+    return sys.platform != "linux" or any(map(os.path.exists, GPU_DEVICES))
 
 
 def cpu_workers() -> int:
