@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing import get_context, parent_process
+from multiprocessing import forkserver, get_context, parent_process, resource_tracker
 from typing import TypeVar
 
 from ibc.errors import InputError
@@ -33,36 +34,91 @@ def run_batches(job: Callable[[list[T]], R], batches: Iterator[list[T]], workers
     """``job(batch)`` for every batch, in any order; with one worker, here and in order.
 
     ``job`` must be picklable. Batches are drawn as they are needed, so they need not fit in memory.
-    Raises InputError when the system kills a worker.
+    Raises InputError when the system kills a worker. Ctrl-C ends it after the batches in work.
     """
     if workers <= 1:
         yield from map(job, batches)
         return
     context = get_context("forkserver")
-    context.set_forkserver_preload([job.__class__.__module__, "torch"])  # imported once, shared by all workers
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    _start_server([job.__class__.__module__, "torch"])
     waiting: set[Future] = set()
+    with _Interrupts() as interrupts:
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+        try:
+            while True:
+                for batch in islice(batches, 2 * workers + 2 - len(waiting)):
+                    with interrupts.held():
+                        waiting.add(pool.submit(job, batch))
+                if not waiting:
+                    return
+                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    yield future.result()
+        except BrokenProcessPool:
+            raise InputError("a worker process was killed (out of memory?); run the same command again to continue, "
+                             "with fewer --workers") from None
+        finally:
+            with interrupts.held():
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Interrupts:
+    """Ctrl-C interrupts once, and never while it is held.
+
+    A pool that is interrupted while it starts a worker loses sight of it, and one whose shutdown is interrupted
+    never ends: at exit its queue is closed before its workers are told.
+    """
+
+    def __enter__(self) -> _Interrupts:
+        self.hold = self.pending = self.raised = False
+        self.ours = (threading.current_thread() is threading.main_thread()
+                     and signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+        if self.ours:
+            signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _interrupt(self, *_: object) -> None:
+        if self.hold:
+            self.pending = True
+        elif not self.raised:
+            self.raised = True
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        self.hold = True
+        try:
+            yield
+        finally:
+            self.hold = False
+        if self.pending:
+            self.pending = False
+            self._interrupt()
+
+
+def _start_server(modules: list[str]) -> None:
+    """Start the process that workers are forked from, with ``modules`` imported once for all of them.
+
+    It is born with Ctrl-C blocked, and so are the workers: interrupts are for the parent to handle.
+    """
+    resource_tracker.ensure_running()  # first: its start unblocks the signal
+    forkserver.set_forkserver_preload(modules)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        while True:
-            waiting.update(pool.submit(job, batch) for batch in islice(batches, 2 * workers + 2 - len(waiting)))
-            if not waiting:
-                return
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield future.result()
-    except BrokenProcessPool:
-        raise InputError("a worker process was killed (out of memory?); run the same command again to continue, "
-                         "with fewer --workers") from None
+        forkserver.ensure_running()
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker() -> None:
-    """One thread each; Ctrl-C is for the parent to handle; a worker whose parent is gone ends."""
+    """One thread each; a worker whose parent is gone ends."""
     import torch
 
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
 
     def follow() -> None:

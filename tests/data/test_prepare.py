@@ -192,8 +192,10 @@ def test_interrupted_and_resumed_gives_the_same_bytes(tmp_path, root, kind):
                            stdout=subprocess.DEVNULL)
     while run.poll() is None and len(list(out.glob("images/*/*.jpg"))) < 40:
         time.sleep(0.02)
-    run.send_signal(kind)
-    run.communicate()
+    for _ in range(3):  # an impatient user: more signals must not leave it hanging
+        run.send_signal(kind)
+        time.sleep(0.05)
+    run.communicate(timeout=60)
     assert run.returncode == (130 if kind == signal.SIGINT else -kind)
     assert 40 <= len(list(out.glob("images/*/*.jpg"))) < 300
     assert not (out / "manifest.json").exists()

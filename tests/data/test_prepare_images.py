@@ -27,15 +27,16 @@ def quarters(width: int, height: int) -> Image.Image:
 
 
 @pytest.mark.parametrize("size", [(600, 400), (900, 1400), (100, 80)])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_rotated_photographs_are_turned_upright(tmp_path, orientation, size):
+@pytest.mark.parametrize("format, orientation", [*(("JPEG", turn) for turn in range(1, 9)), ("PNG", 5), ("TIFF", 6),
+                                                 ("WEBP", 8)])
+def test_rotated_photographs_are_turned_upright(tmp_path, format, orientation, size):
     upright = quarters(*size)
     undo = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90",
             7: "TRANSVERSE", 8: "ROTATE_270"}
     stored = upright.transpose(Image.Transpose[undo[orientation]]) if orientation > 1 else upright
-    write_tree(tmp_path / "src", {"a/x.jpg": encode(stored, exif=exif(orientation), quality=95)})
+    write_tree(tmp_path / "src", {f"a/x.{format.lower()}": encode(stored, format, exif=exif(orientation), quality=95)})
     prepare("folder", tmp_path / "src", tmp_path / "out", "--test_share", 0)
-    with Image.open(tmp_path / "out" / "images" / "a" / "x.jpg") as image:
+    with Image.open(read_list("train.txt", tmp_path / "out").files[0]) as image:
         scale = min(1, 256 / min(size))
         assert image.size == tuple(round(side * scale) for side in size)
         pixels = np.asarray(image).astype(int)

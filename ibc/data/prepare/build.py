@@ -11,6 +11,7 @@ import csv
 import json
 import os
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,14 +84,20 @@ def _convert(folder: Path, plan: Plan, options: Options, done: dict[str, Outcome
     scratch.mkdir(parents=True, exist_ok=True)
     with open(folder / STATE / "done.csv", "a", newline="", encoding="utf-8", errors="surrogateescape") as journal:
         writer = csv.writer(journal)
-        for outcomes in convert_all(missing, folder / "images", scratch, options.recipe, options.link,
-                                    options.workers, plan.name, already=len(plan.images) - len(missing)):
-            for item in outcomes:
-                done[item.stem] = item
-                if not item.reason:
-                    writer.writerow([item.stem, plan.images[item.stem].size, item.extension, item.how, item.bytes,
-                                     *item.notes])
-            journal.flush()
+        if journal.tell():
+            journal.write("\r\n")  # a killed run may have left half a line
+        try:
+            for outcomes in convert_all(missing, folder / "images", scratch, options.recipe, options.link,
+                                        options.workers, plan.name, already=len(plan.images) - len(missing)):
+                for item in outcomes:
+                    done[item.stem] = item
+                    if not item.reason:
+                        writer.writerow([item.stem, plan.images[item.stem].size, item.extension, item.how, item.bytes,
+                                         *item.notes])
+                journal.flush()
+        except KeyboardInterrupt:
+            print("what is done is kept: the same command goes on from here", file=sys.stderr)
+            raise
     shutil.rmtree(scratch, ignore_errors=True)
 
 

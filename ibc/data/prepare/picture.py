@@ -95,6 +95,8 @@ def estimate_bytes(data: bytes, recipe: Recipe) -> tuple[int, bool]:
 def _prepare(image: Image.Image, data: bytes, recipe: Recipe, extension: str) -> Picture:
     notes: list[str] = []
     format = image.format or ""
+    if format == "TIFF":
+        image.load()  # Pillow turns these itself
     turn = _TURNS.get(_orientation(image))
     animated = format not in _JPEG and getattr(image, "n_frames", 1) > 1
     if _OTHER_ENDINGS.get(extension.lower(), extension.lower()) not in ("", _ENDINGS.get(format, f".{format.lower()}")):
