@@ -27,19 +27,32 @@ class Response(NamedTuple):
     codes: Tensor | None
 
 
+def memory_format(device: torch.device) -> torch.memory_format:
+    """The order in which whole 32-bit convolutions are fastest."""
+    return torch.channels_last if device.type == "cpu" else torch.contiguous_format
+
+
 class Encoder:
-    """Base of the three below: a module, the names of its layers, and a call from images to responses."""
+    """Base of the three below: a module, the names of its layers, and the two steps to its responses.
+
+    ``encode`` is the costly step, taken for a part of a batch at a time; ``responses`` sees what it
+    gave for the whole batch.
+    """
 
     def __init__(self, module: nn.Module, layers: Sequence[str]):
         self.module, self.layers = module, list(layers)
 
     def prepare(self, device: torch.device) -> None:
-        """Move to the device, in the order of memory that convolutions are fastest in; no dropout."""
-        self.module.eval().to(device).to(memory_format=torch.channels_last)
+        """Move to the device, in the order of memory that its convolutions are fastest in; no dropout."""
+        self.module.eval().to(device).to(memory_format=memory_format(device))
 
-    def __call__(self, images: Tensor) -> list[Response]:
-        """(B, 3, H, W) float32, one Response a layer."""
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """(b, 3, H, W) float32 -> tensors whose first axis is b."""
         raise NotImplementedError
+
+    def responses(self, encoded: list[Tensor]) -> list[Response]:
+        """One Response a layer, from the tensors of ``encode``, those of all parts joined."""
+        return [Response(maps, None) for maps in encoded]
 
     def fingerprint(self) -> str:
         """A hash of the architecture, the weights and the layers."""
@@ -65,9 +78,11 @@ class IBCEncoder(Encoder):
     def __init__(self, module: IBC):
         super().__init__(module, [CONCEPT_LAYER])
 
-    def __call__(self, images: Tensor) -> list[Response]:
-        features = self.module.features(images)
-        return [Response(self.module.maps_from(features), self.module.codes_from(features))]
+    def encode(self, images: Tensor) -> list[Tensor]:
+        return [self.module.features(images)]
+
+    def responses(self, encoded: list[Tensor]) -> list[Response]:
+        return [Response(self.module.maps_from(encoded[0]), self.module.codes_from(encoded[0]))]
 
 
 class HookedEncoder(Encoder):
@@ -89,7 +104,7 @@ class HookedEncoder(Encoder):
             self._seen[name] = output.clone()  # a later layer may work in place
         return hook
 
-    def __call__(self, images: Tensor) -> list[Response]:
+    def encode(self, images: Tensor) -> list[Tensor]:
         self._seen.clear()
         self.module(images)
         for name in self.layers:
@@ -97,7 +112,7 @@ class HookedEncoder(Encoder):
             if not isinstance(output, Tensor) or output.ndim != 4:
                 raise input_error("--layer", f"'{name}', whose output is not (images, units, height, width)",
                                   "a convolutional layer")
-        return [Response(self._seen[name], None) for name in self.layers]
+        return [self._seen[name] for name in self.layers]
 
 
 class PlainEncoder(Encoder):
@@ -106,8 +121,8 @@ class PlainEncoder(Encoder):
     def __init__(self, module: nn.Module):
         super().__init__(module, ["features"])
 
-    def __call__(self, images: Tensor) -> list[Response]:
-        return [Response(self.module(images), None)]
+    def encode(self, images: Tensor) -> list[Tensor]:
+        return [self.module(images)]
 
 
 def as_encoder(model: nn.Module | Encoder) -> Encoder:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PREFETCH = 2  # batches read ahead by each worker
+FEWEST_FOR_WORKERS = 8  # batches; for fewer, starting processes takes longer than they save
 FEWEST_IN_GROUP = 64  # images; more would only make the chance pairings costlier on a GPU
 
 
@@ -99,7 +100,11 @@ class _ImageJobs:
         import torch
 
         try:
-            return torch.stack([self._image(index) for index in self.reader.plan.images(keys[0])])
+            indices = self.reader.plan.images(keys[0])
+            images = torch.empty(len(indices), 3, *self.reader.size, dtype=torch.uint8)
+            for place, index in enumerate(indices):
+                images[place] = self._image(index)
+            return images
         except InputError as error:
             return str(error)
 
@@ -135,11 +140,12 @@ def _stream(jobs: _ImageJobs | _LabelJobs, keys: Sequence[int], workers: int) ->
     import torch
     from torch.utils.data import DataLoader
 
-    workers = min(workers, len(keys) - 1)  # the first batch is waited for anyway
+    if len(keys) < FEWEST_FOR_WORKERS:
+        workers = 0
     loader: DataLoader = DataLoader(
         jobs, batch_sampler=[[key] for key in keys], collate_fn=_as_it_is,  # type: ignore[arg-type]
-        num_workers=max(workers, 0), worker_init_fn=_leave_signals_to_the_main_process,
-        prefetch_factor=PREFETCH if workers > 0 else None, pin_memory=torch.cuda.is_available(),
+        num_workers=workers, worker_init_fn=_leave_signals_to_the_main_process,
+        prefetch_factor=PREFETCH if workers else None, pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(0))
     for item in loader:
         if isinstance(item, str):

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ibc.data.augment import normalise
 from ibc.errors import input_error
-from netdissect_lite.encoders import Encoder, Response
+from netdissect_lite.encoders import Encoder, Response, memory_format
 from netdissect_lite.reading import Reader
 
 OFFICIAL_MEAN, OFFICIAL_SCALE = (123.68, 116.779, 103.939), 255 * 0.224
 
-CPU_PART = 32  # images encoded at once on a CPU: as fast as more, and 0.3 GB less
+CPU_PART = 16  # images encoded at once on a CPU: as fast as more, in less memory
 
 
 def official_normalise(images: Tensor) -> Tensor:
@@ -54,12 +54,13 @@ class Responder:
     def respond(self, images: Tensor) -> list[Response]:
         """(B, 3, H, W) uint8 on the CPU."""
         parts = [self._encode(part) for part in images.split(CPU_PART if self.device.type == "cpu" else len(images))]
-        layers = [_joined([part[layer] for part in parts]) for layer in range(len(self.encoder.layers))]
-        return [self._chosen(response, layer) for response, layer in zip(layers, self.encoder.layers, strict=True)]
+        encoded = [torch.cat(same) if len(same) > 1 else same[0] for same in zip(*parts, strict=True)]
+        responses = self.encoder.responses(encoded)
+        return [self._chosen(response, layer) for response, layer in zip(responses, self.encoder.layers, strict=True)]
 
-    def _encode(self, images: Tensor) -> list[Response]:
+    def _encode(self, images: Tensor) -> list[Tensor]:
         pixels = self.normalise(images.to(self.device, non_blocking=True))
-        return self.encoder(pixels.contiguous(memory_format=torch.channels_last))
+        return self.encoder.encode(pixels.contiguous(memory_format=memory_format(self.device)))
 
     def _chosen(self, response: Response, layer: str) -> Response:
         maps, codes = response.maps.float(), response.codes
@@ -80,10 +81,3 @@ class Responder:
                 record = self.reader.broden.records[self.reader.plan.images(number)[place]]
                 raise input_error(record.image, f"responses of {layer} that are not finite numbers", "finite numbers",
                                   "the weights are damaged, or the model does not suit the images")
-
-
-def _joined(parts: list[Response]) -> Response:
-    if len(parts) == 1:
-        return parts[0]
-    codes = [part.codes for part in parts if part.codes is not None]
-    return Response(torch.cat([part.maps for part in parts]), torch.cat(codes) if codes else None)
