@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image
 
 from ibc.data.prepare.__main__ import main
 from tests.data import replicas
-from tests.data.preparing import prepare, rows, skipped
+from tests.data.preparing import class_tree, prepare, rows, skipped
 from tests.data.replicas import write_tree, write_zip
 
 
@@ -202,20 +203,46 @@ def test_without_a_connection_the_message_says_what_to_fetch(tmp_path, capsys, m
     assert "fetch cifar-10-python.tar.gz" in capsys.readouterr().err
 
 
-def test_a_training_step_follows_preparation(tmp_path, root, ilsvrc):
+def prepared(name: str, folder: Path, ilsvrc: Path) -> Path:
+    """Prepare a miniature of each data set; its config."""
+    source, out = folder / "src", folder / "out"
+    source.mkdir()
+    if name.startswith("imagenet"):
+        prepare("imagenet150k" if name == "imagenet" else "imagenet100", out, "--source", ilsvrc)
+    elif name == "sun_attr":
+        replicas.write_sun(source)
+        prepare("sun", out, "--source", source)
+    elif name == "cifar10":
+        replicas.write_cifar10(source / "cifar-10-python.tar.gz")
+        prepare("cifar10", out, "--source", source / "cifar-10-python.tar.gz")
+    elif name == "caltech101":
+        replicas.write_caltech101(source / "caltech-101.zip")
+        prepare("caltech101", out, "--source", source / "caltech-101.zip")
+    else:
+        write_tree(source, class_tree(8))
+        (folder / "l.csv").write_text("image,sky,sea\n" + "".join(f"{name},1,{len(name) % 2}\n"
+                                                                  for name in class_tree(8)))
+        prepare("folder", source, out, *(("--labels", folder / "l.csv") if name == "labels" else ()),
+                *(("--link",) if name == "linked" else ()))
+        return out / "config.yaml"
+    return Path("configs") / f"{name}.yaml"
+
+
+@pytest.mark.parametrize("name", ["imagenet", "imagenet100", "sun_attr", "cifar10", "caltech101", "folder", "labels",
+                                  "linked"])
+def test_a_training_step_follows_preparation(tmp_path, root, ilsvrc, name):
     import torch
 
     from ibc.config import load_config
     from ibc.data.loader import train_batches, train_images
     from ibc.trainer import Trainer
 
-    prepare("imagenet150k", tmp_path / "i150", "--source", ilsvrc)
-    replicas.write_sun(tmp_path / "src")
-    prepare("sun", tmp_path / "sun", "--source", tmp_path / "src")
-    for name, folder, class_num in (("imagenet", "i150", 6), ("sun_attr", "sun", 3)):
-        config = load_config(root / "configs" / f"{name}.yaml", [
-            f"data_folder={tmp_path / folder}", f"model.class_num={class_num}", "batch_size=8", "num_workers=0",
-            "model.pretrained=none", "model.fc_dim=64", "model.code_len=16", "max_iter=1"])
-        batch = next(iter(train_batches(config, train_images(config), 0, torch.device("cpu"))))
-        losses = Trainer(config).step(batch.images, batch.labels)
-        assert torch.isfinite(losses["loss_total"])
+    file = prepared(name, tmp_path, ilsvrc)
+    own = ["model.pretrained=none", "model.fc_dim=64", "model.code_len=16", "num_workers=0", "max_iter=1"]
+    if not file.is_absolute():  # a shipped config: its folder, and what the miniature has less of
+        manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+        own += [f"data_folder={tmp_path / 'out'}", f"model.class_num={manifest['class_num']}", "batch_size=8"]
+    config = load_config(root / file, own)
+    batch = next(iter(train_batches(config, train_images(config), 0, torch.device("cpu"))))
+    losses = Trainer(config).step(batch.images, batch.labels)
+    assert torch.isfinite(losses["loss_total"])

@@ -134,6 +134,11 @@ def _prepare(args: argparse.Namespace) -> None:
         path.unlink(missing_ok=True)
     for line in summary_lines(destination, manifest):
         print(line)
+    if args.name == "folder":
+        from ibc.data.prepare.ready_config import write_config
+
+        if config := write_config(destination, manifest, args.link):
+            print(f"  next: python train.py --config {config} --output_path .")
 
 
 def _plan(args: argparse.Namespace, destination: Path) -> Plan:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ibc.data.prepare.archive import Member, list_members
 from ibc.data.prepare.download import torchvision_archive
-from ibc.data.prepare.plan import Plan, seeded_order
+from ibc.data.prepare.plan import Plan, describe_sources, seeded_order
 from ibc.errors import input_error
 
 TRAIN_PER_CLASS, TEST_PER_CLASS = 30, 50
@@ -34,7 +34,7 @@ def plan_caltech101(source: str | None, destination: Path, *, seed: int) -> Plan
     plan = Plan("caltech101", seed=seed, classes=sorted(classes),
                 rule=f"train: {TRAIN_PER_CLASS} images of each class, those with the lowest SHA-256 of '{seed}:path'; "
                      f"test: the next {TEST_PER_CLASS} at most; {_CLUTTER} and images beyond are left out",
-                facts={"source": os.path.basename(os.path.abspath(source))})
+                facts={"source": describe_sources(source)})
     plan.lists = {"train.txt": [], "test.txt": []}
     for number, label in enumerate(plan.classes):
         order = seeded_order(classes[label], seed)

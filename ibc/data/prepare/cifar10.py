@@ -18,7 +18,7 @@ import numpy as np
 from ibc.data.prepare.archive import list_members, read_files
 from ibc.data.prepare.download import torchvision_archive
 from ibc.data.prepare.folder import plan_folder
-from ibc.data.prepare.plan import Plan
+from ibc.data.prepare.plan import Plan, describe_sources
 from ibc.errors import InputError, input_error
 from ibc.files import atomic_write
 
@@ -37,7 +37,7 @@ def plan_cifar10(source: str | None, destination: Path) -> Plan:
     pixels = destination / ".prepare" / "pixels.tar"
     _write_pixels(source, official, pixels)
     plan = plan_folder(pixels, "cifar10", seed=0, test_share=0)
-    plan.facts["source"] = os.path.basename(source)
+    plan.facts["source"] = describe_sources(source)
     plan.temporary.append(pixels)
     return plan
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from ibc.codes import NO_CATEGORY
 from ibc.data.prepare.archive import Member, list_members
-from ibc.data.prepare.plan import Plan, name_stems, seeded_order
+from ibc.data.prepare.plan import Plan, describe_sources, name_stems, seeded_order
 from ibc.data.prepare.table import CLASS_WEIGHT_RULE, MISSING, class_weights, read_attributes, read_labels
 from ibc.errors import input_error
 
@@ -29,7 +29,7 @@ def plan_folder(source: str | os.PathLike, name: str, *, seed: int, test_share: 
         raise input_error(None, "--attributes with --labels", "one of them",
                           "multi-label rows hold the classes and nothing else")
     tree = Tree(source)
-    plan = Plan(name, rule="", facts={"source": os.path.basename(os.path.abspath(source))})
+    plan = Plan(name, rule="", facts={"source": describe_sources(source)})
     if labels:
         rows, group = _label_rows(tree, labels, plan), ""
     else:

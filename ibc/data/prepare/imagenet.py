@@ -17,7 +17,7 @@ import numpy as np
 from ibc.codes import NO_CATEGORY
 from ibc.data.prepare.ilsvrc import SYNSET, VAL_NUM, Ilsvrc, find_ilsvrc
 from ibc.data.prepare.matlab import load_mat, strings
-from ibc.data.prepare.plan import Plan, seeded_order
+from ibc.data.prepare.plan import Plan, describe_sources, seeded_order
 from ibc.data.prepare.table import MISSING
 from ibc.errors import input_error
 from ibc.files import sha256
@@ -174,6 +174,8 @@ def plan_imagenet100(sources: Sequence[str], classes: str | None, *, seed: int, 
             raise input_error(classes, f"class {unknown[0]}", "classes of the training images in the source")
     else:
         plan.classes = sorted(seeded_order(members, seed)[:class_num])
+        if len(members) < class_num:
+            plan.notes.append(f"the source has {len(members)} classes, not {class_num} or more")
         plan.seed = seed
         plan.rule = (f"the {class_num} synsets with the lowest SHA-256 of '{seed}:synset' (not the paper's list, which "
                      "is not published), sorted")
@@ -209,6 +211,6 @@ def _read_classes(path: str) -> list[str]:
 
 
 def _describe(plan: Plan, source: Ilsvrc, sources: Sequence[str]) -> None:
-    plan.facts["source"] = [os.path.basename(os.path.abspath(item)) for item in sources]
+    plan.facts["source"] = describe_sources(*sources)
     if source.words:
         plan.facts["class_words"] = [source.words.get(synset, "") for synset in plan.classes]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -31,6 +32,12 @@ class Plan:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     temporary: list[Path] = field(default_factory=list)
+
+
+def describe_sources(*sources: str | os.PathLike) -> list[dict[str, Any]]:
+    """Name, and for an archive its size, of each source, for the manifest."""
+    return [{"name": os.path.basename(os.path.abspath(source)),
+             **({"bytes": os.path.getsize(source)} if os.path.isfile(source) else {})} for source in sources]
 
 
 def seeded_order(names: Iterable[str], seed: int) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from ibc.codes import NO_CATEGORY
 from ibc.data.prepare.archive import Member, list_members, read_files
 from ibc.data.prepare.matlab import load_mat, strings
-from ibc.data.prepare.plan import Plan, seeded_order
+from ibc.data.prepare.plan import Plan, describe_sources, seeded_order
 from ibc.data.prepare.table import MISSING
 from ibc.errors import input_error
 
@@ -43,7 +43,7 @@ def plan_sun(sources: Sequence[str], *, seed: int) -> Plan:
                 f"votes or more, {MISSING} where not annotated", seed=seed, attributes=attributes,
                 classes=[scene.split("/", 1)[1] for scene in scenes],
                 skipped=[(f"{name}.jpg", "not in the source") for name in unknown])
-    plan.facts["source"] = [os.path.basename(os.path.abspath(item)) for item in sources]
+    plan.facts["source"] = describe_sources(*sources)
     ids = {scene: number for number, scene in enumerate(scenes)}
     used = [name for name in images if os.path.dirname(name) in ids or name in votes]
     plan.skipped += [(images[name].name, f"its scene is not in {_CLASSES}") for name in images
