@@ -119,11 +119,11 @@ def _start_worker() -> None:
     import torch
 
     torch.set_num_threads(1)
-    parent = parent_process()
+    threading.Thread(target=_follow_parent, daemon=True).start()
 
-    def follow() -> None:
+
+def _follow_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
         parent.join()
         os._exit(1)
-
-    if parent is not None:
-        threading.Thread(target=follow, daemon=True).start()

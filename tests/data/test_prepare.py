@@ -100,6 +100,14 @@ def test_attributes_follow_the_class(tmp_path):
     assert skipped(tmp_path / "out") == {"bee/9.jpg": "no such image (a.csv, line 4)"}
 
 
+def test_a_table_can_stand_in_for_class_folders(tmp_path):
+    write_tree(tmp_path / "src", {"1.jpg": jpeg(1), "2.jpg": jpeg(2), "3.jpg": jpeg(3)})
+    (tmp_path / "a.csv").write_text("image\tred\n1\t1\n2.jpg\t0\n")
+    prepare("folder", tmp_path / "src", tmp_path / "out", "--attributes", tmp_path / "a.csv", "--test_share", 0)
+    assert rows(tmp_path / "out", "train.txt") == {"1": [99999, 1], "2": [99999, 0]}
+    assert skipped(tmp_path / "out") == {"3.jpg": "not in a class folder"}
+
+
 def test_label_vectors_come_with_class_weights(tmp_path):
     files = {f"train/{number}.jpg": jpeg(number) for number in range(4)} | {"test/9.jpg": jpeg(9)}
     write_tree(tmp_path / "src", files)

@@ -129,8 +129,9 @@ def _compare(files: dict[str, list[str]], pictures: dict[str, Picture], near: in
     if not HAS_HASHES:
         findings.facts.append("near-identical images: not looked for (install ImageHash)")
         return
-    looks = [np.array([pictures[file].look for file in names], dtype=np.uint64) for names in (train, test)]
-    matches = near_pairs(*looks, near)
+    looks_train, looks_test = (np.array([pictures[file].look for file in names], dtype=np.uint64)
+                               for names in (train, test))
+    matches = near_pairs(looks_train, looks_test, near)
     known = set(same_test.tolist())
     alike = [(test[row], train[column], int(bits)) for row, column, bits in zip(*matches, strict=True)
              if row not in known]

@@ -16,7 +16,7 @@ from ibc.errors import InputError
 try:
     import imagehash
 except ImportError:
-    imagehash = None
+    imagehash = None  # type: ignore[assignment]
 
 try:
     import simplejpeg

@@ -30,6 +30,7 @@ _JPEG = ("JPEG", "MPO")
 # then differs from that of full decoding about as much as the bilinear filter's from the bicubic filter's: 35 to 47 dB
 # against 36 to 43, and 44 or more from twice the size on (tests/benchmarks/prepare_speed.py --quality).
 REDUCED_MARGIN = 1.15
+MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 0  # Pillow's bound on what is decoded, against files made to fill the memory
 
 
 class Unusable(Exception):
@@ -70,7 +71,7 @@ def prepare_picture(data: bytes, recipe: Recipe, extension: str = "") -> Picture
     except UnidentifiedImageError:
         raise Unusable("not an image" if data.strip(b"\0") else "empty file") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise Unusable(f"more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels") from None
+        raise Unusable(f"more than {MOST_PIXELS / 1e6:.0f} million pixels") from None
     except (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError,
             MemoryError) as error:
         # Pillow's decoders answer damaged files with any of these.

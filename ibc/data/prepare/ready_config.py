@@ -26,7 +26,8 @@ def write_config(folder: Path, manifest: dict[str, Any], link: bool) -> Path | N
                        "max_iter": _UPDATES, "step_size": _UPDATES * 3 // 5, "snapshot_save_iter": _UPDATES // 2,
                        "batch_size": max(2, min(_BATCH, images // 2 * 2)),
                        "data_folder": _quoted(f"{folder}/")}.items():
-        text = re.sub(rf"(?m)^(\s*){key}: .*$", lambda match, line=f"{key}: {value}": match[1] + line, text, count=1)
+        line = f"{key}: {value}".replace("\\", r"\\")
+        text = re.sub(rf"(?m)^(\s*){key}: .*$", rf"\g<1>{line}", text, count=1)
     if "class_weights" in manifest:
         weights = ", ".join(f"{weight:g}" for weight in manifest["class_weights"])
         text = text.replace("  is_sun: false\n", f"  multi_label: true\n  class_weights: [{weights}]\n")
