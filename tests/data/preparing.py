@@ -38,7 +38,8 @@ def skipped(folder: Path) -> dict[str, str]:
 def tree_digest(folder: Path) -> dict[str, str]:
     """Every file that a user sees -> SHA-256; without config.yaml, which names the folder itself."""
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.rglob("*")) if path.is_file() and ".prepare" not in path.parts and path.name != "config.yaml"}
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and ".prepare" not in path.parts and path.name != "config.yaml"}
 
 
 def class_tree(per_class: int = 4, classes: tuple[str, ...] = ("ant", "bee")) -> dict[str, bytes]:

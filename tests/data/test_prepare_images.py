@@ -13,6 +13,7 @@ from PIL import Image
 
 from ibc.data.list_file import read_list
 from ibc.data.prepare.__main__ import main
+from ibc.data.prepare.picture import simplejpeg
 from tests.data.preparing import class_tree, prepare, rows, skipped
 from tests.data.replicas import encode, exif, jpeg, picture, write_tar, write_tree, write_zip
 
@@ -104,14 +105,14 @@ def broken_images() -> dict[str, tuple[bytes, str]]:
     middle = len(whole) // 2
     rng = np.random.default_rng(0)
     bomb = Image.new("L", (20000, 20000))
-    return {
+    inside = {"garbage.jpg": (whole[:middle] + rng.bytes(2000) + whole[middle + 2000 :], "damaged"),
+              "hole.jpg": (whole[:middle] + whole[middle + 512 :], "damaged")}
+    return (inside if simplejpeg else {}) | {  # Pillow alone passes over some damage inside
         "empty.jpg": (b"", "empty file"),
         "zeros.jpg": (bytes(5000), "empty file"),
         "text.jpg": (b"<html>404 not found</html>", "not an image"),
         "cut.jpg": (whole[:middle], "damaged"),
         "small_cut.jpg": (jpeg(2, 60, 60)[:-200], "damaged"),
-        "garbage.jpg": (whole[:middle] + rng.bytes(2000) + whole[middle + 2000 :], "damaged"),
-        "hole.jpg": (whole[:middle] + whole[middle + 512 :], "damaged"),
         "cut.png": (encode(picture(3), "PNG")[:-4000], "damaged"),
         "float.tif": (encode(Image.fromarray(np.zeros((300, 300), np.float32)), "TIFF"), "range is not known"),
         "bomb.png": (encode(bomb, "PNG"), "million pixels"),
