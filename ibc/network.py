@@ -86,6 +86,24 @@ def _fc_tail(width: int) -> list[nn.Module]:
     return [nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Linear(width, width), nn.ReLU(inplace=True)]
 
 
+def pool_maps(maps: Tensor) -> Tensor:
+    """Adaptive average pooling (B, C, h, w) -> (B, C, 6, 6), as two products.
+
+    The averages of torch's adaptive_avg_pool2d, whose gradient on a GPU does not repeat bit for bit.
+    """
+    rows, columns = (_averages(side).to(maps) for side in maps.shape[-2:])
+    return rows @ maps @ columns.T
+
+
+def _averages(side: int) -> Tensor:
+    """(6, side): row i averages the span from floor(i side / 6) to ceil((i + 1) side / 6)."""
+    table = torch.zeros(MAP_SIDE, side)
+    for i in range(MAP_SIDE):
+        first, last = i * side // MAP_SIDE, -(-(i + 1) * side // MAP_SIDE)
+        table[i, first:last] = 1 / (last - first)
+    return table
+
+
 def blocked_stem(images: Tensor, conv: nn.Conv2d) -> Tensor:
     """AlexNet's first convolution (11 x 11, stride 4, padding 2) on 4 x 4 blocks of pixels.
 
@@ -137,9 +155,7 @@ class IBC(nn.Module):
         """(B, 3, H, W) normalised images -> (B, 256, 6, 6)."""
         trunk = self.enc_style.conv_basic
         maps = trunk[1:](blocked_stem(images, trunk[0])) if self.blocked_stem else trunk(images)
-        if maps.shape[-2:] != (MAP_SIDE, MAP_SIDE):
-            maps = F.adaptive_avg_pool2d(maps, MAP_SIDE)
-        return maps
+        return maps if maps.shape[-2:] == (MAP_SIDE, MAP_SIDE) else pool_maps(maps)
 
     def codes_from(self, features: Tensor) -> Tensor:
         """(B, 256, 6, 6) -> (B, K) codes in (0, 1)."""
