@@ -210,8 +210,11 @@ def _manifest(plan: Plan, options: Options, lists: dict[str, Any], done: dict[st
 def summary_lines(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
     """What was made, for people."""
     images = manifest["images"]
-    yield (f"{manifest['data_set']}: {images['count']} images, {images['bytes'] / 1e6:.0f} MB in {folder} "
-           f"({images['resized']} resized, {images['kept']} kept as they were, {images['linked']} linked)")
+    if images["count"]:
+        yield (f"{manifest['data_set']}: {images['count']} images, {images['bytes'] / 1e6:.0f} MB in {folder} "
+               f"({images['resized']} resized, {images['kept']} kept as they were, {images['linked']} linked)")
+    else:
+        yield f"{manifest['data_set']}: lists in {folder}, no image read"
     for file, facts in manifest["lists"].items():
         yield f"  {file}: {facts['images']} images"
     if images["handled"]:
