@@ -2,11 +2,13 @@
 
     python tests/benchmarks/prepare_speed.py --photos ZIP_OR_FOLDER
     python tests/benchmarks/prepare_speed.py --photos ZIP_OR_FOLDER --quality
+    python tests/benchmarks/prepare_speed.py --photos ZIP_OR_FOLDER --damage
 
 Test images are mosaics of real photographs, saved as JPEG of quality 90, 4:2:0: "dense" at their own
 scale (256 px photographs hold more detail a pixel than a camera's, the hard case), "soft" enlarged
 twice (as camera pictures of that size are). Without --photos, noise of a falling spectrum instead.
-Both ways read from disk and write to disk. ``--quality`` shows what decoding at reduced scale costs.
+Both ways read from disk and write to disk. ``--quality`` shows what decoding at reduced scale costs, ``--damage``
+how much of the damage inside a JPEG is found.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from PIL import Image
 
 from ibc.data.prepare.archive import list_members, read_member
 from ibc.data.prepare.convert import convert_all
-from ibc.data.prepare.picture import Recipe, prepare_picture
+from ibc.data.prepare.picture import Recipe, Unusable, prepare_picture
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = ((500, 375), (1600, 1200))
@@ -40,12 +42,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", help="zip or folder of real photographs")
     parser.add_argument("--quality", action="store_true", help="compare pixels instead of times")
+    parser.add_argument("--damage", action="store_true", help="count damaged photographs that are found")
     parser.add_argument("--images", type=int, default=32, help="test images of each kind (default: 32)")
     args = parser.parse_args()
     photos = Photos(args.photos)
     if args.quality:
         for enlarged in (1, 2):
             compare_pixels(photos, enlarged)
+        return
+    if args.damage:
+        count_found(photos)
         return
     print(f"{len(os.sched_getaffinity(0))} cores; pictures: {photos.what}")
     with tempfile.TemporaryDirectory() as folder:
@@ -208,6 +214,42 @@ def compare_pixels(photos: Photos, enlarged: int) -> None:
                   f"{np.mean(found):.1f} (bilinear instead of bicubic: {np.mean(other):.1f})", flush=True)
     finally:
         picture._encode_jpeg = encode
+
+
+def count_found(photos: Photos) -> None:
+    """Damage 300 photographs in the middle, each way; count those refused, here and by Pillow's decoder alone."""
+    rng = np.random.default_rng(0)
+    originals = [data for member in photos.members if len(data := read_member(member)) > 9000][:300]
+    length = 512
+    ways: dict[str, Callable[[bytes, int], bytes]] = {
+        "untouched": lambda data, place: data,
+        "cut off": lambda data, place: data[:place],
+        "512 bytes missing": lambda data, place: data[:place] + data[place + length :],
+        "512 bytes of noise": lambda data, place: data[:place] + rng.bytes(length) + data[place + length :],
+        "512 bytes of zeros": lambda data, place: data[:place] + bytes(length) + data[place + length :]}
+    for what, damage in ways.items():
+        found = {_refused: 0, _refused_by_pillow: 0}
+        for data in originals:
+            broken = damage(data, int(rng.integers(700, len(data) - length - 10)))
+            for check in found:
+                found[check] += check(broken)
+        print(f"{what}: found in {found[_refused]} of {len(originals)}, by Pillow alone {found[_refused_by_pillow]}")
+
+
+def _refused(data: bytes) -> bool:
+    try:
+        prepare_picture(data, RECIPE)
+    except Unusable:
+        return True
+    return False
+
+
+def _refused_by_pillow(data: bytes) -> bool:
+    try:
+        Image.open(io.BytesIO(data)).load()
+    except Exception:
+        return True
+    return False
 
 
 def psnr(left: np.ndarray | Image.Image, right: np.ndarray | Image.Image) -> float:
