@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eval.average_precision import ORDERS, MeanAveragePrecision, RetrievalScores
 from eval.category_retrieval import Protocol, Row
+
+if TYPE_CHECKING:
+    from eval.run_scores import RunScores
 
 
 def category_metrics(rows: Iterable[Row], protocol: Protocol) -> dict[str, Any]:
@@ -59,3 +62,15 @@ def _neighbourhood(scores: RetrievalScores | None) -> dict[str, Any]:
         "precision_recall_curve": {"radius": scores.radius, "precision": precision, "recall": recall,
                                    "precision_within": scores.precision_within},
     }
+
+
+def run_metrics(scores: RunScores) -> dict[str, Any]:
+    """Everything the report's page shows of one run's codes."""
+    rows = [row for row in (scores.all_bits, scores.expert, scores.vote, scores.random) if row is not None]
+    found = category_metrics(rows, Protocol())
+    if scores.vote_right is not None:
+        found["class_accuracy_vote"] = scores.vote_right
+    for estimator, score in scores.mis.items():
+        found[f"mis_{estimator}"] = float(score)
+        found[f"mis_random_floor_{estimator}"] = float(scores.floors[estimator])
+    return found | {"expert_curve": vars(scores.curve)} | scores.health.metrics()

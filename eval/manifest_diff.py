@@ -1,0 +1,97 @@
+"""What differs between two JSON files that our commands wrote.
+
+Two reports flow in; lines for people flow out, section by section.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from ibc.errors import input_error
+
+SECTIONS = ("command", "protocol", "seed", "inputs", "versions", "metrics")  # causes before effects
+
+
+def read_report(path: str | os.PathLike) -> dict[str, Any]:
+    """A JSON file of one of our commands. Raises InputError on anything else."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            report = json.load(handle)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise input_error(path, f"no JSON ({error})", "what --json writes") from None
+    if not isinstance(report, dict) or "metrics" not in report:
+        raise input_error(path, "JSON without 'metrics'", "what --json writes")
+    return report
+
+
+def differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    """Lines saying what differs, causes (protocol, inputs, versions) before metrics; empty where nothing does."""
+    lines = []
+    for section in (*SECTIONS, *sorted((first.keys() | second.keys()) - set(SECTIONS))):
+        if section == "inputs":
+            found = list(_inputs(first.get(section) or [], second.get(section) or []))
+        else:
+            found = list(_compare(section, first.get(section), second.get(section)))
+        lines += found
+    return lines
+
+
+def _inputs(first: list[dict[str, str]], second: list[dict[str, str]]) -> Iterator[str]:
+    """By content: the same bytes under another name are the same input."""
+    sums = [[item["sha256"] for item in items] for items in (first, second)]
+    for which, items, other in (("first", first, sums[1]), ("second", second, sums[0])):
+        for item in items:
+            if item["sha256"] not in other:
+                yield f"inputs: only in the {which}: {item['path']} (sha256 {item['sha256'][:12]})"
+
+
+def _compare(name: str, first: Any, second: Any) -> Iterator[str]:
+    if isinstance(first, dict) and isinstance(second, dict):
+        for key in [*first, *(key for key in second if key not in first)]:
+            place = f"{name}.{key}"
+            if key not in second or key not in first:
+                yield f"{place}: only in the {'first' if key in first else 'second'}"
+            else:
+                yield from _compare(place, first[key], second[key])
+    elif _numbers(first) and _numbers(second) and isinstance(first, list):
+        yield from _compare_lists(name, first, second)
+    elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
+        for number, (left, right) in enumerate(zip(first, second, strict=True)):
+            yield from _compare(f"{name}[{number}]", left, right)
+    elif first != second:
+        yield f"{name}: {_short(first)} -> {_short(second)}{_change(first, second)}"
+
+
+def _compare_lists(name: str, first: list[float], second: list[float]) -> Iterator[str]:
+    if len(first) != len(second):
+        yield f"{name}: {len(first)} -> {len(second)} values"
+        return
+    moved = [abs(right - left) for left, right in zip(first, second, strict=True) if left != right]
+    if moved:
+        yield f"{name}: {len(moved)} of {len(first)} values differ, by at most {max(moved):.6g}"
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(_number(item) for item in value) and bool(value)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _change(first: Any, second: Any) -> str:
+    if not (_number(first) and _number(second)):
+        return ""
+    relative = f", {(second - first) / abs(first):+.2%}" if first else ""
+    return f" ({second - first:+.6g}{relative})"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.6g}"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
