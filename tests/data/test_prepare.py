@@ -140,7 +140,7 @@ def test_link_leaves_plain_originals_where_they_are(tmp_path):
     files = class_tree(1) | {"bee/turned.jpg": encode(picture(5), exif=exif(6))}
     write_tree(tmp_path / "src", files)
     manifest = prepare("folder", tmp_path / "src", tmp_path / "out", "--link", "--test_share", 0)
-    assert (manifest["images"]["linked"], manifest["images"]["resized"]) == (2, 1)
+    assert (manifest["images"]["linked"], manifest["images"]["converted"]) == (2, 1)
     link = tmp_path / "out" / "images" / "ant" / "0.jpg"
     assert link.is_symlink() and link.read_bytes() == files["ant/0.jpg"]
     assert not (tmp_path / "out" / "images" / "bee" / "turned.jpg").is_symlink()

@@ -199,7 +199,27 @@ def test_a_cut_archive_is_an_error(tmp_path, capsys, kind):
     assert error.startswith("error: ") and error.count("\n") == 1
 
 
-def test_an_encrypted_or_flipped_zip_entry_is_found(tmp_path):
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_huge_files_are_not_read_into_memory(tmp_path, monkeypatch, kind):
+    from ibc.data.prepare import convert
+
+    monkeypatch.setattr(convert, "_MOST_BYTES", 100_000)
+    files = class_tree(1) | {"bee/film.mp4": bytes(200_000)}
+    source = tmp_path / f"src.{kind}"
+    write_zip(source, files) if kind == "zip" else write_tar(source, files, "w:gz" if kind == "tar.gz" else "w")
+    prepare("folder", source, tmp_path / "out", "--test_share", 0)
+    assert skipped(tmp_path / "out") == {"bee/film.mp4": "a file of 0 MB"}
+
+
+def test_a_zip_entry_that_unpacks_to_more_than_it_says_is_refused(tmp_path):
+    write_zip(tmp_path / "src.zip", class_tree(1) | {"bee/bomb.jpg": bytes(3_000_000)})
+    data = (tmp_path / "src.zip").read_bytes()
+    (tmp_path / "src.zip").write_bytes(data.replace((3_000_000).to_bytes(4, "little"), (5000).to_bytes(4, "little")))
+    prepare("folder", tmp_path / "src.zip", tmp_path / "out", "--test_share", 0)
+    assert "checksum" in skipped(tmp_path / "out")["bee/bomb.jpg"]
+
+
+def test_a_flipped_byte_in_a_zip_is_found(tmp_path):
     write_zip(tmp_path / "src.zip", class_tree(2), 0)
     data = bytearray((tmp_path / "src.zip").read_bytes())
     place = data.index(class_tree(2)["ant/0.jpg"][600:640])

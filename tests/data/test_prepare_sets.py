@@ -120,7 +120,7 @@ def test_the_real_definition_of_imagenet150k(tmp_path, shared_data):
     assert (labels[48000:, 0] < 1000).all() and (labels[48000:, 1:] == 2).all()
     # The class of every synset is stated by the labelled rows; the recovered ones must be those.
     stated = {line[0].split("/")[2]: int(line[1]) for line in lines if line[1] != "99999"}
-    prepare("imagenet150k", tmp_path, "--lists_only", "--info", info, "--recover_classes")
+    prepare("imagenet150k", tmp_path, "--lists_only", "--info", info, "--recover_classes", "--size", 128)
     recovered = [line.split() for line in (tmp_path / "train.txt").read_text().splitlines()]
     assert sum(int(line[1]) == stated[line[0].split("/")[2]] for line in recovered[5000:48000]) == 43_000
 

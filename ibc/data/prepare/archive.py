@@ -96,7 +96,7 @@ def read_member(member: Member) -> bytes:
     data = _pread(member.container, start, member.packed)
     if member.kind == "deflated":
         try:
-            data = zlib.decompress(data, wbits=-15, bufsize=max(member.size, 1))
+            data = zlib.decompressobj(wbits=-15).decompress(data, member.size + 1)  # not more, whatever it holds
         except zlib.error as error:
             raise OSError(f"damaged zip entry ({error})") from None
     if len(data) != member.size or zlib.crc32(data) != member.crc:

@@ -48,7 +48,8 @@ def build(plan: Plan, destination: str | os.PathLike, options: Options) -> dict[
     folder = Path(destination)
     if options.link and (packed := next((item for item in plan.images.values() if item.kind != "file"), None)):
         raise input_error(packed.container, "an archive with --link", "images in a folder", "unpack it first")
-    _check_settings(folder, plan, options)
+    if not options.lists_only:
+        _check_settings(folder, plan, options)
     done = _read_done(folder, plan, options.lists_only)
     if not options.lists_only:
         _convert(folder, plan, options, done)
@@ -197,7 +198,7 @@ def _manifest(plan: Plan, options: Options, lists: dict[str, Any], done: dict[st
             "bytes": sum(item.bytes for item in used if item.how != "linked"),
             "shorter_side": options.recipe.size,
             "jpeg_quality": options.recipe.quality,
-            **{how: sum(item.how == how for item in used) for how in ("resized", "kept", "linked")},
+            **{how: sum(item.how == how for item in used) for how in ("converted", "kept", "linked")},
             "handled": dict(sorted(notes.items())),
             "skipped": len(skipped),
         },
@@ -212,7 +213,7 @@ def summary_lines(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
     images = manifest["images"]
     if images["count"]:
         yield (f"{manifest['data_set']}: {images['count']} images, {images['bytes'] / 1e6:.0f} MB in {folder} "
-               f"({images['resized']} resized, {images['kept']} kept as they were, {images['linked']} linked)")
+               f"({images['converted']} converted, {images['kept']} kept as they were, {images['linked']} linked)")
     else:
         yield f"{manifest['data_set']}: lists in {folder}, no image read"
     for file, facts in manifest["lists"].items():

@@ -21,13 +21,14 @@ from ibc.data.prepare.picture import Picture, Recipe, Unusable, estimate_bytes, 
 _BATCH = 16  # images a task: enough to hide the cost of passing it
 _BLOCK = 4096  # bytes a file system gives out at once
 _SAMPLE = 32
+_MOST_BYTES = 1 << 28  # of an image file; what is larger is a film or an archive in the wrong place
 
 Task = tuple[str, Member, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of an image. how: "resized", "kept", "linked" or "skipped", then with a reason."""
+    """What became of an image. how: "converted", "kept", "linked" or "skipped", then with a reason."""
 
     stem: str
     extension: str
@@ -55,6 +56,8 @@ def sample_bytes(members: Mapping[str, Member], recipe: Recipe, link: bool) -> f
     stems = [stem for stem in members if members[stem].kind != "stream"]
     sizes = []
     for stem in stems[:: max(1, len(stems) // _SAMPLE)]:
+        if members[stem].size > _MOST_BYTES:
+            continue
         with contextlib.suppress(Unusable, OSError):
             size, kept = estimate_bytes(read_member(members[stem]), recipe)
             sizes.append(0 if kept and link else _on_disk(size))
@@ -70,11 +73,13 @@ def _on_disk(size: int) -> int:
 
 def _tasks(members: Mapping[str, Member]) -> Iterator[Task]:
     """Members that workers can read, by place in the archive so that disks read forwards; then the streamed ones."""
-    direct = [(stem, member) for stem, member in members.items() if member.kind != "stream"]
+    direct = [(stem, member) for stem, member in members.items()
+              if member.kind != "stream" or member.size > _MOST_BYTES]
     direct.sort(key=lambda pair: (pair[1].container if pair[1].kind != "file" else "", pair[1].offset))
     for stem, member in direct:
         yield stem, member, None
-    streamed = [(stem, member) for stem, member in members.items() if member.kind == "stream"]
+    streamed = [(stem, member) for stem, member in members.items()
+                if member.kind == "stream" and member.size <= _MOST_BYTES]
     streamed.sort(key=lambda pair: (pair[1].container, pair[1].inner))
     for (container, inner), group in groupby(streamed, key=lambda pair: (pair[1].container, pair[1].inner)):
         stems: dict[str, list[tuple[str, Member]]] = {}
@@ -99,6 +104,8 @@ class _Job:
 
     def _one(self, stem: str, member: Member, data: bytes | None) -> Outcome:
         try:
+            if member.size > _MOST_BYTES:
+                raise Unusable(f"a file of {member.size / 1e6:.0f} MB")
             if data is None:
                 data = read_member(member)
             picture = prepare_picture(data, self.recipe, PurePosixPath(member.name).suffix)
@@ -119,6 +126,6 @@ class _Job:
         else:
             data = original if picture.data is None else picture.data
             aside.write_bytes(data)
-            how, size = ("kept" if picture.data is None else "resized"), len(data)
+            how, size = ("kept" if picture.data is None else "converted"), len(data)
         os.replace(aside, target)
         return Outcome(stem, picture.extension, how, size, picture.notes)
