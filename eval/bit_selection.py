@@ -11,11 +11,14 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ibc.errors import input_error
+
+if TYPE_CHECKING:
+    from netdissect_lite.tally import Tally
 
 MIN_IOU = 0.04  # NetDissect's score threshold for naming a unit
 
@@ -59,16 +62,20 @@ def random_bits(length: int, count: int, draws: int, seed: int) -> list[np.ndarr
     return [random.permutation(length)[:count] for _ in range(draws)]
 
 
-def bits_of_concepts(tally: str | os.PathLike, concepts: Iterable[str], min_iou: float = MIN_IOU, *,
+def bits_of_concepts(tally: str | os.PathLike | Tally, concepts: Iterable[str], min_iou: float = MIN_IOU, *,
                      any_category: bool = False) -> np.ndarray:
     """The bits whose unit detects one of the concepts with at least ``min_iou``, ascending and 0-based.
 
-    tally: path of a dissection table (``tally.csv``). A unit detects the concept it is labelled with; with
+    tally: path of a dissection table (``tally.csv``), or what ``netdissect_lite.dissect`` returns. A unit detects the concept it is labelled with; with
     ``any_category`` the best concept of every category counts. Names match with or without Broden's endings -c and
     -s, with blanks for underscores, in any case. Raises InputError, naming near names, where a concept is not in the
     table, and where none of its units reaches ``min_iou``.
     """
-    units = _read_units(tally, any_category)
+    if isinstance(tally, (str, os.PathLike)):
+        units = _read_units(tally, any_category)
+    else:
+        units = _units_of(tally, any_category)
+    source = tally if isinstance(tally, (str, os.PathLike)) else "tally"
     best: dict[str, float] = {}
     for _, name, iou in units:
         best[name] = max(iou, best.get(name, 0.0))
@@ -76,10 +83,10 @@ def bits_of_concepts(tally: str | os.PathLike, concepts: Iterable[str], min_iou:
     for concept in concepts:
         wanted = _plain(concept)
         if wanted not in best:
-            raise input_error(tally, f"no unit labelled '{concept}'", "a concept of the table", _near(wanted, best))
+            raise input_error(source, f"no unit labelled '{concept}'", "a concept of the table", _near(wanted, best))
         bits = {unit - 1 for unit, name, iou in units if name == wanted and iou >= min_iou}
         if not bits:
-            raise input_error(tally, f"'{concept}' at IoU {best[wanted]:.3f} at best", f"{min_iou:g} or more",
+            raise input_error(source, f"'{concept}' at IoU {best[wanted]:.3f} at best", f"{min_iou:g} or more",
                               "lower --min_iou")
         found |= bits
     return np.array(sorted(found), np.int64)
@@ -120,6 +127,14 @@ def _read_units(tally: str | os.PathLike, any_category: bool) -> list[tuple[int,
                 raise input_error(tally, f"unit '{row['unit']}' with a score that is not a number",
                                   "a number in every row", line=reader.line_num) from None
     return units
+
+
+def _units_of(tally: Tally, any_category: bool) -> list[tuple[int, str, float]]:
+    """The same of a ``Tally``."""
+    labels, scores = (tally.best_label, tally.best_iou) if any_category else (tally.label[:, None], tally.score[:, None])
+    return [(unit, _plain(tally.names[label]), score)
+            for unit, own_labels, own_scores in zip(tally.units.tolist(), labels.tolist(), scores.tolist(), strict=True)
+            for label, score in zip(own_labels, own_scores, strict=True) if tally.names[label]]
 
 
 def _plain(name: str) -> str:

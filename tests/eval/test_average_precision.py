@@ -150,9 +150,12 @@ def test_zeros_count_half_a_step_of_the_radius():
 
 @pytest.mark.parametrize("self_match", ["keep", "exclude", "hit", None])
 @pytest.mark.parametrize("kind", ["signs", "zeros", "several labels", "masked queries"])
-def test_the_torch_engine_gives_the_same(self_match, kind):
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_torch_engine_gives_the_same(self_match, kind, device):
     import torch
 
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no GPU")
     from eval.ranking import make_ranking
 
     signs, labels, _, _ = random_case(11, 90, 1, 70, 5, 0.05 if kind == "zeros" else 0)
@@ -164,7 +167,7 @@ def test_the_torch_engine_gives_the_same(self_match, kind):
     cuts, points = np.array([2**31 - 1, 10, 500]), np.array([1, 20, 500])
     ranking = make_ranking(queries, labels, signs, labels, self_match)
     ours = list(ranking.blocks(cuts, points, "cpu"))
-    theirs = list(ranking.torch_blocks(cuts, points, torch.device("cpu"), block_pairs=90 * 40))
+    theirs = list(ranking.torch_blocks(cuts, points, torch.device(device), block_pairs=90 * 40))
     assert len(theirs) == 3
     for order in ORDERS:
         assert np.allclose(*(np.concatenate([block.sums[order] for block in blocks]) for blocks in (ours, theirs)),
@@ -238,3 +241,19 @@ def test_bad_input_is_named(change, message):
                  "db_labels": [0, 1, 2], **change}
     with pytest.raises(InputError, match=message):
         mean_average_precision(**arguments)
+
+
+def test_kernels_compile_without_a_writable_cache(monkeypatch):
+    import numba
+
+    from eval.kernels import compiled
+
+    plain = numba.njit
+
+    def without_cache(**options):
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return plain(**options)
+
+    monkeypatch.setattr(numba, "njit", without_cache)
+    assert compiled(lambda x: x + 1)(2) == 3

@@ -78,6 +78,20 @@ def test_bits_of_concepts(tally, concepts, min_iou, any_category, bits):
     assert bits_of_concepts(tally, concepts, min_iou, any_category=any_category).tolist() == bits
 
 
+def test_a_tally_object_serves_as_well():
+    from types import SimpleNamespace
+
+    names = ["", "sea", "blue-c", "swimming_pool-s"]
+    unit_labels, scores = np.array([[1, 2], [2, 2], [0, 0]]), np.array([[0.09, 0.05], [0.02, 0.06], [0.0, 0.0]])
+    made = SimpleNamespace(units=np.array([3, 1, 5]), names=names, best_label=unit_labels, best_iou=scores,
+                           label=np.array([1, 2, 0]), score=scores.max(axis=1))
+    assert bits_of_concepts(made, ["sea", "blue"]).tolist() == [0, 2]
+    assert bits_of_concepts(made, ["blue"]).tolist() == [0]
+    assert bits_of_concepts(made, ["blue"], any_category=True).tolist() == [0, 2]
+    with pytest.raises(InputError, match="tally: found no unit labelled 'sky'"):
+        bits_of_concepts(made, ["sky"])
+
+
 @pytest.mark.parametrize(("concept", "message"), [
     ("see", "no unit labelled 'see'.*near names: sea"), ("pool", "near names: swimming pool"),
     ("xyz", "see the label column")])

@@ -214,6 +214,7 @@ BAD = [
     ("imagenet100c", ["{nan}"], "not a finite number in row 8"),
     ("imagenet100c", ["{nolab}"], "no array 'lab'"),
     ("imagenet100c", ["{missing}"], "No such file"),
+    ("imagenet100c", ["{grm}"], "a GRM with 15 columns, expected 16"),
     ("sun", ["{codes}", "--attribute", "sea"], "one of the 3 attribute names"),
     ("sun", ["{codes}", "--attribute", "4"], "a column from 1 to 3"),
     ("sun", ["{codes}", "--groups", "1,20"], "bits from 1 to 16"),
@@ -228,11 +229,12 @@ BAD = [
 
 @pytest.mark.parametrize(("name", "arguments", "message"), BAD, ids=[message for *_, message in BAD])
 def test_bad_input_is_one_line(tmp_path, codes, saved, capsys, name, arguments, message):
-    names = {key: tmp_path / f"{key}.npz" for key in ("codes", "short", "nan", "nolab", "missing")}
+    names = {key: tmp_path / f"{key}.npz" for key in ("codes", "short", "nan", "nolab", "missing", "grm")}
     save_codes(names["short"], make_codes(bits=9))
     broken = make_codes()
     broken.binary_codes[7, 2] = np.nan
     save_codes(names["nan"], broken)
+    np.savez(names["grm"], binary_codes=codes.binary_codes, lab=codes.labels, GRM=codes.grm[:, :15])
     np.savez(names["nolab"], binary_codes=codes.binary_codes)
     (tmp_path / "tally.csv").write_text("unit,category,label,score\n99,object,sea,0.1\n")
     names["tally"] = tmp_path / "tally.csv"
