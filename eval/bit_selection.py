@@ -66,10 +66,10 @@ def bits_of_concepts(tally: str | os.PathLike | Tally, concepts: Iterable[str], 
                      any_category: bool = False) -> np.ndarray:
     """The bits whose unit detects one of the concepts with at least ``min_iou``, ascending and 0-based.
 
-    tally: path of a dissection table (``tally.csv``), or what ``netdissect_lite.dissect`` returns. A unit detects the concept it is labelled with; with
-    ``any_category`` the best concept of every category counts. Names match with or without Broden's endings -c and
-    -s, with blanks for underscores, in any case. Raises InputError, naming near names, where a concept is not in the
-    table, and where none of its units reaches ``min_iou``.
+    tally: path of a dissection table (``tally.csv``), or what ``netdissect_lite.dissect`` returns. A unit detects the
+    concept it is labelled with; with ``any_category`` the best concept of every category counts. Names match with or
+    without Broden's endings -c and -s, with blanks for underscores, in any case. Raises InputError, naming near names,
+    where a concept is not in the table, and where none of its units reaches ``min_iou``.
     """
     if isinstance(tally, (str, os.PathLike)):
         units = _read_units(tally, any_category)
@@ -131,7 +131,9 @@ def _read_units(tally: str | os.PathLike, any_category: bool) -> list[tuple[int,
 
 def _units_of(tally: Tally, any_category: bool) -> list[tuple[int, str, float]]:
     """The same of a ``Tally``."""
-    labels, scores = (tally.best_label, tally.best_iou) if any_category else (tally.label[:, None], tally.score[:, None])
+    labels, scores = tally.best_label, tally.best_iou
+    if not any_category:
+        labels, scores = tally.label[:, None], tally.score[:, None]
     return [(unit, _plain(tally.names[label]), score)
             for unit, own_labels, own_scores in zip(tally.units.tolist(), labels.tolist(), scores.tolist(), strict=True)
             for label, score in zip(own_labels, own_scores, strict=True) if tally.names[label]]
