@@ -69,11 +69,6 @@ class Broden:
     absent: list[str]
     dropped: int = 0
 
-    def __post_init__(self) -> None:
-        self._known = np.zeros(MAX_LABEL + 1, bool)
-        self._known[0] = True
-        self._known[[number for number, name in enumerate(self.names) if name]] = True
-
     def __len__(self) -> int:
         return len(self.records)
 
@@ -131,8 +126,9 @@ class Broden:
         plane = pixels[..., 1].astype(np.uint16)
         plane <<= 8
         plane |= pixels[..., 0]
-        if not self._known[plane].all():
-            raise input_error(where, f"label {plane[~self._known[plane]][0]}", "labels listed in label.csv")
+        highest = int(plane.max(initial=0))
+        if highest >= self.label_count:
+            raise input_error(where, f"label {highest}", f"labels up to {self.label_count - 1}, the last of label.csv")
         return plane
 
     def _where(self, record: Record, name: str) -> str:

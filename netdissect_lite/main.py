@@ -204,6 +204,9 @@ def _say_results(say: Callable[[str], None], tally: Tally, threshold: float) -> 
         say(f"{tally.units[row]:6d}  {display_name(tally.names[tally.label[row]])[:24]:<24} "
             f"{tally.categories[tally.category[row]]:<10} {tally.score[row]:6.3f}{chance}")
     counts = summary(tally, threshold)
+    nameless = [number for number in tally.truth.nonzero()[0].tolist() if not tally.names[number]]
+    if nameless:
+        say(f"note: the label maps hold numbers that label.csv does not list: {', '.join(map(str, nameless))}")
     say("\nunits (concepts)  " + "".join(f"{rule.replace('iou_', 'IoU >= ').replace('_', ' '):>16}" for rule in counts))
     for category in [*tally.categories, "all"]:
         cells = [f"{own[category]['units']} ({own[category]['concepts']})" for own in counts.values()]

@@ -117,9 +117,11 @@ def test_bad_pictures_are_named(folder):
     write_plane(images / "i0_color.png", np.ones((5, 5), np.int64))
     with pytest.raises(InputError, match=r"i0_color.png: found 5 x 5 pixels, expected 19 x 23"):
         broden.read_planes(0)
-    write_plane(images / "i0_color.png", np.full(MAP, 4))
-    with pytest.raises(InputError, match=r"i0_color.png: found label 4, expected labels listed in label.csv"):
+    write_plane(images / "i0_color.png", np.full(MAP, 301))
+    with pytest.raises(InputError, match=r"i0_color.png: found label 301, expected labels up to 300"):
         broden.read_planes(0)
+    write_plane(images / "i0_color.png", np.full(MAP, 4))  # an unused number: counted, under no name
+    assert (broden.read_planes(0)[0] == 4).all()
     Image.fromarray(np.ones(MAP, np.uint8)).save(images / "i0_color.png")
     with pytest.raises(InputError, match="mode L"):
         broden.read_planes(0)

@@ -16,7 +16,7 @@ from ibc.config import ModelConfig
 from ibc.network import IBC
 from netdissect_lite import main as command
 from netdissect_lite import options
-from tests.netdissect_lite.data import write_broden
+from tests.netdissect_lite.data import MAP, write_broden, write_plane
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +171,13 @@ def test_a_picture_missing_is_found_at_once(place, tmp_path, capsys):
     assert dissect(place, "--broden", tmp_path / "broden", "--output", tmp_path / "out") == 2
     assert "i7.png: found no such file" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_numbers_without_a_name_are_noted(place, tmp_path, capsys):
+    shutil.copytree(place / "broden", tmp_path / "broden")
+    write_plane(tmp_path / "broden" / "images" / "i0_color.png", np.full(MAP, 8))
+    assert dissect(place, "--broden", tmp_path / "broden", "--output", tmp_path / "out") == 0
+    assert "label.csv does not list: 8\n" in capsys.readouterr().out
 
 
 def test_settings_file(place, tmp_path, monkeypatch, capsys):

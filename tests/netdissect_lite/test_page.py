@@ -113,7 +113,7 @@ def test_filtering(opened, tally):
     assert shown(opened) == []
     assert opened.find_element("id", "none").is_displayed()
     opened.find_element("css selector", "#none button").click()
-    opened.implicitly_wait(1)
+    opened.execute_async_script("setTimeout(arguments[0], 100)")  # the form is reset before units are shown
     assert len(shown(opened)) == 20
 
 
@@ -121,7 +121,7 @@ def test_a_bar_shows_its_units(opened, tally):
     found, _ = tally
     first = bars(found, THRESHOLD)[0]
     opened.execute_script("document.querySelector('.bar').dispatchEvent(new MouseEvent('click', {bubbles: true}))")
-    opened.execute_async_script("setTimeout(arguments[0], 50)")
+    opened.execute_async_script("setTimeout(arguments[0], 100)")
     mine = [found.names[label] == first.label for label in found.label]
     assert sorted(shown(opened)) == found.units[mine].tolist()
 
