@@ -13,7 +13,7 @@ from netdissect_lite.tally import best_by_chance, iou_table
 from tests.netdissect_lite.data import MAP, write_broden
 from tests.netdissect_lite.slow_tally import slow_counts, slow_iou
 
-CPU = torch.device("cpu")
+KINDS = ["cpu", "torch", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 
 
 def group_of(broden):
@@ -36,13 +36,14 @@ def count_with(kind, broden, group, maps, thresholds, pairings):
         counter = CpuCounter(thresholds, broden.primary, start)
         labels = CpuLabels(group, broden.label_count)
     else:
-        counter = TorchCounter(thresholds, start, CPU)
-        labels = TorchLabels(group, torch.from_numpy(broden.primary), len(broden.categories))
+        device = torch.device("cuda" if kind == "cuda" else "cpu")
+        counter = TorchCounter(thresholds, start, device)
+        labels = TorchLabels(group, torch.from_numpy(broden.primary).to(device), len(broden.categories))
     counter.add(labels, pairs)
     return counter.counts(), labels.truth()
 
 
-@pytest.mark.parametrize("kind", ["cpu", "torch"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("pairings", [1, 5, 30])  # 30: more than there are images
 def test_counts_equal_the_plain_loops(tmp_path, kind, pairings):
     broden = load_broden(write_broden(tmp_path / "broden"))
@@ -73,7 +74,7 @@ def test_an_image_alone_is_its_own_partner():
     assert partner_steps(3, 6).tolist() == [0, 1, 2, 1, 2, 1]
 
 
-@pytest.mark.parametrize("kind", ["cpu", "torch"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_labels_of_whole_images_alone(kind):
     """No label map at all: nothing is left over from the unit or image before."""
     class Tables:
@@ -89,7 +90,7 @@ def test_labels_of_whole_images_alone(kind):
     assert truth.tolist() == [0, 2 * area, area]
 
 
-@pytest.mark.parametrize("kind", ["cpu", "torch"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_official_tally(golden, kind):
     broden = load_broden(golden / "dissect_data")
     group, _ = group_of(broden)

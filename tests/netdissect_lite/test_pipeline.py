@@ -207,6 +207,18 @@ def test_layers_are_told_apart(broden):
     assert_equal(run.tallies[1], dissect(nn.Sequential(model.first, model.second), broden, FAST))
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("memory", [None, 20_000])
+def test_gpu_agrees_with_cpu(broden, memory):
+    tallies = [dissect(Filters(), broden, dataclasses.replace(FAST, device=device, memory=memory))
+               for device in ("cpu", "cuda")]
+    np.testing.assert_allclose(tallies[0].thresholds, tallies[1].thresholds, rtol=1e-4)
+    np.testing.assert_array_equal(tallies[0].truth, tallies[1].truth)
+    for name in ("both", "activation", "pixels"):
+        np.testing.assert_allclose(*(getattr(tally, name) for tally in tallies), atol=4)
+    np.testing.assert_allclose(tallies[0].null, tallies[1].null, atol=1e-2)
+
+
 def test_some_units_only(broden):
     whole = dissect(Filters(), broden, FAST)
     some = dissect(Filters(), broden, dataclasses.replace(FAST, units=(2, 5)))
