@@ -51,13 +51,15 @@ def main(args: argparse.Namespace) -> int:
     config = load_config(args.config, args.overrides + ([f"seed={args.seed}"] if args.seed is not None else []))
     device = resolve_device(args.device)
 
+    from ibc.distributed import processes
     from ibc.training import make_deterministic, train
 
     if args.deterministic:
         make_deterministic()
-    validate = validator(config, device, args.skip_bad_images) if config.val_iter else None
-    return train(config, args.output_path, device, resume=args.resume, init_from=args.init_from, amp=args.amp,
-                 compile_update=args.compile, skip_bad=args.skip_bad_images, validate=validate)
+    with processes(device) as device:
+        validate = validator(config, device, args.skip_bad_images) if config.val_iter else None
+        return train(config, args.output_path, device, resume=args.resume, init_from=args.init_from, amp=args.amp,
+                     compile_update=args.compile, skip_bad=args.skip_bad_images, validate=validate)
 
 
 def validator(config: Config, device: torch.device, skip_bad: bool) -> Callable[[IBC], float]:

@@ -6,9 +6,36 @@ here do nothing and cost nothing.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from ibc.errors import input_error
+
+
+@contextmanager
+def processes(device: torch.device) -> Iterator[torch.device]:
+    """Join the processes that ``torchrun`` started, if it did; yields this process's device.
+
+    NCCL on GPUs, one GPU a process; gloo on CPUs.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield device
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+        dist.init_process_group("nccl", device_id=device)
+    else:
+        dist.init_process_group("gloo")
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
 
 
 def rank() -> int:
@@ -43,12 +70,20 @@ def global_mean(local: Tensor) -> Tensor:
     return local + (total(local) / world_size() - local).detach()
 
 
+def mean_over_processes(value: Tensor) -> Tensor:
+    """Mean of ``value`` over all processes, without gradient."""
+    return total(value) / world_size()
+
+
 def share_of_halves(rows: int, rank: int, size: int) -> torch.Tensor:
     """Positions, in a global batch of ``rows``, of the rows that process ``rank`` of ``size`` takes.
 
     Each process takes the same part of the plain half and of the masked half.
     """
     half = rows // 2
+    if half % size:
+        raise input_error(None, f"batch_size {rows} for {size} processes", f"a multiple of {2 * size}",
+                          "each process takes an equal part of both halves")
     part = torch.arange(rank * half // size, (rank + 1) * half // size)
     return torch.cat([part, half + part])
 

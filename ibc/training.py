@@ -24,7 +24,7 @@ from ibc.cli import Progress
 from ibc.config import Config
 from ibc.data.dataset import Batch
 from ibc.data.loader import train_batches, train_images
-from ibc.distributed import any_process, is_main, rank, world_size
+from ibc.distributed import any_process, is_main, mean_over_processes, rank, world_size
 from ibc.errors import InputError, input_error
 from ibc.files import atomic_write
 from ibc.network import IBC
@@ -110,7 +110,7 @@ def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batc
     validates = bool(validate and config.val_iter and (done % config.val_iter == 0 or last))
     journal.update(done, values, batch.bad, look=logs or saves or validates)
     if logs:
-        journal.log(done, values)
+        journal.log(done, {name: mean_over_processes(value) for name, value in values.items()})
     if validates and validate is not None and is_main():
         trainer.model.eval()
         journal.validated(done, validate(trainer.model))

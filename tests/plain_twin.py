@@ -34,7 +34,7 @@ class PlainTrainer:
         self.scheduler = (torch.optim.lr_scheduler.StepLR(self.optimizer, config.step_size, config.gamma)
                           if config.lr_policy == "step" else None)
         weights = config.model.class_weights
-        self.weights = None if weights is None else torch.tensor(weights, device=device)
+        self.weights = None if weights is None else torch.tensor(weights, device=device, dtype=self.model.GRM.dtype)
 
     def forward(self, images: Tensor, gates: Tensor | None, valid: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         encoder = self.model.enc_style
@@ -78,7 +78,7 @@ class PlainTrainer:
         codes, maps, logits = self.forward(images[half:], grm[ids], rows)
         code_logits = classify(codes[rows] * grm[ids])
         if multi:
-            one_hot = F.one_hot(ids, config.model.class_num).float()
+            one_hot = F.one_hot(ids, config.model.class_num).to(grm.dtype)
             real_mask, code_mask = self.vectors_loss(logits[rows], one_hot), self.vectors_loss(code_logits, one_hot)
         else:
             real_mask, code_mask = self.ids_loss(logits[rows], ids), self.ids_loss(code_logits, ids)

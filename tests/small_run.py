@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 from PIL import Image
+
+from ibc.cli import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = 4
@@ -49,8 +54,29 @@ def make_run(folder: Path, images: int = 40, **changes) -> Path:
     return path
 
 
-def run(*arguments, **options) -> subprocess.CompletedProcess:
-    """Run a command of the repository with this Python; text output is captured."""
+def run(script: str, *arguments, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    """A command of the repository, run in this process (no start-up to pay for); output is captured."""
+    module = importlib.import_module(script.removesuffix(".py").replace("/", "."))
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.chdir(cwd):
+        try:
+            code = run_command(module.build_parser(), module.main, [str(item) for item in arguments])
+        except SystemExit as ended:
+            code = ended.code
+    return subprocess.CompletedProcess([script, *arguments], code, out.getvalue(), err.getvalue())
+
+
+def run_alone(*arguments, **options) -> subprocess.CompletedProcess:
+    """A command in a process of its own, as a user starts it."""
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, cwd=options.pop("cwd", ROOT), capture_output=True, text=True, timeout=300,
                           check=False, **options)
+
+
+def error_of(result: subprocess.CompletedProcess) -> str:
+    """The one ``error:`` line of a command that found bad input: exit code 2 and no traceback."""
+    assert result.returncode == 2, (result.returncode, result.stdout, result.stderr)
+    assert "Traceback" not in result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1, result.stderr
+    return lines[0]

@@ -9,7 +9,7 @@ from ibc.data.loader import test_batches as batches_of
 from ibc.data.loader import test_images as images_of
 from ibc.data.loader import train_batches
 from ibc.trainer import Trainer
-from tests.small_run import make_run, run
+from tests.small_run import make_run, run_alone
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
@@ -105,10 +105,10 @@ def test_deterministic_run_repeats_and_resumes(tmp_path):
     config = make_run(tmp_path / "data")
     arguments = ["train.py", "--config", config, "--deterministic"]
     for name in ("a", "b"):
-        result = run(*arguments, "--output_path", tmp_path / name)
+        result = run_alone(*arguments, "--output_path", tmp_path / name)
         assert result.returncode == 0, result.stderr
     for limit, resume in ((6, []), (14, ["--resume"])):
-        result = run(*arguments, "--output_path", tmp_path / "c", "--set", f"max_iter={limit}", *resume)
+        result = run_alone(*arguments, "--output_path", tmp_path / "c", "--set", f"max_iter={limit}", *resume)
         assert result.returncode == 0, result.stderr
     states = [torch.load(tmp_path / name / "outputs/small/checkpoints/checkpoint_00000014.pt", weights_only=True)
               for name in "abc"]
@@ -119,10 +119,10 @@ def test_deterministic_run_repeats_and_resumes(tmp_path):
 
 def test_codes_on_both_devices(tmp_path):
     config = make_run(tmp_path / "data")
-    assert run("train.py", "--config", config, "--output_path", tmp_path).returncode == 0
+    assert run_alone("train.py", "--config", config, "--output_path", tmp_path).returncode == 0
     for device in ("cpu", "cuda"):
-        result = run("fea_extraction.py", "--config", config, "--checkpoint", tmp_path / "outputs/small", "--save_name",
-                     device, "--device", device, "--output_path", tmp_path)
+        result = run_alone("fea_extraction.py", "--config", config, "--checkpoint", tmp_path / "outputs/small",
+                           "--save_name", device, "--device", device, "--output_path", tmp_path)
         assert result.returncode == 0, result.stderr
     cpu, gpu = (np.load(tmp_path / f"results/small/{device}.npz")["binary_codes"] for device in ("cpu", "cuda"))
     assert np.abs(cpu - gpu).mean() < 0.02

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ibc.checkpoint import list_checkpoints
-from tests.small_run import ROOT, make_run, run
+from tests.small_run import ROOT, error_of, make_run, run
 
 
 def tensors(path):
@@ -75,7 +75,7 @@ def test_interrupted_run_equals_the_whole_one(whole, tmp_path, workers):
     assert wanted <= stopped_at < 1400
     if stopped_at >= 14:
         pytest.skip("the machine was too busy to interrupt before update 14")
-    resumed = run(*command[1:], "--resume")
+    resumed = run(*command[1:], "--resume")  # in this process: nothing of the first one is left
     assert resumed.returncode == 0, resumed.stderr
     assert_same_checkpoint(final(out), final(tmp_path))
 
@@ -114,14 +114,6 @@ def test_keep_last(whole, tmp_path):
     config, _, _ = whole
     assert run("train.py", "--config", config, "--output_path", tmp_path, "--set", "keep_last=1").returncode == 0
     assert [n for n, _ in list_checkpoints(tmp_path / "outputs/small/checkpoints")] == [14]
-
-
-def error_of(result):
-    assert result.returncode == 2, (result.returncode, result.stdout, result.stderr)
-    assert "Traceback" not in result.stderr
-    lines = [line for line in result.stderr.splitlines() if line.startswith("error:")]
-    assert len(lines) == 1, result.stderr
-    return lines[0]
 
 
 def test_earlier_run_is_not_overwritten(whole):

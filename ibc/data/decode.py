@@ -37,8 +37,10 @@ def decode_image(source: str | Path | bytes, decoder: str = "turbo", name: str |
 
 def _turbo(data: bytes) -> Tensor | None:
     """A JPEG in RGB or grey; None leaves it (CMYK, broken) to Pillow and its messages."""
-    from torchvision.io import ImageReadMode, decode_jpeg
-
+    try:
+        from torchvision.io import ImageReadMode, decode_jpeg
+    except ImportError:  # announced for a release to come; Pillow gives the same pixels
+        return None
     buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)
     try:
         return decode_jpeg(buffer, mode=ImageReadMode.RGB)

@@ -208,7 +208,8 @@ def _read_files(files: list[tuple[int, str]]) -> list[tuple[int, Tensor | InputE
     contents: list[tuple[int, Tensor | InputError]] = []
     for index, path in files:
         try:
-            contents.append((index, read_file(path).clone()))  # read_file maps the file; clone reads it, here
+            # read_file maps the file; the copy reads it, here (numpy's: torch would start threads for each).
+            contents.append((index, torch.from_numpy(read_file(path).numpy().copy())))
         except RuntimeError:
             reason = "No such file or directory" if not os.path.exists(path) else "an empty or unreadable file"
             contents.append((index, InputError(f"{path}: {reason}")))

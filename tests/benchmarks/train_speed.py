@@ -42,12 +42,14 @@ def main() -> None:
     parser.add_argument("--images", required=True, help="folder or zip of real 256 px JPEGs; repeated as needed")
     parser.add_argument("--batch", type=int, help="images an update (default: 200 on a GPU, 32 on a CPU)")
     parser.add_argument("--updates", type=int, help="updates timed end to end (default: 300 on a GPU, 5 on a CPU)")
+    parser.add_argument("--paths", default="turbo,nvjpeg,device,host", help="data paths to time on a GPU")
     parser.add_argument("--skip", default="", help="parts to leave out: ceilings,updates,data,train,extract,plain")
     args = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     gpu = device.type == "cuda"
     batch, updates = args.batch or (200 if gpu else 32), args.updates or (300 if gpu else 5)
     skip = set(args.skip.split(","))
+    options = data_options(device, args.paths.split(","))
     name = torch.cuda.get_device_name() if gpu else "CPU"
     print(f"machine: {name}, {len(os.sched_getaffinity(0))} cores, torch {torch.__version__}, batch {batch}")
     with tempfile.TemporaryDirectory() as folder:
@@ -57,9 +59,9 @@ def main() -> None:
         if "updates" not in skip:
             update_variants(config, device, batch)
         if "data" not in skip:
-            data_variants(config, device, updates)
+            data_variants(config, device, updates, options)
         if "train" not in skip:
-            training(config, device, updates)
+            training(config, device, updates, options)
         if "extract" not in skip:
             extraction(config, device)
         if "plain" not in skip:
@@ -142,26 +144,27 @@ def update_variants(config: Config, device: torch.device, batch: int) -> None:
         del trainer
 
 
-def data_variants(config: Config, device: torch.device, updates: int) -> None:
+def data_variants(config: Config, device: torch.device, updates: int, paths: list[tuple[str, dict]]) -> None:
     print("data path alone: read, decode, crop, flip, on the device")
     images = read_list("train.txt", config.data_folder)
     for workers in sorted({min(4, config.num_workers), config.num_workers}):
         loader = plain_loader(images, config.crop, config.batch_size, workers, train=True)
         row(f"plain: Pillow, float tensors, {workers} workers", rate(iter(loader), updates // 3, config), "images/s")
-    for what, options in data_options(device):
-        options = {"num_workers": config.num_workers, **options}
+    for what, options in paths:
         changed = changed_config(config, **options, max_iter=10**9)
         batches = train_batches(changed, images, 0, device)
         epoch = len(images) // config.batch_size if options.get("cache", "off") != "off" else 0
         row(f"{what}", rate(batches, updates, config, skip=max(epoch, 5)), "images/s")
 
 
-def data_options(device: torch.device) -> list[tuple[str, dict]]:
-    turbo = ("libjpeg-turbo in worker processes, uint8", {"decoder": "turbo"})
-    if device.type == "cpu":
-        return [turbo]
-    return [turbo, ("nvJPEG", {"decoder": "nvjpeg"}), ("decoded cache on the device", {"cache": "device"}),
-            ("decoded cache in main memory", {"cache": "host"})]
+def data_options(device: torch.device, wanted: list[str]) -> list[tuple[str, dict]]:
+    """(name, config keys) of the data paths to time."""
+    paths = {"turbo": ("libjpeg-turbo in worker processes, uint8", {"decoder": "turbo"})}
+    if device.type == "cuda":
+        paths |= {"nvjpeg": ("nvJPEG", {"decoder": "nvjpeg"}),
+                  "device": ("decoded cache on the device", {"cache": "device"}),
+                  "host": ("decoded cache in main memory", {"cache": "host"})}
+    return [paths[name] for name in wanted if name in paths]
 
 
 def changed_config(config: Config, **changes) -> Config:
@@ -191,11 +194,11 @@ def rate(batches: Iterator, count: int, config: Config, skip: int = 5) -> float:
     return done * config.batch_size / (time.perf_counter() - start)
 
 
-def training(config: Config, device: torch.device, updates: int) -> None:
+def training(config: Config, device: torch.device, updates: int, paths: list[tuple[str, dict]]) -> None:
     print("training end to end")
     images = read_list("train.txt", config.data_folder)
     fast = {"amp": "bf16", "compile_update": True} if device.type == "cuda" else {}
-    for what, options in data_options(device):
+    for what, options in paths:
         trainer = Trainer(config, device, pretrained=False, **fast)
         batches = train_batches(changed_config(config, **options, max_iter=10**9), images, 0, device)
         for _ in range(max(12, len(images) // config.batch_size if "cache" in options else 0) if fast else 1):

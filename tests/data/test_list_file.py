@@ -1,0 +1,93 @@
+"""List files: what is accepted, what is refused, with file and line."""
+
+import numpy as np
+import pytest
+
+from ibc.data.list_file import extend_with_attributes, images_below, read_list, write_list
+from ibc.errors import InputError
+
+
+def read(tmp_path, text, **options):
+    (tmp_path / "list.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_list("list.txt", tmp_path, **options)
+
+
+def test_official_form(tmp_path):
+    images = read(tmp_path, "a/1.jpg 0 -1 2\nb.jpg 99999 1 -1", class_num=3)
+    assert images.names == ["a/1.jpg", "b.jpg"]
+    assert images.files == [str(tmp_path / "a/1.jpg"), str(tmp_path / "b.jpg")]
+    assert images.labels.tolist() == [[0, 0, 2], [99999, 1, 0]] and images.labels.dtype == np.float32
+
+
+def test_lenient_form(tmp_path):
+    text = b'\xef\xbb\xbf# a comment\r\n\r\n"my photos/a b.jpg"\t1   2\r\n  c.jpg 0 0  \r\n\n'
+    images = read(tmp_path, text)
+    assert images.names == ["my photos/a b.jpg", "c.jpg"] and images.labels.tolist() == [[1, 2], [0, 0]]
+
+
+def test_filtered_columns(tmp_path):
+    assert read(tmp_path, "a 1 2 3\n", filter_labels=[0, 2]).labels.tolist() == [[2]]
+    with pytest.raises(InputError, match="filter_labels 3"):
+        read(tmp_path, "a 1 2 3\n", filter_labels=[3])
+
+
+@pytest.mark.parametrize("text, message", [
+    ("a 1\nb 1 2\n", r"list\.txt:2: found 2 labels, expected 1, as in line 1"),
+    ("a 1 2\n\nb 1\n", r"list\.txt:3: found 1 labels, expected 2"),
+    ("a x\n", r"list\.txt:1: found label 'x'.*quote a path"),
+    ("a\n", r"list\.txt:1: found no label"),
+    ("a 1\nb 3\n", r"list\.txt:2: found label 3, expected a class from 0 to 2"),
+    ("a -7\n", r"list\.txt:1: found label -7"),
+    ("# nothing\n", "found no image"),
+    ("", "found no image"),
+    ("../a.jpg 0\n", r"list\.txt:1: found path '\.\./a\.jpg'.*inside the data folder"),
+    ("b/../../a.jpg 0\n", "inside the data folder"),
+    ('"a.jpg 0\n', "does not close"),
+])
+def test_bad_rows_name_file_and_line(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, text, class_num=3)
+
+
+def test_multi_label_rows(tmp_path):
+    images = read(tmp_path, "a 0 1 1\nb -1 0 1\n", class_num=3, multi_label=True)
+    assert images.labels.tolist() == [[0, 1, 1], [0, 0, 1]]
+    with pytest.raises(InputError, match="3 labels, expected 4"):
+        read(tmp_path, "a 0 1 1\n", class_num=4, multi_label=True)
+    with pytest.raises(InputError, match=r":2: found label 5, expected 0 or 1"):
+        read(tmp_path, "a 0 1 1\nb 0 5 1\n", class_num=3, multi_label=True)
+
+
+def test_absolute_paths(tmp_path):
+    (tmp_path / "x.jpg").write_bytes(b"")
+    assert read(tmp_path, f"{tmp_path}/x.jpg 0\n").files == [f"{tmp_path}/x.jpg"]
+    assert read(tmp_path, "/x.jpg 0\n").files == [f"{tmp_path}/x.jpg"]  # glued to the folder, as officially
+
+
+def test_written_lists_are_read_back(tmp_path):
+    names = ["plain.jpg", "with space.jpg", 'quote".jpg', "#hash.jpg", "back\\slash and space.jpg"]
+    write_list(tmp_path / "list.txt", names, [[i, -1] for i in range(5)])
+    images = read_list("list.txt", tmp_path)
+    assert images.names == names and images.labels[:, 0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_attribute_list_is_repeated_as_often_as_it_fits(tmp_path):
+    images = read(tmp_path, "".join(f"{i} {i}\n" for i in range(7)))
+    attributes = read(tmp_path, "a 8\nb 9\nc 9\n")
+    extended = extend_with_attributes(images, attributes)
+    assert extended.names == [*"0123456", *"abc", *"abc"] and len(extended.labels) == len(extended.files) == 13
+
+
+def test_images_below_a_folder(tmp_path):
+    for name in ("b/2.JPG", "a.png", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    images = images_below(tmp_path)
+    assert images.names == ["a.png", "b/2.JPG"] and images.labels.tolist() == [[99999], [99999]]
+    with pytest.raises(InputError, match="no image"):
+        images_below(make_empty(tmp_path))
+
+
+def make_empty(tmp_path):
+    (tmp_path / "empty").mkdir()
+    return tmp_path / "empty"

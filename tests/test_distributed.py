@@ -1,0 +1,92 @@
+"""Several processes equal one process on the same global batch (gloo, CPU)."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tests.small_run import ROOT, make_run
+
+UPDATES = 5
+SCRIPT = """
+import sys, torch
+from ibc.config import load_config
+from ibc.distributed import mean_over_processes, processes, rank, share_of_halves, world_size
+from ibc.trainer import Trainer
+path, out, dtype = sys.argv[1:]
+with processes(torch.device("cpu")):
+    torch.set_default_dtype(getattr(torch, dtype))
+    config = load_config(path, ["model.class_weights=[1, 2, 0.5, 1]", "lr=1e-5", "align_w=100"])
+    trainer = Trainer(config)
+    for module in trainer.model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    generator, losses = torch.Generator().manual_seed(3), []
+    for number in range(5):
+        images = torch.randn(8, 3, 70, 70, generator=generator)
+        labels = torch.randint(0, 4, (8, 1), generator=generator).float()
+        labels[number % 8] = labels[7] = 99999  # unequal numbers of valid rows in the shares
+        mine = share_of_halves(8, rank(), world_size())
+        values = trainer.step(images[mine], labels[mine])
+        losses.append({name: float(mean_over_processes(value.double())) for name, value in values.items()})
+    if rank() == 0:
+        torch.save({"losses": losses, "weights": trainer.model.state_dict()}, out)
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def launch(size: int, *arguments) -> list[subprocess.CompletedProcess]:
+    """Start ``size`` processes as torchrun does."""
+    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(size),
+              "OMP_NUM_THREADS": "1"}
+    running = [subprocess.Popen([sys.executable, *map(str, arguments)], cwd=ROOT, text=True, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, env={**common, "RANK": str(r), "LOCAL_RANK": str(r)})
+               for r in range(size)]
+    ended = [(process, *process.communicate(timeout=300)) for process in running]
+    return [subprocess.CompletedProcess(arguments, process.returncode, out, err) for process, out, err in ended]
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-9), ("float32", 1e-5)])
+def test_two_processes_equal_one(tmp_path, dtype, tolerance):
+    config = make_run(tmp_path / "data")
+    results = []
+    for size in (1, 2):
+        out = tmp_path / f"{size}.pt"
+        for ended in launch(size, "-c", SCRIPT, config, out, dtype):
+            assert ended.returncode == 0, ended.stderr
+        results.append(torch.load(out, weights_only=True))
+    one, two = results
+    for expected, found in zip(one["losses"], two["losses"], strict=True):
+        for name, value in expected.items():
+            assert found[name] == pytest.approx(value, rel=tolerance, abs=tolerance), name
+    if dtype == "float64":
+        for name, value in one["weights"].items():
+            assert (value - two["weights"][name]).abs().max() < tolerance, name
+
+
+def test_training_program_in_two_processes(tmp_path):
+    """Rank 0 writes; a run of one process goes on where two stopped."""
+    config = make_run(tmp_path / "data")
+    arguments = ["train.py", "--config", config, "--output_path", tmp_path, "--device", "cpu"]
+    for ended in launch(2, *arguments, "--set", "max_iter=6"):
+        assert ended.returncode == 0, ended.stderr
+    folder = tmp_path / "outputs/small/checkpoints"
+    assert sorted(p.name for p in folder.iterdir()) == ["checkpoint_00000005.pt", "checkpoint_00000006.pt",
+                                                        "optimizer.pt"]
+    (ended,) = launch(1, *arguments, "--resume", "--set", "max_iter=8")
+    assert ended.returncode == 0, ended.stderr
+    assert torch.load(folder / "checkpoint_00000008.pt", weights_only=True)["iteration"] == 8
+
+
+def test_batch_must_divide(tmp_path):
+    config = make_run(tmp_path / "data", batch_size=6)
+    for ended in launch(2, "train.py", "--config", config, "--output_path", tmp_path, "--device", "cpu"):
+        assert ended.returncode == 2 and "a multiple of 4" in ended.stderr and "Traceback" not in ended.stderr
