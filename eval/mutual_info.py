@@ -107,8 +107,11 @@ def _knn_table(values: np.ndarray, categories: np.ndarray, classes: np.ndarray, 
     noise: dict[int, np.ndarray] = {}  # by number of rows: the same for every class, as random_state is
 
     def one_class(rows: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        taken = np.concatenate(rows)
-        return knn_information(_scaled(values[taken], noise[len(taken)]), len(rows[0]), digamma)
+        taken, positives = np.concatenate(rows), len(rows[0])
+        scaled = _scaled(values[taken], noise[len(taken)])
+        scaled[:, :positives].sort(axis=1)
+        scaled[:, positives:].sort(axis=1)
+        return knn_information(scaled, positives, digamma)
 
     drawn = list(class_samples(categories, classes, samples, seed))
     for size in {len(positives) + len(negatives) for positives, negatives in drawn}:

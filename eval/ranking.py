@@ -251,6 +251,8 @@ def _with_ties(ranked: Ranked, cuts: np.ndarray, points: np.ndarray, harmonic: n
     expected, pessimistic, optimistic = np.empty((3, *stable_sums.shape))
     expected_hits = np.empty(stable_hits.shape)
     tie_block(counts, relevant, cuts, points, harmonic, expected, pessimistic, optimistic, expected_hits)
+    pessimistic = np.minimum(pessimistic, np.minimum(expected, stable_sums))  # equal but for the last digit
+    optimistic = np.maximum(optimistic, np.maximum(expected, stable_sums))
     inside, relevant_inside = np.cumsum(counts, axis=1), np.cumsum(relevant, axis=1)
     return Block(
         rows, relevant_inside[:, -1],
