@@ -1,0 +1,45 @@
+# make demo   concept scenes: draw, train, extract, score, dissect; one table at the end
+# make test   style and the default tests
+# make slow   the long tests as well
+# Each makes its own environment in .venv; PYTHON chooses the interpreter (3.11 or 3.12).
+
+PYTHON ?= python3
+RUN := .venv/bin/python
+DEMO := demo
+MODEL := $(DEMO)/outputs/demo
+CODES := $(DEMO)/results/demo/test.npz
+
+.PHONY: demo test slow clean-demo
+
+demo: .venv/installed
+	$(RUN) -m ibc.data.concept_scenes $(DEMO)/data
+	$(RUN) train.py --config configs/demo.yaml --output_path $(DEMO) \
+	    $(if $(wildcard $(MODEL)/checkpoints/checkpoint_*.pt),--resume)
+	$(RUN) fea_extraction.py --config configs/demo.yaml --checkpoint $(MODEL) --save_name test \
+	    --output_path $(DEMO) --json $(DEMO)/extraction.json
+	$(RUN) compute_mutual_info_offline.py --fea_file_path $(CODES) --json $(DEMO)/mis.json > $(DEMO)/mis.txt
+	$(RUN) eval/sun_eval.py $(CODES) --attribute all --attribute_names $(DEMO)/data/attributes.txt \
+	    --json $(DEMO)/retrieval.json > $(DEMO)/retrieval.txt
+	$(RUN) netdissect_lite/main.py --checkpoint $(MODEL) --broden $(DEMO)/data/broden --quantile 0.02 \
+	    --output $(DEMO)/dissection --json $(DEMO)/dissection.json > $(DEMO)/dissection.txt
+	$(RUN) -m eval.report $(MODEL) --codes $(CODES) --output $(DEMO)/report
+	$(RUN) -m eval.summary $(DEMO)
+
+test: .venv/tested
+	$(RUN) -m ruff check .
+	$(RUN) -m pytest
+
+slow: .venv/tested
+	$(RUN) -m pytest -m slow
+
+clean-demo:
+	rm -rf $(DEMO)
+
+.venv/installed: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(RUN) -m pip install --quiet -r requirements.txt
+	touch $@
+
+.venv/tested: requirements-test.txt .venv/installed
+	$(RUN) -m pip install --quiet -r requirements-test.txt
+	touch $@
