@@ -73,14 +73,19 @@ def health_figure(health: CodeHealth) -> Figure:
 
 @_styled
 def curves_figure(curves: Mapping[str, Curve], title: str, xlabel: str, ylabel: str,
-                  log: bool = False) -> Figure:
-    """Named curves over each other, in the order of the runs; ``log`` where all values are positive."""
+                  log: bool = False, shares: bool = False) -> Figure:
+    """Named curves over each other, in the order of the runs.
+
+    ``log``: logarithmic where all values are positive. ``shares``: both axes from 0 to 1, each point marked.
+    """
     figure, (axes,) = _figure(7, 4.2, 1, 1)
     for place, (name, (x, y)) in enumerate(curves.items()):
-        axes.plot(x, y, color=colour(place), label=name)
+        axes.plot(x, y, color=colour(place), label=name, marker="." if shares else None)
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
     if log and all((y > 0).all() for _, y in curves.values()):
         axes.set_yscale("log")
+    if shares:
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     _legend(axes, len(curves))
     return figure
 

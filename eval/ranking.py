@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from ibc.errors import input_error
 if TYPE_CHECKING:
     import torch
 
+T = TypeVar("T")
 SELF_MATCHES = ("keep", "exclude", "hit")
 GPU_PAYS_FROM = 2e9  # query-item pairs: fewer are done on the CPU before a GPU has started
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, Windows' Linux
@@ -95,8 +96,8 @@ class Ranking:
         from eval.torch_ranking import BLOCK_PAIRS, ranked_blocks
 
         harmonic = harmonic_numbers(len(self.db_signs))
-        for ranked in ranked_blocks(self, cuts, points, device, block_pairs or BLOCK_PAIRS):
-            yield _with_ties(ranked, cuts, points, harmonic)
+        ranked = ranked_blocks(self, cuts, points, device, block_pairs or BLOCK_PAIRS)
+        yield from _in_threads(lambda block: _with_ties(block, cuts, points, harmonic), ranked, cpu_workers())
 
 
 def make_ranking(query_bits: Any, query_labels: Any, db_bits: Any, db_labels: Any, self_match: str | None,
@@ -230,14 +231,16 @@ def _cpu_blocks(ranking: Ranking, cuts: np.ndarray, points: np.ndarray) -> Itera
     workers = cpu_workers()
     size = max(1, min(BLOCK_QUERIES, -(-count // (4 * workers))))
     blocks = [slice(start, start + size) for start in range(0, count, size)]
-    if workers == 1 or len(blocks) == 1:
-        yield from map(rank, blocks)
-        return
+    yield from _in_threads(rank, blocks, workers)
+
+
+def _in_threads(work: Callable[[T], Block], items: Iterable[T], workers: int) -> Iterator[Block]:
+    """``map`` in threads, in order; items are taken as work is done, so that nothing piles up."""
     with ThreadPoolExecutor(workers) as pool:
         running: deque[Future[Block]] = deque()
-        for block in blocks:
-            running.append(pool.submit(rank, block))
-            if len(running) > 2 * workers:  # so that finished blocks do not pile up
+        for item in items:
+            running.append(pool.submit(work, item))
+            if len(running) > 2 * workers:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
@@ -253,12 +256,13 @@ def _with_ties(ranked: Ranked, cuts: np.ndarray, points: np.ndarray, harmonic: n
     tie_block(counts, relevant, cuts, points, harmonic, expected, pessimistic, optimistic, expected_hits)
     pessimistic = np.minimum(pessimistic, np.minimum(expected, stable_sums))  # equal but for the last digit
     optimistic = np.maximum(optimistic, np.maximum(expected, stable_sums))
-    inside, relevant_inside = np.cumsum(counts, axis=1), np.cumsum(relevant, axis=1)
+    inside, relevant_inside = (np.cumsum(values, axis=1, dtype=np.int32) for values in (counts, relevant))
     return Block(
         rows, relevant_inside[:, -1],
         {"stable": stable_sums, "expected": expected, "pessimistic": pessimistic, "optimistic": optimistic},
         {"stable": stable_hits, "expected": expected_hits},
-        inside.sum(axis=0), relevant_inside.sum(axis=0), (relevant_inside / np.maximum(inside, 1)).sum(axis=0))
+        inside.sum(axis=0, dtype=np.int64), relevant_inside.sum(axis=0, dtype=np.int64),
+        (relevant_inside / np.maximum(inside, 1)).sum(axis=0))
 
 
 def packed_words(signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

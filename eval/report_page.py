@@ -86,7 +86,7 @@ def _retrieval_lines(scores: Sequence[RunScores]) -> Iterator[Line]:
                ["" if one.expert is None else _bounds(one.expert) for one in scores])
     yield Line("expert bits, class by vote", "the class comes from the nearest neighbours, not from the label",
                [_optional(one.vote) for one in scores],
-               ["" if one.vote_right is None else f"class right: {one.vote_right:.1%}" for one in scores])
+               ["" if one.vote_right is None else f"(class right: {one.vote_right:.1%})" for one in scores])
     yield Line("as many random bits", "mean ± standard deviation over draws; paper's protocol",
                [number(float(np.mean(one.random.asked))) for one in scores],
                [f"± {np.std(one.random.asked, ddof=1):.4f}" for one in scores])
@@ -115,14 +115,14 @@ def _code_lines(runs: Sequence[Run]) -> Iterator[Line]:
                [f"{one.correlations.mean():.3f}, {one.correlations.max():.3f}" if len(one.correlations) else "–"
                 for one in health])
     yield Line("distinct codes", "", [f"{one.distinct:,}" for one in health],
-               [f"{one.distinct / max(one.items, 1):.1%}" for one in health])
+               [f"({one.distinct / max(one.items, 1):.1%})" for one in health])
     yield Line("quantisation error", "mean distance of the sigmoid values from 0 or 1",
                [number(one.quantisation) for one in health])
     yield Line("GRM zeros", "share of entries of the rule matrix that are 0",
                ["–" if one.grm_zeros is None else f"{one.grm_zeros:.1%}" for one in health])
     yield Line("bits of a class", "GRM entries above 0.5: mean, fewest to most",
                ["–" if (rows := one.bits_per_class) is None else f"{rows.mean():.1f}" for one in health],
-               ["" if (rows := one.bits_per_class) is None else f"{rows.min()} to {rows.max()}" for one in health])
+               ["" if (rows := one.bits_per_class) is None else f"({rows.min()} to {rows.max()})" for one in health])
 
 
 def _training_lines(runs: Sequence[Run]) -> Iterator[Line]:
@@ -178,7 +178,8 @@ def _retrieval_pictures(runs: Sequence[Run]) -> Iterator[Picture]:
         precision, recall = run.scores.retrieval.precision_recall_curve()
         known = ~np.isnan(precision) & ~np.isnan(recall)
         curves[run.name] = (recall[known], precision[known])
-    yield Picture("precision_recall", figures.curves_figure(curves, "Precision and recall", "recall", "precision"),
+    drawn = figures.curves_figure(curves, "Precision and recall", "recall", "precision", shares=True)
+    yield Picture("precision_recall", drawn,
                   "All pairs within each Hamming radius, from 0 to the code length; the order of ties cannot move it")
     sizes = dict.fromkeys(f"{run.scores.curve.queries:,}" for run in runs)
     yield Picture("expert_bits", figures.expert_figure({run.name: vars(run.scores.curve) for run in runs}),
