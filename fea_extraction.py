@@ -85,8 +85,8 @@ def main(args: argparse.Namespace) -> None:
     with Progress(len(images), "extracting") as bar:
         encoded = encode_batches(model, batches, device, bar.update)
     rate = len(images) / (time.perf_counter() - start)
-    for path in encoded.bad:
-        print(f"skipped: {path}", file=sys.stderr)
+    for bad in encoded.bad:
+        print(f"skipped: {bad}", file=sys.stderr)
     if not len(encoded.codes):
         raise input_error(args.images or config.source, "no readable image", "at least one")
     kept = images.subset(encoded.indices)

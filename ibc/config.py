@@ -133,7 +133,7 @@ class Config:
 
 def doc(kind: type, name: str) -> str:
     """What a key means."""
-    return kind.__dataclass_fields__[name].metadata["doc"]
+    return next(field.metadata["doc"] for field in dataclasses.fields(kind) if field.name == name)
 
 
 def load_config(path: str | os.PathLike, overrides: Iterable[str] = ()) -> Config:

@@ -77,8 +77,7 @@ class EncoderStyle(nn.Module):
     @property
     def second_fc(self) -> tuple[nn.Linear, nn.Linear]:
         """The two fully connected layers of the real-valued branch."""
-        first = self.classifier[1]
-        last = self.classifier[2][2] if isinstance(self.classifier[2], nn.Sequential) else self.classifier[4]
+        first, last = (module for module in self.classifier.modules() if isinstance(module, nn.Linear))
         return first, last
 
 
@@ -154,7 +153,12 @@ class IBC(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised images -> (B, 256, 6, 6)."""
         trunk = self.enc_style.conv_basic
-        maps = trunk[1:](blocked_stem(images, trunk[0])) if self.blocked_stem else trunk(images)
+        if self.blocked_stem:
+            first = trunk[0]
+            assert isinstance(first, nn.Conv2d)
+            maps = trunk[1:](blocked_stem(images, first))
+        else:
+            maps = trunk(images)
         return maps if maps.shape[-2:] == (MAP_SIDE, MAP_SIDE) else pool_maps(maps)
 
     def codes_from(self, features: Tensor) -> Tensor:
@@ -196,19 +200,19 @@ def initialise(encoder: EncoderStyle, init: str, trunk_init: str = "default") ->
 
     ``trunk_init: kaiming`` gives the backbones' layers He's rule instead of PyTorch's default.
     """
-    fresh = [encoder.conv_last]
     first, last = encoder.second_fc
+    fresh: list[nn.Module] = [encoder.conv_last]
     if trunk_init == "kaiming":
-        fresh += [module for module in encoder.conv_basic if isinstance(module, nn.Conv2d)]
-        fresh += [encoder.alexnet.classifier[1], encoder.alexnet.classifier[4], last]
+        fresh += [*encoder.conv_basic, *encoder.pre_hash_layer, last]
     for layer in fresh:
-        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        nn.init.zeros_(layer.bias)
+        if isinstance(layer, (nn.Conv2d, nn.Linear)) and layer.bias is not None:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
     if hasattr(encoder, "fc1") or trunk_init == "kaiming":  # fc1, K != 256, is fresh even beside a pretrained backbone
         nn.init.normal_(first.weight, std=0.01)
         nn.init.zeros_(first.bias)
-    for layer in (encoder.hash_layer, encoder.real_prediction.fc, encoder.hash_prediction.fc):
-        initialise_linear(layer, init)
+    for linear in (encoder.hash_layer, encoder.real_prediction.fc, encoder.hash_prediction.fc):
+        initialise_linear(linear, init)
 
 
 def initialise_linear(layer: nn.Linear, init: str) -> None:

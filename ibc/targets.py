@@ -6,7 +6,9 @@ have a category?" in the middle of an update.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,11 +39,15 @@ class Half:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Half:
         """Copy to the device without waiting for it; floats as ``dtype``."""
-        return replace(self, **{name: value.to(device, dtype if value.is_floating_point() else None, non_blocking=True)
-                                for name, value in self.tensors().items()})
+        return self._map(lambda value: value.to(device, dtype if value.is_floating_point() else None,
+                                                non_blocking=True))
 
     def clone(self) -> Half:
-        return replace(self, **{name: value.clone() for name, value in self.tensors().items()})
+        return self._map(torch.clone)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Half:
+        changed: dict[str, Any] = {name: change(value) for name, value in self.tensors().items()}
+        return replace(self, **changed)
 
     def copy_(self, other: Half) -> None:
         """Overwrite the tensors with those of ``other``, of the same shapes."""

@@ -171,7 +171,8 @@ class StopSignals:
         self.agreed = 0  # the same in all processes, after the same update
 
     def __enter__(self) -> StopSignals:
-        self.before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.before: dict[int, Any] = {
+            number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *_: object) -> None:

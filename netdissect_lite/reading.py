@@ -7,7 +7,6 @@ which chance pairings are made; as the order is random, a partner in the group i
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -140,11 +139,13 @@ def _stream(jobs: _ImageJobs | _LabelJobs, keys: Sequence[int], workers: int) ->
     import torch
     from torch.utils.data import DataLoader
 
+    from ibc.data.loader import as_it_is, leave_signals_to_the_main_process
+
     if len(keys) < FEWEST_FOR_WORKERS:
         workers = 0
     loader: DataLoader = DataLoader(
-        jobs, batch_sampler=[[key] for key in keys], collate_fn=_as_it_is,  # type: ignore[arg-type]
-        num_workers=workers, worker_init_fn=_leave_signals_to_the_main_process,
+        jobs, batch_sampler=[[key] for key in keys], collate_fn=as_it_is,  # type: ignore[arg-type]
+        num_workers=workers, worker_init_fn=leave_signals_to_the_main_process,
         prefetch_factor=PREFETCH if workers else None, pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(0))
     for item in loader:
@@ -155,15 +156,6 @@ def _stream(jobs: _ImageJobs | _LabelJobs, keys: Sequence[int], workers: int) ->
             yield LabelGroup(planes.numpy().view(np.uint16), owner.numpy(), [tuple(labels) for labels in scalars])
         else:
             yield item
-
-
-def _as_it_is(item: object) -> object:
-    return item
-
-
-def _leave_signals_to_the_main_process(_: int) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def input_size(broden: Broden, wanted: tuple[int, int] | None) -> tuple[int, int]:

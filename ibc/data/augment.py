@@ -6,6 +6,8 @@ workers nor on where a run was interrupted, and a whole batch is drawn at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,7 +23,7 @@ def normalise(images: Tensor) -> Tensor:
     return images.float().div_(255).sub_(mean).div_(std)
 
 
-def draws(seed: int, epoch: int, indices: np.ndarray) -> np.ndarray:
+def draws(seed: int, epoch: int, indices: Sequence[int] | np.ndarray) -> np.ndarray:
     """(n, 3) uniform numbers in [0, 1) for images ``indices``: flip, vertical and horizontal place.
 
     SplitMix64 (Steele, Lea, Flood 2014) of the counter, which needs no state to be carried along.
@@ -36,7 +38,7 @@ def _mix(x: np.ndarray | np.uint64) -> np.ndarray:
     x = np.asarray(x, np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    return np.asarray(x ^ (x >> np.uint64(31)))
 
 
 def crop_place(image: Tensor, crop: tuple[int, int], draw: np.ndarray | None) -> tuple[int, int, bool]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Sampler
@@ -105,7 +106,7 @@ def _stream(config: Config, images: ImageList, pixels: Pixels, order: Sampler | 
 
         return GpuLoader(images, pixels, device, seed=config.seed, skip_bad=skip_bad, cache=cache).batches(order)
     dataset = ImageDataset(images, pixels, seed=config.seed, decoder=cpu_decoder(config.decoder), skip_bad=skip_bad)
-    return _by_workers(dataset, order, min(config.num_workers, len(order)))
+    return _by_workers(dataset, order, config.num_workers)
 
 
 def cpu_decoder(name: str) -> str:
@@ -116,8 +117,8 @@ def cpu_decoder(name: str) -> str:
 def _by_workers(dataset: ImageDataset, order: Sampler | list[list[Key]], workers: int) -> Iterator[Batch]:
     workers = min(workers, len(os.sched_getaffinity(0)))
     loader: DataLoader = DataLoader(
-        dataset, batch_sampler=order, collate_fn=_as_it_is, num_workers=workers,
-        worker_init_fn=_leave_signals_to_the_main_process, pin_memory=torch.cuda.is_available(),
+        dataset, batch_sampler=order, collate_fn=as_it_is, num_workers=workers,
+        worker_init_fn=leave_signals_to_the_main_process, pin_memory=torch.cuda.is_available(),
         prefetch_factor=PREFETCH if workers else None,
         generator=torch.Generator().manual_seed(0),  # the loader must not draw from the global one
     )
@@ -127,11 +128,12 @@ def _by_workers(dataset: ImageDataset, order: Sampler | list[list[Key]], workers
         yield batch
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def as_it_is(batch: Any) -> Any:
+    """For a data set that makes whole batches: nothing is left to collate."""
     return batch
 
 
-def _leave_signals_to_the_main_process(_: int) -> None:
+def leave_signals_to_the_main_process(_: int) -> None:
     # Ctrl-C reaches the whole process group; the main process still needs its batches to end well.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
