@@ -17,6 +17,7 @@ from ibc.errors import InputError, input_error
 from ibc.typed_yaml import ConfigError, Entry, build, key, override, read_tree, wrap
 
 PRETRAINED_FC_DIM = 4096  # width of the fully connected layers of the published AlexNets
+SMALLEST_CROP = 63        # pixels; less leaves nothing of AlexNet's feature maps
 NOT_GIVEN: Any = None  # a key that only some commands need; they ask for it with Config.require
 
 
@@ -83,11 +84,12 @@ class Config:
     new_size: int = key("shorter side of the prepared images", NOT_GIVEN, low=1)
     new_size_a: int | None = key("new_size of training, where the two differ", None, low=1)
     new_size_b: int | None = key("new_size of testing, where the two differ", None, low=1)
-    crop_image_height: int = key("height of the crop fed to the network", NOT_GIVEN, low=1)
-    crop_image_width: int = key("width of the crop", NOT_GIVEN, low=1)
+    crop_image_height: int = key("height of the crop fed to the network", NOT_GIVEN, low=SMALLEST_CROP)
+    crop_image_width: int = key("width of the crop", NOT_GIVEN, low=SMALLEST_CROP)
     resize: str = key("small: enlarge only images smaller than the crop (the official loader never resizes); "
                        "always: bring every shorter side to new_size", "small", ("small", "always"))
-    num_workers: int = key("processes that decode images; 0: none beside the main one", 4, low=0)
+    num_workers: int = key("processes that decode images, at most one a core; on a CPU one for four cores, so that "
+                           "they do not hold up the network; 0: none beside the main one", 4, low=0)
     decoder: str = key("JPEG decoder; auto takes the fastest that the device allows", "auto",
                         ("auto", "pillow", "turbo", "nvjpeg"))
     cache: str = key("keep decoded images in device or host memory, as far as they fit (GPU runs)", "off",

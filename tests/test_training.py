@@ -55,12 +55,27 @@ def test_files_and_output(whole):
     assert rates == pytest.approx([1e-3, 5e-4, 2.5e-4])
 
 
+# A command that takes its two loader workers even where the machine has too few cores for them.
+WITH_WORKERS = """
+import os, sys
+os.sched_getaffinity = lambda _: set(range(8))
+import train
+from ibc.cli import run_command
+sys.exit(run_command(train.build_parser(), train.main, sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def many_cores(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_interrupted_run_equals_the_whole_one(whole, tmp_path, workers):
     config, out, _ = whole
     log = tmp_path / "log"
     # 100 times as many updates leave time to interrupt; the schedule does not depend on max_iter.
-    command = [sys.executable, "train.py", "--config", str(config), "--output_path", str(tmp_path), "--set",
+    command = [sys.executable, "-c", WITH_WORKERS, "--config", str(config), "--output_path", str(tmp_path), "--set",
                f"num_workers={workers}", "--set", "log_iter=1"]
     with open(log, "wb") as stream:
         process = subprocess.Popen([*command, "--set", "max_iter=1400"], cwd=ROOT, stdout=stream, stderr=stream)
@@ -75,7 +90,7 @@ def test_interrupted_run_equals_the_whole_one(whole, tmp_path, workers):
     assert wanted <= stopped_at < 1400
     if stopped_at >= 14:
         pytest.skip("the machine was too busy to interrupt before update 14")
-    resumed = run(*command[1:], "--resume")  # in this process: nothing of the first one is left
+    resumed = subprocess.run([*command, "--resume"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert resumed.returncode == 0, resumed.stderr
     assert_same_checkpoint(final(out), final(tmp_path))
 
@@ -136,7 +151,7 @@ def test_non_finite_loss_names_update_and_term(whole, tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_truncated_image_is_named_or_skipped(tmp_path, workers):
+def test_truncated_image_is_named_or_skipped(tmp_path, workers, many_cores):
     config = make_run(tmp_path / "data", num_workers=workers, max_iter=5)
     broken = tmp_path / "data/images/007.jpg"
     broken.write_bytes(broken.read_bytes()[:-500])

@@ -53,7 +53,7 @@ def main() -> None:
     name = torch.cuda.get_device_name() if gpu else "CPU"
     print(f"machine: {name}, {len(os.sched_getaffinity(0))} cores, torch {torch.__version__}, batch {batch}")
     with tempfile.TemporaryDirectory() as folder:
-        config = data_set(Path(folder), args.images, max(20_000 if gpu else 1000, batch * 2), batch, updates)
+        config = data_set(Path(folder), args.images, 20_000 if gpu else 2000, batch, updates)
         if "ceilings" not in skip and gpu:
             ceilings(device, batch)
         if "updates" not in skip:
@@ -229,7 +229,7 @@ def extraction(config: Config, device: torch.device) -> None:
             one = config.batch_size / seconds(lambda: model.encode(y), 3, 1)
         row("plain: both branches, encoder alone", both, "images/s")
         row("hash branch, encoder alone", one, "images/s", f"{one / both:.2f} x plain")
-        images = images.subset(range(320))
+        images = images.subset(range(2000))
     start = time.perf_counter()
     encode_batches(model, test_batches(config, images, device), device)
     row("whole path, start of the workers included", len(images) / (time.perf_counter() - start), "images/s")
