@@ -14,14 +14,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ibc.errors import input_error
+from ibc.errors import InputError, input_error
 
 
 @contextmanager
 def processes(device: torch.device) -> Iterator[torch.device]:
     """Join the processes that ``torchrun`` started, if it did; yields this process's device.
 
-    NCCL on GPUs, one GPU a process; gloo on CPUs.
+    NCCL on GPUs, one GPU a process; gloo on CPUs. When another process is lost, raises InputError.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
@@ -34,8 +34,19 @@ def processes(device: torch.device) -> Iterator[torch.device]:
         dist.init_process_group("gloo")
     try:
         yield device
+    except RuntimeError as error:  # what gloo, NCCL and the store raise has no class in common
+        reason = str(error).splitlines()[0]
+        if not any(word in reason.lower() for word in ("connection", "peer", "gloo", "nccl", "socket", "timed out")):
+            raise
+        raise InputError(f"another process of this run was lost ({reason}); start it again with --resume, "
+                         "it goes on from the last checkpoint") from None
     finally:
         dist.destroy_process_group()
+
+
+def restarted() -> bool:
+    """True in a process that ``torchrun`` started anew after a failure (elastic restart)."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
 def rank() -> int:

@@ -24,7 +24,7 @@ from ibc.cli import Progress
 from ibc.config import Config
 from ibc.data.dataset import Batch
 from ibc.data.loader import train_batches, train_images
-from ibc.distributed import any_process, is_main, mean_over_processes, rank, world_size
+from ibc.distributed import any_process, is_main, mean_over_processes, rank, restarted, world_size
 from ibc.errors import InputError, input_error
 from ibc.files import atomic_write
 from ibc.network import IBC
@@ -65,6 +65,8 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
     """
     config.require("max_iter", "batch_size", "model_name", "snapshot_save_iter", "log_iter")
     folders = Folders(Path(output_path), config.model_name)
+    if restarted():  # the same command again, by torchrun: go on where the lost attempt had saved
+        resume = bool(checkpoint.list_checkpoints(folders.checkpoints))
     if not resume and checkpoint.list_checkpoints(folders.checkpoints):
         raise input_error(folders.checkpoints, "checkpoints of an earlier run", "a folder without",
                           "go on with --resume, delete them, or choose another --output_path or model_name")

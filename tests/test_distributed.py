@@ -86,6 +86,44 @@ def test_training_program_in_two_processes(tmp_path):
     assert torch.load(folder / "checkpoint_00000008.pt", weights_only=True)["iteration"] == 8
 
 
+LOSE_RANK_1 = """
+import os, sys
+import ibc.trainer
+step = ibc.trainer.Trainer.step
+def dying(self, images, labels):
+    if self.iteration == 6 and os.environ["RANK"] == "1" and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        os._exit(9)
+    return step(self, images, labels)
+ibc.trainer.Trainer.step = dying
+import train
+from ibc.cli import run_command
+sys.exit(run_command(train.build_parser(), train.main, sys.argv[1:]))
+"""
+
+
+def test_lost_process_ends_with_a_message_and_a_state_to_resume(tmp_path):
+    config = make_run(tmp_path / "data")
+    arguments = ["--config", config, "--output_path", tmp_path, "--device", "cpu"]
+    survivor, lost = launch(2, "-c", LOSE_RANK_1, *arguments)
+    assert lost.returncode == 9
+    assert survivor.returncode == 2 and "another process of this run was lost" in survivor.stderr
+    assert "--resume" in survivor.stderr and "Traceback" not in survivor.stderr
+    (ended,) = launch(1, "train.py", *arguments, "--resume", "--set", "max_iter=7")
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_elastic_restart_goes_on_from_the_checkpoint(tmp_path):
+    config = make_run(tmp_path / "data")
+    (tmp_path / "dying.py").write_text(LOSE_RANK_1)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--max_restarts", "1",
+               "--master_port", str(free_port()), str(tmp_path / "dying.py"), "--config", str(config),
+               "--output_path", str(tmp_path), "--device", "cpu"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200,
+                           env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)})
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    assert (tmp_path / "outputs/small/checkpoints/checkpoint_00000014.pt").exists()
+
+
 def test_batch_must_divide(tmp_path):
     config = make_run(tmp_path / "data", batch_size=6)
     for ended in launch(2, "train.py", "--config", config, "--output_path", tmp_path, "--device", "cpu"):
