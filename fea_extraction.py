@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ibc.cli import (
-    Progress,
     add_device_flag,
     add_json_flag,
     add_seed_flag,
@@ -72,23 +71,26 @@ def main(args: argparse.Namespace) -> None:
     device = resolve_device(args.device)
 
     from ibc.checkpoint import find_checkpoint, load_model
-    from ibc.codes import CodeSet, save_codes
-    from ibc.data.loader import test_batches
-    from ibc.extraction import encode_batches
+    from ibc.distributed import processes
+    from ibc.extraction import encode_images
 
-    say = speaker(args.json_path)
     checkpoint = find_checkpoint(args.checkpoint)
-    model = load_model(checkpoint, config.model).to(device)
-    batches = test_batches(config, images, device, resize_always=True if args.images else None,
-                           skip_bad=args.skip_bad_images)
-    start = time.perf_counter()
-    with Progress(len(images), "extracting") as bar:
-        encoded = encode_batches(model, batches, device, bar.update)
-    rate = len(images) / (time.perf_counter() - start)
+    with processes(device) as device:
+        model = load_model(checkpoint, config.model).to(device)
+        start = time.perf_counter()
+        encoded = encode_images(model, config, images, device, resize_always=True if args.images else None,
+                                skip_bad=args.skip_bad_images)
+        rate = len(images) / (time.perf_counter() - start)
+    if encoded is None:  # the main process of several writes
+        return
     for bad in encoded.bad:
         print(f"skipped: {bad}", file=sys.stderr)
     if not len(encoded.codes):
         raise input_error(args.images or config.source, "no readable image", "at least one")
+
+    from ibc.codes import CodeSet, save_codes
+
+    say = speaker(args.json_path)
     kept = images.subset(encoded.indices)
     codes = CodeSet(encoded.codes, kept.labels, model.grm.cpu().numpy(), kept.names)
     for ending in (".npz", ".mat"):

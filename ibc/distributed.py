@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from ibc.errors import InputError, input_error
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -79,6 +82,15 @@ def global_mean(local: Tensor) -> Tensor:
     if world_size() == 1:
         return local
     return local + (total(local) / world_size() - local).detach()
+
+
+def gather(value: T) -> list[T]:
+    """``value`` of every process, by rank, in the main process; an empty list in the others."""
+    if world_size() == 1:
+        return [value]
+    values: list[T] | None = [value] * world_size() if is_main() else None
+    dist.gather_object(value, values)
+    return values or []
 
 
 def mean_over_processes(value: Tensor) -> Tensor:

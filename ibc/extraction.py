@@ -8,8 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ibc.cli import Progress
+from ibc.config import Config
 from ibc.data.augment import normalise
 from ibc.data.dataset import Batch
+from ibc.data.list_file import ImageList
+from ibc.data.loader import test_batches
+from ibc.distributed import gather, is_main, rank, world_size
 from ibc.network import IBC
 
 
@@ -20,6 +25,28 @@ class Encoded:
     codes: np.ndarray
     indices: np.ndarray
     bad: list[str]
+
+
+def encode_images(model: IBC, config: Config, images: ImageList, device: torch.device, *,
+                  resize_always: bool | None = None, skip_bad: bool = False) -> Encoded | None:
+    """Encode a list with a progress bar. Of several processes each takes a part; the main one gets all, in order.
+
+    Returns None in the other processes. Raises InputError for an unreadable image, unless ``skip_bad``.
+    """
+    first, last = (part * len(images) // world_size() for part in (rank(), rank() + 1))
+    mine = images.subset(np.arange(first, last))
+    batches = test_batches(config, mine, device, resize_always=resize_always, skip_bad=skip_bad)
+    if is_main():
+        with Progress(len(mine), "extracting") as bar:
+            encoded = encode_batches(model, batches, device, bar.update)
+    else:
+        encoded = encode_batches(model, batches, device)
+    encoded.indices += first
+    parts = gather(encoded)
+    if not parts:
+        return None
+    return Encoded(np.concatenate([part.codes for part in parts]), np.concatenate([part.indices for part in parts]),
+                   [path for part in parts for path in part.bad])
 
 
 def encode_batches(model: IBC, batches: Iterable[Batch], device: torch.device,

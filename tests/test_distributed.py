@@ -5,10 +5,12 @@ import socket
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
-from tests.small_run import ROOT, make_run
+from ibc.codes import load_codes
+from tests.small_run import ROOT, make_run, run
 
 UPDATES = 5
 SCRIPT = """
@@ -122,6 +124,22 @@ def test_elastic_restart_goes_on_from_the_checkpoint(tmp_path):
                            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)})
     assert ended.returncode == 0, ended.stderr[-2000:]
     assert (tmp_path / "outputs/small/checkpoints/checkpoint_00000014.pt").exists()
+
+
+def test_extraction_is_shared_and_gathered_in_order(tmp_path):
+    config = make_run(tmp_path / "data", images=37, max_iter=2)
+    assert run("train.py", "--config", config, "--output_path", tmp_path).returncode == 0
+    (tmp_path / "data/images/005.jpg").write_bytes(b"")
+    codes = []
+    for size in (1, 3):
+        for ended in launch(size, "fea_extraction.py", "--config", config, "--checkpoint", tmp_path / "outputs/small",
+                            "--save_name", f"n{size}", "--output_path", tmp_path, "--device", "cpu",
+                            "--skip_bad_images"):
+            assert ended.returncode == 0, ended.stderr
+        codes.append(load_codes(tmp_path / f"results/small/n{size}.npz"))
+    one, three = codes
+    assert one.paths == three.paths and len(one) == 36
+    assert np.array_equal(one.labels, three.labels) and np.abs(one.binary_codes - three.binary_codes).max() < 1e-6
 
 
 def test_batch_must_divide(tmp_path):
