@@ -6,6 +6,7 @@ here do nothing and cost nothing.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ def processes(device: torch.device) -> Iterator[torch.device]:
         dist.init_process_group("gloo")
     try:
         yield device
+        dist.barrier()  # nobody leaves while another still needs it
     except RuntimeError as error:  # what gloo, NCCL and the store raise has no class in common
         reason = str(error).splitlines()[0]
         if not any(word in reason.lower() for word in ("connection", "peer", "gloo", "nccl", "socket", "timed out")):
@@ -44,6 +46,7 @@ def processes(device: torch.device) -> Iterator[torch.device]:
         raise InputError(f"another process of this run was lost ({reason}); start it again with --resume, "
                          "it goes on from the last checkpoint") from None
     finally:
+        gc.collect()  # DDP's threads must end before the process group they work for
         dist.destroy_process_group()
 
 

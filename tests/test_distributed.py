@@ -12,15 +12,13 @@ import torch
 from ibc.codes import load_codes
 from tests.small_run import ROOT, make_run, run
 
-UPDATES = 5
 SCRIPT = """
 import sys, torch
 from ibc.config import load_config
 from ibc.distributed import mean_over_processes, processes, rank, share_of_halves, world_size
 from ibc.trainer import Trainer
-path, out, dtype = sys.argv[1:]
-with processes(torch.device("cpu")):
-    torch.set_default_dtype(getattr(torch, dtype))
+
+def train(path, out):
     config = load_config(path, ["model.class_weights=[1, 2, 0.5, 1]", "lr=1e-5", "align_w=100"])
     trainer = Trainer(config)
     for module in trainer.model.modules():
@@ -36,6 +34,11 @@ with processes(torch.device("cpu")):
         losses.append({name: float(mean_over_processes(value.double())) for name, value in values.items()})
     if rank() == 0:
         torch.save({"losses": losses, "weights": trainer.model.state_dict()}, out)
+
+path, out, dtype = sys.argv[1:]
+torch.set_default_dtype(getattr(torch, dtype))
+with processes(torch.device("cpu")):
+    train(path, out)
 """
 
 

@@ -185,6 +185,11 @@ def test_other_settings_do_not_mix_in_one_folder(tmp_path, capsys):
     assert (tmp_path / "own" / "images" / "mine.jpg").read_bytes() == b"precious"
 
 
+def heed_interrupts():
+    """A shell's background jobs ignore SIGINT, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
 def test_interrupted_and_resumed_gives_the_same_bytes(tmp_path, root, kind):
     files = {f"c{number % 3}/{number}.jpg": jpeg(number, 900, 700) for number in range(20)}
@@ -197,14 +202,15 @@ def test_interrupted_and_resumed_gives_the_same_bytes(tmp_path, root, kind):
                    capture_output=True)
     out = tmp_path / "broken" / "out"
     run = subprocess.Popen([*command, str(out), "--workers", "2"], cwd=root, stderr=subprocess.PIPE,
-                           stdout=subprocess.DEVNULL)
+                           stdout=subprocess.DEVNULL, preexec_fn=heed_interrupts)  # noqa: PLW1509 - no threads yet
     while run.poll() is None and len(list(out.glob("images/*/*.jpg"))) < 40:
         time.sleep(0.02)
     for _ in range(3):  # an impatient user: more signals must not leave it hanging
         run.send_signal(kind)
         time.sleep(0.05)
     run.communicate(timeout=60)
-    assert run.returncode == (130 if kind == signal.SIGINT else -kind)
+    # 130; or ended by a signal that came while the interpreter was closing down
+    assert run.returncode in {-kind, 130 if kind == signal.SIGINT else -kind}
     assert 40 <= len(list(out.glob("images/*/*.jpg"))) < 300
     assert not (out / "manifest.json").exists()
     subprocess.run([*command, str(out), "--workers", "2"], cwd=root, check=True, capture_output=True)
