@@ -10,7 +10,7 @@ __version__ = "1.0.0"
 
 _SUBMODULES = {
     "checkpoint", "cli", "codes", "config", "data", "distributed", "errors", "extraction", "files",
-    "losses", "network", "pretrained", "schedule", "targets", "trainer", "training", "typed_yaml",
+    "journal", "losses", "network", "pretrained", "schedule", "targets", "trainer", "training", "typed_yaml",
     "update",
 }
 

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from ibc.errors import InputError, input_error
 from ibc.files import atomic_write, sha256
@@ -133,12 +133,13 @@ class Progress:
         elif time.monotonic() - self.last_line >= PLAIN_PROGRESS_SECONDS:
             self._line()
 
-    def write(self, text: str) -> None:
-        """Print a line above the bar."""
+    def write(self, text: str, stream: TextIO | None = None) -> None:
+        """Print a line above the bar, on stderr or ``stream``."""
+        stream = stream or sys.stderr
         if self.bar is not None:
-            self.bar.write(text, file=sys.stderr)
+            self.bar.write(text, file=stream)
         else:
-            print(text, file=sys.stderr, flush=True)
+            print(text, file=stream, flush=True)
 
     def _line(self) -> None:
         self.last_line = time.monotonic()

@@ -8,29 +8,25 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 import torch
 import yaml
 
 from ibc import checkpoint
-from ibc.cli import Progress
 from ibc.config import Config
 from ibc.data.dataset import Batch
 from ibc.data.loader import train_batches, train_images
 from ibc.distributed import any_process, is_main, mean_over_processes, rank, restarted, world_size
-from ibc.errors import InputError, input_error
+from ibc.errors import input_error
 from ibc.files import atomic_write
+from ibc.journal import Journal, warn
 from ibc.network import IBC
-from ibc.schedule import lr_factor
 from ibc.trainer import Trainer
-from ibc.update import LOSS_NAMES
 
 Validate = Callable[[IBC], float]  # a network in eval mode -> mAP
 
@@ -85,7 +81,7 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
         with atomic_write(folders.run / "config.yaml", "w") as handle:
             handle.write(f"# effective configuration of this run, from {config.source}\n")
             yaml.safe_dump(config.as_dict(), handle, sort_keys=False)
-    with _Journal(config, folders, trainer.iteration) as journal, StopSignals() as stop:
+    with Journal(config, folders.logs, trainer.iteration) as journal, StopSignals() as stop:
         for batch in batches:
             values = trainer.step(batch.images, batch.labels)
             _after_update(trainer, values, batch, journal, folders, validate, stop)
@@ -101,7 +97,7 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
     return 0
 
 
-def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batch, journal: _Journal,
+def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batch, journal: Journal,
                   folders: Folders, validate: Validate | None, stop: StopSignals) -> None:
     """Count, log, validate and save, as the update number demands."""
     config, done = trainer.config, trainer.iteration
@@ -144,10 +140,10 @@ def _resume(trainer: Trainer, folder: Path) -> None:
     checkpoint.load_weights(trainer.model, present[iteration])
     trainer.iteration = iteration
     if not state:
-        _warn(f"{path} is missing: going on from update {iteration} with fresh optimiser state")
+        warn(f"{path} is missing: going on from update {iteration} with fresh optimiser state")
         return
     if "iteration" not in state:
-        _warn(f"{path} does not say which checkpoint it belongs to: taking the newest, {iteration}")
+        warn(f"{path} does not say which checkpoint it belongs to: taking the newest, {iteration}")
     trainer.load_state(state, str(path))
 
 
@@ -156,11 +152,6 @@ def make_deterministic() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True)
-
-
-def _warn(text: str) -> None:
-    if is_main():
-        print(f"warning: {text}", file=sys.stderr)
 
 
 class StopSignals:
@@ -191,82 +182,3 @@ class StopSignals:
             self.agreed = self.noted
         elif update % self.AGREE_EVERY == 0:
             self.agreed = any_process(self.noted)
-
-
-class _Journal:
-    """Progress line, log lines, TensorBoard scalars, and the watch for non-finite losses."""
-
-    def __init__(self, config: Config, folders: Folders, iteration: int):
-        self.config, self.folders, self.start = config, folders, iteration
-        self.first_bad: torch.Tensor | None = None  # (8,) update number of the first non-finite value, or 0
-        self.skipped = 0
-        self.note = ""
-        self.val_map: float | None = None
-
-    def __enter__(self) -> _Journal:
-        self.writer = self.bar = None
-        if is_main():
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.writer = SummaryWriter(str(self.folders.logs), purge_step=self.start + 1 if self.start else None)
-            batch = self.config.batch_size
-            self.bar = Progress(self.config.max_iter * batch, "training", "images", initial=self.start * batch)
-        self.clock, self.clock_at = time.perf_counter(), self.start
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        if self.writer is not None and self.bar is not None:
-            self.writer.close()
-            self.bar.close()
-        if self.skipped:
-            _warn(f"{self.skipped} unreadable images were replaced by others")
-
-    def update(self, done: int, values: dict[str, torch.Tensor], bad: list[str], look: bool) -> None:
-        """Take note of one update; ``look`` at what the device holds (a GPU then has to finish)."""
-        stacked = torch.stack([values[name] for name in LOSS_NAMES])
-        if self.first_bad is None:
-            self.first_bad = torch.zeros(len(LOSS_NAMES), dtype=torch.int64, device=stacked.device)
-        self.first_bad = torch.where(torch.isfinite(stacked) | (self.first_bad > 0), self.first_bad, done)
-        if look or stacked.device.type == "cpu":
-            self._demand_finite()
-        self.skipped += len(bad)
-        if bad and self.bar is not None:
-            self.bar.write(f"skipped: {', '.join(bad)}")
-        if self.bar is not None:
-            if stacked.device.type == "cpu":
-                self._renew_note(values)
-            self.bar.update(self.config.batch_size, self.note)
-
-    def _demand_finite(self) -> None:
-        found = self.first_bad.tolist()  # type: ignore[union-attr]
-        earliest = min((number for number in found if number), default=0)
-        if earliest:
-            terms = [name for name, number in zip(LOSS_NAMES, found, strict=True) if number == earliest]
-            raise InputError(f"update {earliest}: {terms[0]} is not finite; lower lr (or look at the images and "
-                             f"labels of that batch), then go on from the last checkpoint with --resume")
-
-    def _renew_note(self, values: dict[str, torch.Tensor]) -> None:
-        self.note = f"loss {float(values['loss_total']):.4g}"
-        if self.val_map is not None:
-            self.note += f", val mAP {self.val_map:.4f}"
-
-    def log(self, done: int, values: dict[str, torch.Tensor]) -> None:
-        """The official line and scalars, at step = updates done."""
-        now = time.perf_counter()
-        images_per_s = (done - self.clock_at) * self.config.batch_size / max(now - self.clock, 1e-9)
-        self.clock, self.clock_at = now, done
-        if self.writer is None or self.bar is None:
-            return
-        self._renew_note(values)
-        for name in LOSS_NAMES:
-            self.writer.add_scalar(name, float(values[name]), done)
-        self.writer.add_scalar("lr", self.config.lr * lr_factor(self.config, done), done)
-        self.writer.add_scalar("images_per_s", images_per_s, done)
-        self.bar.write(f"Iteration: {done:08d}/{self.config.max_iter:08d}  {self.note}  {images_per_s:.1f} images/s")
-
-    def validated(self, done: int, value: float) -> None:
-        self.val_map = value
-        if self.writer is not None and self.bar is not None:
-            self.writer.add_scalar("val_map", value, done)
-            self.bar.write(f"validation at {done}: mAP {value:.4f}")

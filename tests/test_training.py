@@ -44,7 +44,7 @@ def test_files_and_output(whole):
     checkpoints = out / "outputs/small/checkpoints"
     assert sorted(p.name for p in checkpoints.iterdir()) == [
         "checkpoint_00000005.pt", "checkpoint_00000010.pt", "checkpoint_00000014.pt", "optimizer.pt"]
-    assert "Iteration: 00000005/00000014" in result.stderr and "Finish training" in result.stdout
+    assert "Iteration: 00000005/00000014" in result.stdout and "Finish training" in result.stdout
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     events = EventAccumulator(str(out / "logs/small"))
     events.Reload()
@@ -121,7 +121,7 @@ def test_validation_changes_nothing(whole, tmp_path):
     config, out, _ = whole
     result = run("train.py", "--config", config, "--output_path", tmp_path, "--set", "val_iter=4")
     assert result.returncode == 0, result.stderr
-    assert result.stderr.count("validation at") == 4  # 4, 8, 12 and the last
+    assert result.stdout.count("validation at") == 4  # 4, 8, 12 and the last
     assert_same_checkpoint(final(out), final(tmp_path))
 
 
