@@ -13,6 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import lru_cache
 from itertools import islice
 from queue import Full, Queue
 
@@ -214,6 +215,18 @@ def _read_files(files: list[tuple[int, str]]) -> list[tuple[int, Tensor | InputE
             reason = "No such file or directory" if not os.path.exists(path) else "an empty or unreadable file"
             contents.append((index, InputError(f"{path}: {reason}")))
     return contents
+
+
+@lru_cache
+def nvjpeg_works(device: torch.device) -> bool:
+    """Whether torchvision can decode a JPEG on ``device``."""
+    from torchvision.io import decode_jpeg, encode_jpeg
+
+    try:
+        decode_jpeg(encode_jpeg(torch.zeros(3, 16, 16, dtype=torch.uint8)), device=device)
+    except RuntimeError:
+        return False
+    return True
 
 
 def host_memory_free() -> int:

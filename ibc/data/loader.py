@@ -101,7 +101,7 @@ def _stream(config: Config, images: ImageList, pixels: Pixels, order: Sampler | 
     """Batches by the decoder that the config and the device ask for."""
     if config.decoder == "nvjpeg" and device.type != "cuda":
         raise input_error(config.source, "decoder: nvjpeg on the CPU", "a GPU", "set decoder to auto")
-    if device.type == "cuda" and config.decoder in ("auto", "nvjpeg"):
+    if device.type == "cuda" and config.decoder in ("auto", "nvjpeg") and _nvjpeg_wanted(config, device, cache):
         from ibc.data.gpu_loader import GpuLoader
 
         return GpuLoader(images, pixels, device, seed=config.seed, skip_bad=skip_bad, cache=cache).batches(order)
@@ -110,6 +110,17 @@ def _stream(config: Config, images: ImageList, pixels: Pixels, order: Sampler | 
     # Beside a network that computes on the same cores, workers hold up its threads more than they help.
     most = cores // 4 if device.type == "cpu" else cores
     return _by_workers(dataset, order, min(config.num_workers, most))
+
+
+def _nvjpeg_wanted(config: Config, device: torch.device, cache: str) -> bool:
+    """Whether the GPU makes the batches: it can decode, or is to keep decoded images."""
+    from ibc.data.gpu_loader import nvjpeg_works
+
+    works = nvjpeg_works(device)
+    if config.decoder == "nvjpeg" and not works:
+        raise input_error(config.source, "decoder: nvjpeg, which this torchvision was built without", "nvJPEG",
+                          "set decoder to auto")
+    return works or cache != "off"
 
 
 def cpu_decoder(name: str) -> str:
