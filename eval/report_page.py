@@ -202,7 +202,7 @@ def class_table(runs: Sequence[Run]) -> dict[str, Any]:
     names: dict[int, str] = {}
     for run in reversed(runs):
         names |= run.class_names
-    lines = [{"id": label, "name": names.get(label, ""), "queries": [own.get(label, 0) for own in counts],
+    lines = [{"id": label, "name": names.get(label, ""), "queries": [count.get(label, 0) for count in counts],
               "scores": [own[place][name].get(label) for place, name in columns]} for label in labels]
     return {"columns": columns, "lines": lines, "named": any(line["name"] for line in lines)}
 

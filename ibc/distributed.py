@@ -30,24 +30,25 @@ def processes(device: torch.device) -> Iterator[torch.device]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
         return
-    if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(device)
-        dist.init_process_group("nccl", device_id=device)
-    else:
-        dist.init_process_group("gloo")
     try:
+        if device.type == "cuda":
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            torch.cuda.set_device(device)
+            dist.init_process_group("nccl", device_id=device)
+        else:
+            dist.init_process_group("gloo")
         yield device
         dist.barrier()  # nobody leaves while another still needs it
     except RuntimeError as error:  # what gloo, NCCL and the store raise has no class in common
         reason = str(error).splitlines()[0]
         if not any(word in reason.lower() for word in ("connection", "peer", "gloo", "nccl", "socket", "timed out")):
             raise
-        raise InputError(f"another process of this run was lost ({reason}); start it again with --resume, "
+        raise InputError(f"another process of this run was lost or not found ({reason}); start it again with --resume, "
                          "it goes on from the last checkpoint") from None
     finally:
         gc.collect()  # DDP's threads must end before the process group they work for
-        dist.destroy_process_group()
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def restarted() -> bool:

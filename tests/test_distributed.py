@@ -111,7 +111,7 @@ def test_lost_process_ends_with_a_message_and_a_state_to_resume(tmp_path):
     arguments = ["--config", config, "--output_path", tmp_path, "--device", "cpu"]
     survivor, lost = launch(2, "-c", LOSE_RANK_1, *arguments)
     assert lost.returncode == 9
-    assert survivor.returncode == 2 and "another process of this run was lost" in survivor.stderr
+    assert survivor.returncode == 2 and "another process of this run was lost or not found" in survivor.stderr
     assert "--resume" in survivor.stderr and "Traceback" not in survivor.stderr
     (ended,) = launch(1, "train.py", *arguments, "--resume", "--set", "max_iter=7")
     assert ended.returncode == 0, ended.stderr
@@ -120,8 +120,8 @@ def test_lost_process_ends_with_a_message_and_a_state_to_resume(tmp_path):
 def test_elastic_restart_goes_on_from_the_checkpoint(tmp_path):
     config = make_run(tmp_path / "data")
     (tmp_path / "dying.py").write_text(LOSE_RANK_1)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--max_restarts", "1",
-               "--master_port", str(free_port()), str(tmp_path / "dying.py"), "--config", str(config),
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
+               "--max_restarts", "1", str(tmp_path / "dying.py"), "--config", str(config),
                "--output_path", str(tmp_path), "--device", "cpu"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200,
                            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)})
