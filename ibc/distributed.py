@@ -31,12 +31,16 @@ def processes(device: torch.device) -> Iterator[torch.device]:
         yield device
         return
     try:
+        # torchrun keeps its store over restarts: without a prefix of its own, an attempt would find
+        # the addresses of the processes that are gone.
+        store, number, size = next(dist.rendezvous("env://"))
+        store = dist.PrefixStore(f"attempt {_restarts()}", store)
+        backend, on = "gloo", None
         if device.type == "cuda":
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
             torch.cuda.set_device(device)
-            dist.init_process_group("nccl", device_id=device)
-        else:
-            dist.init_process_group("gloo")
+            backend, on = "nccl", device
+        dist.init_process_group(backend, store=store, rank=number, world_size=size, device_id=on)
         yield device
         dist.barrier()  # nobody leaves while another still needs it
     except RuntimeError as error:  # what gloo, NCCL and the store raise has no class in common
@@ -53,7 +57,11 @@ def processes(device: torch.device) -> Iterator[torch.device]:
 
 def restarted() -> bool:
     """True in a process that ``torchrun`` started anew after a failure (elastic restart)."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    return _restarts() > 0
+
+
+def _restarts() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def rank() -> int:

@@ -117,7 +117,6 @@ def test_lost_process_ends_with_a_message_and_a_state_to_resume(tmp_path):
     assert ended.returncode == 0, ended.stderr
 
 
-@pytest.mark.slow  # about one restart in three fails to reconnect over gloo: not solved yet
 def test_elastic_restart_goes_on_from_the_checkpoint(tmp_path):
     config = make_run(tmp_path / "data")
     (tmp_path / "dying.py").write_text(LOSE_RANK_1)
