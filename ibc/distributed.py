@@ -25,7 +25,7 @@ T = TypeVar("T")
 def processes(device: torch.device) -> Iterator[torch.device]:
     """Join the processes that ``torchrun`` started, if it did; yields this process's device.
 
-    NCCL on GPUs, one GPU a process; gloo on CPUs. When another process is lost, raises InputError.
+    NCCL for what lies on GPUs, one GPU a process; gloo for what lies on CPUs. When another process is lost, raises InputError.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
@@ -39,7 +39,7 @@ def processes(device: torch.device) -> Iterator[torch.device]:
         if device.type == "cuda":
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
             torch.cuda.set_device(device)
-            backend, on = "nccl", device
+            backend, on = "cpu:gloo,cuda:nccl", device
         dist.init_process_group(backend, store=store, rank=number, world_size=size, device_id=on)
         yield device
         dist.barrier()  # nobody leaves while another still needs it
@@ -127,7 +127,6 @@ def any_process(number: int) -> int:
     """The largest ``number`` of all processes."""
     if world_size() == 1:
         return number
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    value = torch.tensor(number, device=device)
+    value = torch.tensor(number)
     dist.all_reduce(value, dist.ReduceOp.MAX)
     return int(value)

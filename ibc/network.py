@@ -188,7 +188,10 @@ class IBC(nn.Module):
         images: (B, 3, H, W). gates: (B, K) factors of the concept maps before the real-valued
         classifier, a row of G or ones (1 keeps a filter, 0 removes it); None: no mask.
         """
-        features = self.features(images)
+        return self.branches(self.features(images), gates)
+
+    def branches(self, features: Tensor, gates: Tensor | None = None) -> Outputs:
+        """``forward`` from the trunk's (B, 256, 6, 6) on."""
         maps = self.maps_from(features)
         gated = maps if gates is None else maps * gates[:, :, None, None]
         real_logits = self.enc_style.real_prediction(self.enc_style.classifier(gated.flatten(1)))

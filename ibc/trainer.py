@@ -5,7 +5,8 @@ A batch (B, 3, H, W) with labels (B, L) goes in, the eight official loss values 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -26,7 +27,8 @@ GROUPS = (("conv_basic", 1), ("pre_hash_layer", 1), ("hash_layer", 10), ("hash_p
           ("conv_last", 10), ("classifier", 1), ("real_prediction", 10))
 GRM_LR = 10
 CLASS_MODULES = ("classifier", "real_prediction", "hash_prediction")  # these see the class losses only
-WARM_UP = 3  # updates before one is captured as a CUDA graph
+# Updates before one is captured as a CUDA graph; DistributedDataParallel takes its own times in the first ten.
+WARM_UP, WARM_UP_DISTRIBUTED = 3, 11
 
 
 class Trainer:
@@ -53,16 +55,18 @@ class Trainer:
             self.model.blocked_stem = amp == "bf16"
             torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
         self.model.to(self.device).train()
-        self.losses = LossModule(self.model, config, amp)
-        self._forward: Callable[..., dict[str, Tensor]] = self.losses
-        if world_size() > 1:
-            self._forward = DistributedDataParallel(self.losses, device_ids=[self.device] if on_gpu else None)
-            torch.manual_seed(config.seed + rank())  # from here on dropout differs between processes
-        if compile_update:
-            self._forward = torch.compile(self._forward)
-        self.capture = compile_update and on_gpu and world_size() == 1
+        self.capture = compile_update and on_gpu
+        # What is captured must run on a stream of its own from the start (DistributedDataParallel's rule).
+        self._stream = torch.cuda.Stream(self.device) if self.capture else None
         self._captured: tuple[float, CapturedUpdate] | None = None
         self._updates_here = 0
+        self.losses = LossModule(self.model, config, amp, compile_update)
+        self._forward: Callable[..., dict[str, Tensor]] = self.losses
+        if world_size() > 1:
+            with self._own_stream():
+                self._forward = DistributedDataParallel(self.losses, device_ids=[self.device] if on_gpu else None,
+                                                        gradient_as_bucket_view=True)
+            torch.manual_seed(config.seed + rank())  # from here on dropout differs between processes
         self.optimizer = make_optimizer(self.model, config, self.capture)
 
     def step(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -79,12 +83,26 @@ class Trainer:
             group["lr"] = group["initial_lr"] * factor
         plain, masked = self._halves(labels)
         images = images.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-        values = self._run(images, plain, masked, factor)
+        with self._own_stream():
+            values = self._run(images, plain, masked, factor)
         return dict(zip(LOSS_NAMES, values.unbind(), strict=True))
+
+    @contextmanager
+    def _own_stream(self) -> Iterator[None]:
+        """The stream of the captured update, after what was asked of the device before, and before what follows."""
+        if self._stream is None:
+            yield
+            return
+        outer = torch.cuda.current_stream(self.device)
+        self._stream.wait_stream(outer)
+        with torch.cuda.stream(self._stream):
+            yield
+        outer.wait_stream(self._stream)
 
     def _run(self, images: Tensor, plain: Half, masked: Half, factor: float) -> Tensor:
         """The update, captured where that is possible: after some ordinary ones, anew when the rate changes."""
-        if not self.capture or self._updates_here <= WARM_UP or plain.count + masked.count == 0:
+        warm_up = WARM_UP if world_size() == 1 else WARM_UP_DISTRIBUTED
+        if not self.capture or self._updates_here <= warm_up or plain.count + masked.count == 0:
             return self._update(images, plain, masked)
         if self._captured is None or self._captured[0] != factor:
             self._captured = None
@@ -113,7 +131,7 @@ class Trainer:
                   masked_half(labels[half:], model.multi_label, model.class_num, class_weights))
         if world_size() > 1:
             local = torch.tensor([[float(part.denominator), part.count] for part in halves], dtype=torch.float64)
-            for part, (denominator, count) in zip(halves, total(local.to(self.device)).tolist(), strict=True):
+            for part, (denominator, count) in zip(halves, total(local).tolist(), strict=True):
                 # The processes' gradients are averaged; that of a sum over rows needs their number back.
                 part.denominator, part.count = torch.tensor(denominator / world_size()), int(count)
         for part in halves:
