@@ -36,18 +36,25 @@ def imagenet_weights() -> tuple[dict[str, Tensor], str]:
     """torchvision's AlexNet, from its download cache or fetched into it."""
     from torchvision.models import AlexNet_Weights
 
-    url = AlexNet_Weights.IMAGENET1K_V1.url
+    return fetch_weights(AlexNet_Weights.IMAGENET1K_V1.url, "AlexNet",
+                         "train from scratch with --set model.pretrained=none")
+
+
+def fetch_weights(url: str, what: str, otherwise: str) -> tuple[dict[str, Tensor], str]:
+    """Published weights and the file they lie in: torch's download cache, filled from ``url`` if need be.
+
+    what, otherwise: words of the InputError raised where they cannot be had.
+    """
     cached = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
     try:
         weights = torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
     except (URLError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
-        raise input_error(None, f"no pretrained AlexNet and no way to fetch it ({reason})",
+        raise input_error(None, f"no pretrained {what} and no way to fetch it ({reason})",
                           f"the file {os.path.basename(url)}",
-                          f"put it at {cached} (from {url}), or train from scratch with "
-                          "--set model.pretrained=none") from None
+                          f"put it at {cached} (from {url}), or {otherwise}") from None
     except (RuntimeError, EOFError) as error:
-        raise input_error(cached, f"an unusable file ({error})", "torchvision's AlexNet",
+        raise input_error(cached, f"an unusable file ({error})", f"torchvision's {what}",
                           "delete it, so that it is fetched again") from None
     return weights, str(cached)
 

@@ -18,8 +18,6 @@ from netdissect_lite.encoders import Response
 from netdissect_lite.quantiles import Quantile, make_quantile
 from netdissect_lite.resume import State, part_of, with_prefix
 
-QUANTILE_SHARE = 4  # a quarter of the memory at most goes to the threshold estimator
-
 
 class MapStore:
     """Feature maps that may reach above their threshold, of whole batches, within a budget of bytes.
@@ -160,17 +158,16 @@ class Survey:
     """Everything the first pass gathers about one layer."""
 
     def __init__(self, sample: Response, images: int, batches: int, position: float, top: int, memory: int,
-                 given: np.ndarray | None):
-        """sample: a response that shows shapes and device. memory: bytes for maps and thresholds.
+                 threshold_memory: int, given: np.ndarray | None):
+        """sample: a response that shows shapes and device. memory: bytes for maps. threshold_memory: for thresholds.
 
         given: (K,) thresholds to use instead of the quantile at ``position``.
         """
         _, units, height, width = sample.maps.shape
         device = sample.maps.device
         self.units, self.given, self.device = units, given, device
-        self.quantile: Quantile = make_quantile(units, images * height * width, position, memory // QUANTILE_SHARE,
-                                                device)
-        self.store = MapStore(memory - memory // QUANTILE_SHARE, batches)
+        self.quantile: Quantile = make_quantile(units, images * height * width, position, threshold_memory, device)
+        self.store = MapStore(memory, batches)
         self.top = TopImages(units, min(top, images), (height, width), device)
         self.alignment = None if sample.codes is None else Correlation(units, device)
         self.bits_on = torch.zeros(units, dtype=torch.int64, device=device)

@@ -8,6 +8,7 @@ category. Nothing but the tables is held in memory.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 CATEGORIES = ("object", "part", "texture", "color", "material", "scene")  # official choice
 INDEX_COLUMNS = ("image", "ih", "iw", "sh", "sw")
+LONGEST_SIDE = 2**14  # of a label map, pixels: what is longer is a slip of the pen
 
 
 class Record(NamedTuple):
@@ -90,7 +92,12 @@ class Broden:
         from ibc.data.decode import decode_image
 
         record = self.records[index]
-        image = decode_image(self.path(record.image), "pillow", self._where(record, record.image))
+        try:
+            image = decode_image(f"{self.folder}/images/{record.image}")
+        except InputError as error:
+            reason = str(error).partition("; ")[0]  # without its advice, which is for other commands
+            raise InputError(f"{self.folder / self.index_file}:{record.line}: {reason}; unpack the data set again"
+                             ) from None
         if tuple(image.shape[-2:]) != record.size:
             raise input_error(self._where(record, record.image), _pixels(image.shape[-2:]), _pixels(record.size),
                               "mend ih and iw, or the picture")
@@ -99,36 +106,37 @@ class Broden:
     def read_planes(self, index: int) -> np.ndarray:
         """(P, sh, sw) uint16 label planes, 0 = none; P may be 0. Labels of the whole image are not among them."""
         record = self.records[index]
-        planes = np.zeros((len(record.planes), *record.map_size), np.uint16)
-        for plane, source in zip(planes, record.planes, strict=True):
-            plane[...] = source if isinstance(source, int) else self._read_plane(record, source)
-        return planes
+        planes = [np.full(record.map_size, source, np.uint16) if isinstance(source, int) else
+                  self._read_plane(record, source) for source in record.planes]
+        return np.stack(planes) if planes else np.zeros((0, *record.map_size), np.uint16)
 
     def _read_plane(self, record: Record, name: str) -> np.ndarray:
         """Label = R + 256 G of a PNG."""
         from PIL import Image, UnidentifiedImageError
 
-        where = self._where(record, name)
         try:
-            with Image.open(self.path(name)) as picture:
-                if picture.mode not in ("RGB", "RGBA", "P"):
-                    raise input_error(where, f"a picture of mode {picture.mode}", "RGB, label = R + 256 G")
-                pixels = np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+            with open(f"{self.folder}/images/{name}", "rb") as handle:
+                picture = Image.open(io.BytesIO(handle.read()))  # one read: a small file is not worth ten
+            mode = picture.mode
+            pixels = np.asarray(picture if mode == "RGB" else picture.convert("RGB"))
         except FileNotFoundError:
-            raise input_error(where, "no such file", "a label map", "unpack the data set again") from None
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise input_error(where, f"a broken picture ({error})", "a PNG label map",
+            raise input_error(self._where(record, name), "no such file", "a label map",
                               "unpack the data set again") from None
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise input_error(self._where(record, name), f"a broken picture ({error})", "a PNG label map",
+                              "unpack the data set again") from None
+        if mode not in ("RGB", "RGBA", "P"):
+            raise input_error(self._where(record, name), f"a picture of mode {mode}", "RGB, label = R + 256 G")
         if pixels.shape[:2] != record.map_size:
-            raise input_error(where, _pixels(pixels.shape[:2]), f"{_pixels(record.map_size)}, sh and sw of its row")
+            raise input_error(self._where(record, name), _pixels(pixels.shape[:2]),
+                              f"{_pixels(record.map_size)}, sh and sw of its row")
         plane = pixels[..., 1].astype(np.uint16)
         plane <<= 8
         plane |= pixels[..., 0]
         highest = int(plane.max(initial=0))
         if highest >= self.label_count:
-            raise input_error(where, f"label {highest}", f"labels up to {self.label_count - 1}, the last of label.csv")
+            raise input_error(self._where(record, name), f"label {highest}",
+                              f"labels up to {self.label_count - 1}, the last of label.csv")
         return plane
 
     def _where(self, record: Record, name: str) -> str:
@@ -196,7 +204,7 @@ def _read_index(path: Path, categories: list[str], names: list[str]) -> tuple[li
             dropped += 1
             continue
         size = tuple(whole_number(path, line, key, row[key], 1) for key in ("ih", "iw"))
-        map_size = tuple(whole_number(path, line, key, row[key], 1) for key in ("sh", "sw"))
+        map_size = tuple(whole_number(path, line, key, row[key], 1, LONGEST_SIDE) for key in ("sh", "sw"))
         image = _inside(path, line, row["image"])
         records.append(Record(image, line, size, map_size, tuple(planes), tuple(scalars)))  # type: ignore[arg-type]
     if not records:

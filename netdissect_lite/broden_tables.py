@@ -52,7 +52,12 @@ def whole_number(path: Path, line: int, column: str, text: str, low: int, high: 
 
 def category_order(path: Path, wanted: Sequence[str]) -> list[str]:
     """The wanted categories that the data set has, in the order of ``category.csv``."""
-    present = [row["name"].strip() for _, row in read_table(path, ("name",))]
+    present: list[str] = []
+    for line, row in read_table(path, ("name",)):
+        name = row["name"].strip()
+        if name in present:
+            raise input_error(path, f"'{name}' a second time", "one row for each category", line=line)
+        present.append(name)
     chosen = [name for name in present if name in wanted]
     if not chosen:
         raise input_error(path, f"the categories {', '.join(present) or '(none)'}", f"one of {', '.join(wanted)}")

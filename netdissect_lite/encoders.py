@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,8 @@ from ibc.errors import InputError, input_error
 from ibc.network import IBC
 
 CONCEPT_LAYER = "conv_last"  # official name of the layer whose filters are the concepts
+IMAGENET = "imagenet"        # stands for torchvision's published weights
+LONGEST_REASON = 160         # letters of what torch says of weights that do not fit
 
 
 class Response(NamedTuple):
@@ -133,20 +136,28 @@ def as_encoder(model: nn.Module | Encoder) -> Encoder:
 
 
 def torchvision_encoder(name: str, layers: Sequence[str], weights: str | None) -> HookedEncoder:
-    """A torchvision model with random weights, or those of a file (a state dict, also under 'state_dict').
+    """A torchvision model with random weights (None), the published ones (``IMAGENET``) or those of a file.
 
-    The number of classes follows the file. Raises InputError where name, layer or weights do not fit.
+    The file holds a state dict, bare or under 'state_dict'; the number of classes follows it.
+    Raises InputError where name, layer or weights do not fit, or cannot be had.
     """
     import torchvision.models as zoo
 
     from ibc.checkpoint import read_state_dict
+    from ibc.pretrained import fetch_weights
 
     if name not in zoo.list_models():
         near = [item for item in zoo.list_models() if name[:4].lower() in item] or zoo.list_models()
         raise input_error("--model", f"'{name}'", "a torchvision model", f"for example {', '.join(near[:8])}")
     torch.manual_seed(0)  # random weights are the same in every run
     values = {}
-    if weights is not None:
+    if weights == IMAGENET:
+        published = zoo.get_model_weights(name)
+        chosen = getattr(published, "IMAGENET1K_V1", None) or next(iter(published), None)
+        if chosen is None:
+            raise input_error("--weights", f"{IMAGENET}, but torchvision has no weights of {name}", "a file")
+        values, weights = fetch_weights(chosen.url, name, "give a file by --weights FILE")
+    elif weights is not None:
         values = {key.removeprefix("module."): value for key, value in read_state_dict(weights).items()}
     try:
         options = {"num_classes": list(values.values())[-1].shape[0]} if values else {}
@@ -154,5 +165,6 @@ def torchvision_encoder(name: str, layers: Sequence[str], weights: str | None) -
         if values:
             model.load_state_dict(values)
     except (RuntimeError, IndexError, TypeError, ValueError) as error:
-        raise InputError(f"{Path(weights or name)}: weights that do not fit {name} ({error})") from None
+        reason = shorten(str(error).partition("\n\t")[2] or str(error), LONGEST_REASON, placeholder=" …")
+        raise InputError(f"{Path(weights or name)}: weights that do not fit {name} ({reason})") from None
     return HookedEncoder(model, layers)

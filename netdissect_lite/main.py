@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
                        "checkpoint that does not carry its own")
     model.add_argument("--model", metavar="NAME", help="a torchvision network instead, such as resnet18")
     model.add_argument("--layer", metavar="NAME", action="append", help="its layer (repeat for several)")
-    model.add_argument("--weights", metavar="FILE", help="its weights (default: random ones)")
+    model.add_argument("--weights", metavar="FILE", help="its weights: a file, or 'imagenet' for those that "
+                       "torchvision publishes (default: random ones)")
     data = parser.add_argument_group("data")
     data.add_argument("--broden", metavar="DIR", help="folder in Broden format")
     data.add_argument("--index", metavar="FILE", help="index file in it, such as index_sm.csv")
@@ -86,8 +88,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_json_flag(parser)
     machine = parser.add_argument_group("machine")
     add_device_flag(parser)
-    machine.add_argument("--memory", metavar="SIZE", help="for feature maps and thresholds; what does not fit is "
-                         "encoded twice (default: 512M, on a GPU 8G)")
+    machine.add_argument("--memory", metavar="SIZE", help="for feature maps; what does not fit is encoded twice, with "
+                         "the same result (default: 512M, on a GPU 8G)")
     machine.add_argument("--batch_size", type=int, metavar="N", help="images encoded together (default: 128)")
     machine.add_argument("--workers", type=int, metavar="N", help="processes that decode, at most one a core "
                          "(default: 8)")
@@ -98,8 +100,9 @@ def main(args: argparse.Namespace) -> None:
     if args.compare:
         from netdissect_lite.compare import compare_command
 
-        compare_command(args.compare, Path(args.output or HERE / "result" / "compare"), args.score_threshold or
-                        from_module(settings_module)["SCORE_THRESHOLD"], args.json_path)
+        values = from_module(settings_module)
+        threshold = values["SCORE_THRESHOLD"] if args.score_threshold is None else args.score_threshold
+        compare_command(args.compare, Path(args.output or HERE / "result" / "compare"), threshold, args.json_path)
         return
     dissect_command(args)
 
@@ -120,6 +123,8 @@ def dissect_command(args: argparse.Namespace) -> None:
     data = Path(args.broden) if args.broden else HERE / values["DATA_DIRECTORY"]
     broden = load_broden(data, settings.categories, args.index or values["INDEX_FILE"])
     _say_data(say, broden)
+    if source.remark:
+        say(f"note: {source.remark}")
     encoder = source.load()
     size = input_size(broden, settings.image_size)
     if broden.image_sizes != [size]:
@@ -159,13 +164,14 @@ def dissect_command(args: argparse.Namespace) -> None:
 
 def _settings(args: argparse.Namespace, values: dict[str, Any], crop: tuple[int, int] | None, folder: Path) -> Settings:
     """Flags over settings.py over the defaults."""
-    side = args.image_size or values["IMG_SIZE"]
+    side = values["IMG_SIZE"] if args.image_size is None else args.image_size
+    named = values["CATAGORIES"] if args.categories is None else args.categories.split(",")
     chosen = {
         "quantile": args.quantile if args.quantile is not None else values["QUANTILE"],
         "quantile_position": args.quantile_position, "normalization": args.normalization,
         "score_threshold": args.score_threshold if args.score_threshold is not None else values["SCORE_THRESHOLD"],
         "top_n": args.top if args.top is not None else values["TOPN"],
-        "categories": tuple(args.categories.split(",") if args.categories else values["CATAGORIES"]),
+        "categories": tuple(dict.fromkeys(name.strip() for name in named if name.strip())),
         "image_size": (side, side) if side is not None else crop,
         "units": number_ranges(args.units, "--units") if args.units else None, "null": args.null, "seed": args.seed,
         "batch_size": args.batch_size if args.batch_size is not None else values["BATCH_SIZE"],
@@ -180,8 +186,8 @@ def _read_thresholds(path: str) -> Any:
     import numpy as np
 
     try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError):
+        return np.asarray(np.load(path, allow_pickle=False), np.float64)
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile):
         raise input_error(path, "an unreadable file", "a quantile.npy of a dissection") from None
 
 

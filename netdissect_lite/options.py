@@ -15,9 +15,11 @@ from ibc.errors import input_error
 from netdissect_lite.broden import CATEGORIES
 
 MEGABYTE = 2**20
-CPU_MEMORY, GPU_MEMORY = 512 * MEGABYTE, 8192 * MEGABYTE  # for feature maps and thresholds
+CPU_MEMORY, GPU_MEMORY = 512 * MEGABYTE, 8192 * MEGABYTE  # for feature maps
 # Official names that nothing here needs any more; accepted, so that an old settings.py still works.
-UNUSED = ("PARALLEL", "TALLY_BATCH_SIZE", "TALLY_AHEAD", "CLEAN", "CODE_LEN", "NUM_CLASSES", "DATASET")
+UNUSED = ("PARALLEL", "TALLY_BATCH_SIZE", "TALLY_AHEAD", "CLEAN", "CODE_LEN", "NUM_CLASSES", "DATASET",
+          "MODEL_PARALLEL", "SEG_THRESHOLD")
+MOST_UNITS = 10**6
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Settings:
     seed: int = 1                       # of the visiting order, hence of the chance pairings
     batch_size: int = 128
     workers: int = 8                    # processes that decode; at most one a core
-    memory: int | None = None           # bytes for feature maps and thresholds; None: by device
+    memory: int | None = None           # bytes for feature maps, which moves no number; None: by device
     device: str = "auto"
     output: str | None = None           # folder of results and of what a continued run needs; None: neither
 
@@ -75,15 +77,24 @@ class Settings:
 
 
 def from_module(module: ModuleType) -> dict[str, Any]:
-    """The upper-case values of a settings module. Raises InputError on a name that is no setting."""
-    known = ("GPU", "TEST_MODE", "MODEL", "CUSTOM", "QUANTILE", "SCORE_THRESHOLD", "TOPN", "CATAGORIES",
-             "OUTPUT_FOLDER", "DATA_DIRECTORY", "IMG_SIZE", "FEATURE_NAMES", "MODEL_FILE", "WORKERS", "BATCH_SIZE",
-             "INDEX_FILE")
+    """The upper-case values of a settings module. Raises InputError on a name too many, too few, or a wrong type."""
+    known: dict[str, tuple[type, ...]] = {
+        "GPU": (bool, int), "TEST_MODE": (bool, int), "MODEL": (str,), "CUSTOM": (bool, int), "QUANTILE": (int, float),
+        "SCORE_THRESHOLD": (int, float), "TOPN": (int,), "CATAGORIES": (list, tuple), "OUTPUT_FOLDER": (str,),
+        "DATA_DIRECTORY": (str,), "IMG_SIZE": (int, type(None)), "FEATURE_NAMES": (list, tuple),
+        "MODEL_FILE": (str, type(None)), "WORKERS": (int,), "BATCH_SIZE": (int,), "INDEX_FILE": (str,)}
+    where = getattr(module, "__file__", "settings.py")
     values = {name: value for name, value in vars(module).items() if name.isupper()}
     for name in values:
         if name not in known and name not in UNUSED:
-            raise input_error(getattr(module, "__file__", "settings.py"), f"the setting {name}",
-                              f"one of {', '.join(known)}")
+            raise input_error(where, f"the setting {name}", f"one of {', '.join(known)}")
+    for name, kinds in known.items():
+        if name not in values:
+            raise input_error(where, f"no setting {name}", f"{name} = ...",
+                              "take the line from the original settings.py")
+        if not isinstance(values[name], kinds):
+            expected = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
+            raise input_error(where, f"{name} = {values[name]!r}", f"a value of type {expected}")
     return values
 
 
@@ -106,11 +117,12 @@ def number_ranges(text: str, flag: str) -> tuple[int, ...]:
     for part in text.split(","):
         low, _, high = part.strip().partition("-")
         try:
-            numbers.update(range(int(low), int(high or low) + 1))
+            first, last = int(low), int(high or low)
         except ValueError:
             raise input_error(flag, f"'{part}'", "numbers and ranges, such as 1-16,40") from None
-    if not numbers or min(numbers) < 1:
-        raise input_error(flag, f"'{text}'", "numbers from 1 up")
+        if not 1 <= first <= last <= MOST_UNITS:
+            raise input_error(flag, f"'{part}'", f"numbers from 1 to {MOST_UNITS:,}, the smaller one first")
+        numbers.update(range(first, last + 1))
     return tuple(sorted(numbers))
 
 

@@ -25,13 +25,13 @@ from netdissect_lite.broden import Broden
 from netdissect_lite.encoders import Encoder, Response, as_encoder
 from netdissect_lite.options import CPU_MEMORY, GPU_MEMORY, Settings
 from netdissect_lite.passes import LayerCounts, Tallier, survey_images
-from netdissect_lite.quantiles import quantile_position
+from netdissect_lite.quantiles import MEMORY, quantile_position
 from netdissect_lite.reading import Reader, input_size, make_plan
 from netdissect_lite.responses import Responder, full_precision
 from netdissect_lite.resume import SAVE_SECONDS, Interruptible
 from netdissect_lite.tally import Alignment, Tally, best_by_chance
 
-FORMAT = 1  # part of every key: raise it when the same inputs come to give other numbers
+FORMAT = 2  # part of every key: raise it when the same inputs come to give other numbers
 STATE_FILE = ".dissection-in-progress.npz"
 
 
@@ -90,7 +90,7 @@ def dissect_layers(encoder: Encoder, broden: Broden, settings: Settings, *, key:
             memory = GPU_MEMORY if device.type == "cuda" else CPU_MEMORY
         return Survey(sample, len(broden), len(plan.batches),
                       quantile_position(settings.quantile, settings.quantile_position), settings.top_n,
-                      memory // len(encoder.layers), given)
+                      memory // len(encoder.layers), MEMORY // len(encoder.layers), given)
 
     with Interruptible(state_file, key, save_seconds) as keeper, torch.inference_mode(), full_precision():
         saved = keeper.load()

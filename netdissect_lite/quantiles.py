@@ -15,7 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-GRID = 1000  # the official tool reads thresholds off 1000 equally spaced probabilities
+MEMORY = 2**27      # bytes for the thresholds of all layers; fixed, so that no number depends on the memory at hand
+RAISE_AFTER = 1.125  # growth of the values seen after which the sketch looks for a higher bound
+UNITS_AT_ONCE = 16   # sorted together by the sketch
+GRID = 1000         # the official tool reads thresholds off 1000 equally spaced probabilities
 
 
 def quantile_position(fraction: float, rule: str) -> float:
@@ -61,7 +64,7 @@ class Quantile(Protocol):
 
 
 def make_quantile(units: int, count: int, position: float, memory: int, device: torch.device) -> Quantile:
-    """The exact estimator if its buffers fit into ``memory`` bytes, else the sketch."""
+    """The exact estimator if its buffer fits into ``memory`` bytes, else the sketch."""
     top = TopValues(units, count, position, device)
     return top if top.bytes <= memory else RankSketch(units, count, position, memory, device)
 
@@ -129,16 +132,18 @@ class TopValues:
 
 
 class RankSketch:
-    """A summary of all values of each unit: sorted runs whose members stand for 1, 2, 4, ... values.
+    """A summary of the largest values of each unit: sorted runs whose members stand for 1, 2, 4, ... values.
 
     A full level is sorted and every second member moves one level up, the first or the second of
-    each pair in turn. Each such step moves no rank by more than the weight it halves, so the sum of
-    these weights (``rank_error``) bounds the error: Munro and Paterson's scheme, with all
-    units in step. ``rank_error`` / n <= levels / capacity.
+    each pair in turn (Munro and Paterson's scheme, all units in step). Each such step moves no rank
+    by more than the weight it halves, so the sum of these weights (``rank_error``) bounds the error.
+    What certainly lies at or below the threshold is left out, so the error is a small part of the
+    tail rather than of all values.
     """
 
     def __init__(self, units: int, count: int, position: float, memory: int, device: torch.device):
-        self.count, self.position, self.units, self.device = count, position, units, device
+        self.keep = count - interpolation(position, count)[0]  # the threshold is the keep-th largest value
+        self.units, self.device = units, device
         capacity, levels = 2, 1
         while True:  # levels needed depend on the capacity, and the other way round
             levels = max(1, math.ceil(math.log2(max(count / capacity, 1)))) + 2
@@ -147,7 +152,9 @@ class RankSketch:
                 break
             capacity = larger
         self.capacity = max(capacity, 2)
-        self.rank_error = 0
+        self.rank_error = self.seen = 0
+        self._raised_at = 0  # values seen when the bound was raised
+        self._bound = torch.full((units,), -torch.inf, device=device)
         self._levels: list[Tensor] = [self._empty()]
         self._odd: list[bool] = [False]
 
@@ -157,12 +164,23 @@ class RankSketch:
     def add(self, values: Tensor) -> None:
         """values: (K, b) float32."""
         for part in values.split(self.capacity, dim=1):
-            self._levels[0] = torch.cat([self._levels[0], part], dim=1)
+            self.seen += part.shape[1]
+            self._levels[0] = torch.cat([self._levels[0], self._above_bound(part)], dim=1)
             self._compact()
+
+    def _above_bound(self, values: Tensor) -> Tensor:
+        """Each unit's values above its bound, filled up with -inf to the number of the unit that has most."""
+        if not self._raised_at:
+            return values
+        above = values > self._bound[:, None]
+        return values.masked_fill(~above, -torch.inf).topk(int(above.sum(1).max()), dim=1, sorted=False).values
 
     def _compact(self) -> None:
         level = 0
         while level < len(self._levels):
+            if self._levels[level].shape[1] >= self.capacity:
+                self._raise_bound()
+                self._levels[level] = self._above_bound(self._levels[level])
             run = self._levels[level]
             if run.shape[1] >= self.capacity:
                 ordered = run[:, : self.capacity].sort(dim=1).values
@@ -177,25 +195,39 @@ class RankSketch:
                 continue  # the rest of this level may still be full
             level += 1
 
+    def _raise_bound(self) -> None:
+        """At least ``keep`` values seen so far lie at or above the bound, whatever the error."""
+        if self.seen >= max(self.keep, self._raised_at * RAISE_AFTER):
+            self._raised_at = self.seen
+            self._bound = torch.maximum(self._bound, self._from_top(self.keep + self.rank_error))
+
+    def _from_top(self, rank: int) -> Tensor:
+        """(K,) the largest value with ``rank`` values at or above it by the summary; -inf where it holds fewer."""
+        weights = torch.cat([torch.full((run.shape[1],), 2**level, device=self.device, dtype=torch.int64)
+                             for level, run in enumerate(self._levels)])
+        found = []
+        for units in torch.arange(self.units, device=self.device).split(UNITS_AT_ONCE):
+            values = torch.cat([run[units] for run in self._levels], dim=1)
+            ordered, order = values.sort(dim=1, descending=True)
+            place = (weights[order].cumsum(dim=1) < rank).sum(dim=1, keepdim=True)
+            found.append(torch.nn.functional.pad(ordered, (0, 1), value=-torch.inf).gather(1, place)[:, 0])
+        return torch.cat(found)
+
     def lower_bound(self) -> Tensor | None:
-        return None
+        """(K,) float32 that the threshold does not fall below, or None as long as none is known."""
+        return self._bound if self._raised_at else None
 
     def result(self) -> np.ndarray:
         """(K,) float64: a value within ``rank_error`` ranks of the one asked for."""
-        values = torch.cat(self._levels, dim=1)
-        weights = torch.cat([torch.full((run.shape[1],), 2**level, device=self.device, dtype=torch.int64)
-                             for level, run in enumerate(self._levels)])
-        ordered, order = values.sort(dim=1)
-        reached = weights[order].cumsum(dim=1)
-        rank = interpolation(self.position, int(weights.sum()))[0]
-        place = (reached > rank).int().argmax(dim=1, keepdim=True)
-        return ordered.gather(1, place)[:, 0].cpu().numpy().astype(np.float64)
+        return torch.maximum(self._bound, self._from_top(self.keep)).cpu().numpy().astype(np.float64)
 
     def state(self) -> dict[str, np.ndarray]:
         levels = {f"level{number}": run.cpu().numpy() for number, run in enumerate(self._levels)}
-        return {**levels, "odd": np.array(self._odd), "rank_error": np.array(self.rank_error)}
+        return {**levels, "odd": np.array(self._odd), "bound": self._bound.cpu().numpy(),
+                "counts": np.array([self.rank_error, self.seen, self._raised_at])}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         self._odd = [bool(value) for value in state["odd"]]
         self._levels = [torch.from_numpy(state[f"level{number}"]).to(self.device) for number in range(len(self._odd))]
-        self.rank_error = int(state["rank_error"])
+        self._bound = torch.from_numpy(state["bound"]).to(self.device)
+        self.rank_error, self.seen, self._raised_at = state["counts"].tolist()

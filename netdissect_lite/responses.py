@@ -59,8 +59,16 @@ class Responder:
         return [self._chosen(response, layer) for response, layer in zip(responses, self.encoder.layers, strict=True)]
 
     def _encode(self, images: Tensor) -> list[Tensor]:
-        pixels = self.normalise(images.to(self.device, non_blocking=True))
-        return self.encoder.encode(pixels.contiguous(memory_format=memory_format(self.device)))
+        try:
+            pixels = self.normalise(images.to(self.device, non_blocking=True))
+            return self.encoder.encode(pixels.contiguous(memory_format=memory_format(self.device)))
+        except torch.OutOfMemoryError:
+            raise input_error("--batch_size", f"{len(images)} images, too many for the memory of {self.device}",
+                              "fewer", "also try a smaller --memory") from None
+        except RuntimeError as error:
+            height, width = self.reader.size
+            raise input_error("--image_size", f"{height} x {width} pixels, which the network does not take ({error})",
+                              "another size") from error
 
     def _chosen(self, response: Response, layer: str) -> Response:
         maps, codes = response.maps.float(), response.codes

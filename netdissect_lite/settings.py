@@ -7,7 +7,8 @@ GPU = True                  # use a GPU where there is one
 TEST_MODE = False           # a quick look: index_sm.csv and small batches
 CUSTOM = True               # True: an IBC checkpoint, MODEL_FILE. False: the torchvision network MODEL
 MODEL = "imagenet100"       # names the results; or the torchvision network
-MODEL_FILE = "../outputs/imagenet100/checkpoints"  # file, or a folder whose newest is taken; None: random weights
+MODEL_FILE = "../outputs/imagenet100/checkpoints"  # file, or a folder whose newest is taken; for a
+                            # torchvision network a state dict, "imagenet" (as published) or None (random weights)
 FEATURE_NAMES = ["conv_last"]      # layers; conv_last holds the concept filters of an IBC network
 DATA_DIRECTORY = "../datasets/broden1_227"
 INDEX_FILE = "index_sm.csv" if TEST_MODE else "index.csv"

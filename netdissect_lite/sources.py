@@ -9,20 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from ibc.errors import input_error
-from netdissect_lite.encoders import CONCEPT_LAYER, Encoder, IBCEncoder, torchvision_encoder
+from netdissect_lite.encoders import CONCEPT_LAYER, IMAGENET, Encoder, IBCEncoder, torchvision_encoder
 
 HERE = Path(__file__).parent
 
 
 @dataclass
 class Source:
-    """Where a model comes from. crop: (height, width) it was trained at, if known. load: builds it."""
+    """Where a model comes from. crop: (height, width) it was trained at, if known. load: builds it.
+
+    remark: what the person at the keyboard should know of it.
+    """
 
     title: str
     default_output: Path
     files: list[Path]
     crop: tuple[int, int] | None
     load: Callable[[], Encoder]
+    remark: str | None = None
 
 
 def model_source(args: argparse.Namespace, values: dict[str, Any]) -> Source:
@@ -52,10 +56,15 @@ def _ibc(args: argparse.Namespace, values: dict[str, Any]) -> Source:
 
 def _torchvision(args: argparse.Namespace, values: dict[str, Any]) -> Source:
     name = args.model or values["MODEL"]
-    layers = args.layer or ([] if args.model else values["FEATURE_NAMES"])
+    layers = list(dict.fromkeys(args.layer or ([] if args.model else values["FEATURE_NAMES"])))
     if not layers:
         raise input_error("--model", f"{name} without a layer", "--layer NAME", "for example --layer layer4")
-    weights = args.weights or (None if args.model or not values["MODEL_FILE"] else HERE / values["MODEL_FILE"])
+    weights = args.weights or (None if args.model or not values["MODEL_FILE"] else values["MODEL_FILE"])
+    if weights and not args.weights and weights != IMAGENET:
+        weights = str(HERE / weights)
     output = HERE / (f"result/{name}" if args.model else values["OUTPUT_FOLDER"])
-    return Source(name if weights else f"{name} with random weights", output, [Path(weights)] if weights else [], None,
-                  lambda: torchvision_encoder(name, layers, weights))
+    titles = {None: f"{name} with random weights", IMAGENET: f"{name} trained on ImageNet"}
+    remark = None if weights else (f"{name} has random weights; --weights FILE takes those of a file, "
+                                   f"--weights {IMAGENET} those that torchvision publishes")
+    return Source(titles.get(weights, name), output, [Path(weights)] if weights and weights != IMAGENET else [], None,
+                  lambda: torchvision_encoder(name, layers, weights), remark)
