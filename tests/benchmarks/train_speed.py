@@ -73,6 +73,11 @@ def data_set(folder: Path, source: str, count: int, batch: int, updates: int) ->
     files = sorted(Path(source).rglob("*.jpg")) if os.path.isdir(source) else unzip(source, folder / "images")
     names = [str(files[i % len(files)]) for i in range(count)]
     write_list(folder / "train.txt", names, [[i % CLASSES] for i in range(count)])
+    return configuration(folder, batch, updates)
+
+
+def configuration(folder: Path, batch: int, updates: int) -> Config:
+    """The paper's settings on the list that ``data_set`` wrote."""
     return load_config(ROOT / "configs/imagenet100.yaml", [
         f"data_folder={folder}/", "test_list_file=train.txt", f"batch_size={batch}", "model.pretrained=none",
         f"max_iter={updates}", f"num_workers={min(16, len(os.sched_getaffinity(0)))}"])
