@@ -11,13 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ibc.data.packed import read_bytes
 from ibc.errors import InputError, input_error
 
 JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 
 
 def decode_image(source: str | Path | bytes, decoder: str = "turbo", name: str | None = None) -> Tensor:
-    """An image file, or its bytes, as (3, H, W) uint8 RGB.
+    """An image file (or ``pack.zip:member``), or its bytes, as (3, H, W) uint8 RGB.
 
     ``decoder``: ``turbo`` (libjpeg-turbo, Pillow for what is not a plain JPEG) or ``pillow``.
     ``name`` names bytes in messages. Raises InputError, naming the file, where the image is
@@ -25,7 +26,7 @@ def decode_image(source: str | Path | bytes, decoder: str = "turbo", name: str |
     """
     name = name or ("image" if isinstance(source, bytes) else str(source))
     try:
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        data = source if isinstance(source, bytes) else read_bytes(source)
     except OSError as error:
         raise InputError(f"{name}: {error.strerror}") from None
     if decoder == "turbo" and is_whole_jpeg(data):

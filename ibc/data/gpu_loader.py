@@ -26,6 +26,7 @@ from ibc.data.augment import crop_place, draws
 from ibc.data.dataset import Batch, Key, Pixels
 from ibc.data.decode import decode_image, is_whole_jpeg, shorter_side
 from ibc.data.list_file import ImageList
+from ibc.data.packed import read_bytes, split
 from ibc.errors import InputError
 
 READERS = 8      # threads that read files
@@ -203,18 +204,28 @@ class GpuLoader:
 
 
 def _read_files(files: list[tuple[int, str]]) -> list[tuple[int, Tensor | InputError]]:
-    """(index, content as (n,) uint8) of each file; torchvision reads without holding the interpreter."""
+    """(index, content as (n,) uint8) of each file, read without holding the interpreter."""
+    return [(index, _read_packed(path) if split(path) else _read_file(path)) for index, path in files]
+
+
+def _read_file(path: str) -> Tensor | InputError:
     from torchvision.io import read_file
 
-    contents: list[tuple[int, Tensor | InputError]] = []
-    for index, path in files:
-        try:
-            # read_file maps the file; the copy reads it, here (numpy's: torch would start threads for each).
-            contents.append((index, torch.from_numpy(read_file(path).numpy().copy())))
-        except RuntimeError:
-            reason = "No such file or directory" if not os.path.exists(path) else "an empty or unreadable file"
-            contents.append((index, InputError(f"{path}: {reason}")))
-    return contents
+    try:
+        # read_file maps the file; the copy reads it, here (numpy's: torch would start threads for each).
+        return torch.from_numpy(read_file(path).numpy().copy())
+    except RuntimeError:
+        reason = "No such file or directory" if not os.path.exists(path) else "an empty or unreadable file"
+        return InputError(f"{path}: {reason}")
+
+
+def _read_packed(path: str) -> Tensor | InputError:
+    try:
+        return torch.from_numpy(np.frombuffer(bytearray(read_bytes(path)), np.uint8))  # an array that may be written to
+    except OSError as error:
+        return InputError(f"{path}: {error.strerror}")
+    except InputError as error:
+        return error
 
 
 @lru_cache

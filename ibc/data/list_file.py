@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ibc.codes import NO_CATEGORY
+from ibc.data.packed import file_of, in_pack, is_pack, open_pack, read_bytes
 from ibc.errors import input_error
 
 
@@ -47,14 +48,16 @@ def read_list(
 ) -> ImageList:
     """Read a list file; paths in it are relative to ``data_folder``, as is ``list_file`` itself.
 
+    ``data_folder`` may be a zip that holds them (see ``ibc.data.packed``).
     Labels are integers, -1 becomes 0; label columns whose index is in ``filter_labels`` are
     dropped. With ``class_num`` the category ids (or the width of multi-label rows) are checked.
     Raises InputError with file and line for an unreadable row, rows of unequal length, a path
     that leaves the data folder, an id out of range, or a list without images.
     """
-    source = Path(data_folder, list_file)
-    with open(source, encoding="utf-8-sig", errors="surrogateescape") as handle:
-        lines = handle.read().splitlines()
+    if packed := is_pack(data_folder):
+        open_pack(data_folder)
+    source = file_of(data_folder, list_file)
+    lines = read_bytes(source).decode("utf-8-sig", "surrogateescape").splitlines()
     names: list[str] = []
     rows: list[list[int]] = []
     numbers: list[int] = []
@@ -89,7 +92,8 @@ def read_list(
         raise input_error(source, "no label column left after filter_labels", "at least one")
     if class_num is not None:
         _check_labels(source, labels, numbers, class_num, multi_label)
-    files = [_locate(source, number, data_folder, name) for name, number in zip(names, numbers, strict=True)]
+    folder = os.fspath(data_folder)
+    files = [_locate(source, number, folder, packed, name) for name, number in zip(names, numbers, strict=True)]
     return ImageList(names, files, labels.astype(np.float32))
 
 
@@ -119,7 +123,7 @@ def _quote(name: str) -> str:
     return name
 
 
-def _split(source: Path, number: int, text: str) -> tuple[str, list[str]]:
+def _split(source: str, number: int, text: str) -> tuple[str, list[str]]:
     """The path and the label fields of one line; only a leading quote makes a quoted path."""
     if text[0] not in "\"'":
         name, *fields = text.split()
@@ -144,7 +148,7 @@ def _is_integer(field: str) -> bool:
     return True
 
 
-def _check_labels(source: Path, labels: np.ndarray, numbers: list[int], class_num: int, multi_label: bool) -> None:
+def _check_labels(source: str, labels: np.ndarray, numbers: list[int], class_num: int, multi_label: bool) -> None:
     if multi_label:
         if labels.shape[1] != class_num:
             raise input_error(source, f"{labels.shape[1]} labels", f"{class_num}, one for each class (multi_label)",
@@ -162,16 +166,15 @@ def _check_labels(source: Path, labels: np.ndarray, numbers: list[int], class_nu
         raise input_error(source, f"label {int(value[row])}", what, "check class_num", line=numbers[row])
 
 
-def _locate(source: Path, number: int, data_folder: str | os.PathLike, name: str) -> str:
-    folder = os.fspath(data_folder)
+def _locate(source: str, number: int, folder: str, packed: bool, name: str) -> str:
     if os.path.isabs(name):
         # The official loader glues folder and field, so "/a.jpg" may also mean "<folder>/a.jpg".
-        glued = folder.rstrip("/") + name
-        return glued if folder and not os.path.exists(name) and os.path.exists(glued) else name
+        glued = in_pack(folder, name) if packed else folder.rstrip("/") + name
+        return glued if folder and not os.path.exists(name) and (packed or os.path.exists(glued)) else name
     if ".." in name and os.path.normpath(name).split(os.sep)[0] == os.pardir:
         raise input_error(source, f"path '{name}'", f"a path inside the data folder '{folder}'",
                           "write an absolute path if it is meant", line=number)
-    return os.path.join(folder, name)
+    return in_pack(folder, name) if packed else os.path.join(folder, name)
 
 
 IMAGE_ENDINGS = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"))

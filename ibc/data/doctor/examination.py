@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from ibc.data.doctor.labels import examine_labels
 from ibc.data.doctor.pictures import HAS_HASHES, Picture, look_at
 from ibc.data.list_file import ImageList
 from ibc.data.loader import cpu_decoder, test_images, train_images
+from ibc.data.packed import file_of, is_pack, read_bytes
 from ibc.errors import InputError
-from ibc.files import sha256
 
 
 def examine(config: Config, *, near: int, sample: int | None, workers: int,
@@ -39,9 +40,15 @@ def examine(config: Config, *, near: int, sample: int | None, workers: int,
 
             estimate_epoch(config, lists["train"], device, findings)
     _check_weights(config, findings)
-    paths = [str(Path(config.data_folder or "", name)) for name in (config.train_list_file, config.test_list_file)
-             if name and Path(config.data_folder or "", name).is_file()]
-    return findings, paths
+    return findings, _inputs(config)
+
+
+def _inputs(config: Config) -> list[str]:
+    """The list files, or the archive that holds them, as far as they exist."""
+    folder = config.data_folder or ""
+    paths = [folder] if is_pack(folder) else [file_of(folder, name) for name in
+                                              (config.train_list_file, config.test_list_file) if name]
+    return [path for path in paths if Path(path).is_file()]
 
 
 def _read_lists(config: Config, findings: Findings) -> dict[str, ImageList]:
@@ -62,18 +69,23 @@ def _check_batch(config: Config, lists: dict[str, ImageList], findings: Findings
 
 def _check_manifest(config: Config, findings: Findings) -> None:
     """Lists made by ``prepare`` should still be the ones it made."""
-    file = Path(config.data_folder, "manifest.json")
     try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
+        manifest = json.loads(read_bytes(file_of(config.data_folder, "manifest.json")))
         known = manifest["lists"].items()
     except (OSError, ValueError, KeyError, AttributeError):
         return
-    changed = [name for name, facts in known if Path(config.data_folder, name).is_file()
-               and sha256(Path(config.data_folder, name)) != facts.get("sha256")]
+    changed = [name for name, facts in known if _digest(config, name) not in (None, facts.get("sha256"))]
     if changed:
-        findings.warnings.append(f"{some(changed)}: not as prepare wrote it (SHA-256 in {file.name})")
+        findings.warnings.append(f"{some(changed)}: not as prepare wrote it (SHA-256 in manifest.json)")
     if manifest.get("class_num") not in (None, config.model.class_num):
         findings.warnings.append(f"class_num is {config.model.class_num}, the data set has {manifest['class_num']}")
+
+
+def _digest(config: Config, name: str) -> str | None:
+    try:
+        return hashlib.sha256(read_bytes(file_of(config.data_folder, name))).hexdigest()
+    except OSError:
+        return None
 
 
 def _sampled(files: list[str], sample: int | None) -> list[str]:

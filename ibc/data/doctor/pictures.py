@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ibc.cli import Progress
+from ibc.data.packed import read_bytes
 from ibc.data.parallel import in_batches, run_batches
 from ibc.errors import InputError
 
@@ -66,7 +66,7 @@ class _Look:
         from ibc.data.decode import decode_image
 
         try:
-            data = Path(file).read_bytes()
+            data = read_bytes(file)
             pixels = decode_image(data, self.decoder, name=file)  # (3, H, W)
         except OSError as error:
             return Picture(file, fault=error.strerror or str(error))

@@ -1,7 +1,7 @@
 """``python -m ibc.data.prepare NAME ...``: images and list files of a data set, from its public source.
 
 Every data set makes a plan (which images, which lists); ``build`` carries it out. Broden, which is
-label maps rather than lists, is fetched and checked.
+label maps rather than lists, is fetched and checked. ``pack`` puts a prepared folder into one file.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _EXAMPLES = {
     "sun": "sun datasets/sun --source SUN397.tar.gz --source SUNAttributeDB_Images.tar.gz "
            "--source SUNAttributeDB.tar.gz",
     "broden": "broden datasets/broden1_227",
+    "pack": "pack datasets/imagenet100 datasets/imagenet100.zip",
 }
 
 
@@ -82,6 +83,16 @@ def _parser() -> CommandParser:
     broden.add_argument("--source", metavar="ZIP", help="broden1_224.zip or broden1_227.zip (default: download)")
     broden.add_argument("--image_size", type=int, default=227, choices=(224, 227), help="which to download")
     _add_debug(broden)
+
+    pack = names.add_parser("pack", help="a prepared folder as one uncompressed zip, for slow disks",
+                            description="Write the lists, names and listed images of a prepared folder into one "
+                            "uncompressed zip, which data_folder may name instead of the folder.",
+                            epilog=_example("pack"), formatter_class=argparse.RawDescriptionHelpFormatter)
+    pack.add_argument("source", metavar="SRC")
+    pack.add_argument("destination", metavar="DST.zip")
+    pack.add_argument("--list", metavar="FILE", action="append", default=[], dest="lists",
+                      help="a list file in SRC; repeat for each (default: those of its manifest.json, else *.txt)")
+    _add_debug(pack)
     return parser
 
 
@@ -123,6 +134,13 @@ def _prepare(args: argparse.Namespace) -> None:
 
         for line in prepare_broden(destination, args.source, args.image_size):
             print(line)
+        return
+    if args.name == "pack":
+        from ibc.data.prepare.pack import pack_folder
+
+        images, size = pack_folder(args.source, destination, args.lists)
+        print(f"{destination}: {images} images, {size / 1e6:.0f} MB")
+        print(f"  next: --set data_folder={destination}")
         return
     from ibc.data.prepare.build import Options, build, summary_lines
     from ibc.data.prepare.picture import Recipe
