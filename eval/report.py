@@ -21,7 +21,7 @@ from ibc.cli import (
     versions,
     write_json,
 )
-from ibc.errors import input_error
+from ibc.errors import InputError, input_error
 
 if TYPE_CHECKING:
     from eval.report_page import Run
@@ -142,11 +142,17 @@ def _names(args: argparse.Namespace, found: list[RunFiles]) -> list[str]:
 
 def _class_names(path: str | None, config: dict[str, Any]) -> dict[int, str]:
     """Class id -> name, from the file asked for, else from the run's data folder if it is here."""
-    source = Path(path) if path else Path(str(config.get("data_folder", "")), "classes.txt")
-    if not path and not ("data_folder" in config and source.is_file()):
+    from ibc.data.packed import file_of, read_bytes
+
+    if not path and "data_folder" not in config:
         return {}
-    with open(source, encoding="utf-8-sig") as handle:
-        return dict(enumerate(line.strip() for line in handle if line.strip()))
+    try:
+        text = read_bytes(path or file_of(str(config["data_folder"]), "classes.txt")).decode("utf-8-sig")
+    except (OSError, InputError):
+        if path:
+            raise
+        return {}
+    return dict(enumerate(line.strip() for line in text.splitlines() if line.strip()))
 
 
 def _write(args: argparse.Namespace, runs: list[Run], options: Options) -> None:
