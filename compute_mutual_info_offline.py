@@ -33,6 +33,9 @@ def build_parser() -> argparse.ArgumentParser:
                         help="both files are .mat (or .npz); implied by these endings")
     parser.add_argument("--class_num", type=int, metavar="C",
                         help="classes 0 to C-1 (default: the rows of the GRM; 100 for raw files)")
+    parser.add_argument("--multi_label", action="store_true",
+                        help="every column of lab is a class, 1 where an image has it: the positives of a class are "
+                             "the images that have it, all others its negatives")
     parser.add_argument("--fea_dim", type=int, default=256, metavar="K", help="bits of a raw code (default: 256)")
     parser.add_argument("--sample_num", type=int, default=5000, metavar="N", help="codes in a raw file (default: 5000)")
     parser.add_argument("--is_sun", action="store_true", help="20 samples a class instead of 100")
@@ -54,7 +57,7 @@ def main(args: argparse.Namespace) -> None:
     samples = _samples(args)
     estimators = ["knn", "exact"] if args.estimator == "both" else [args.estimator]
     values = load_values(args.fea_file_path, args.label_file_path, args.is_mat_file, args.sample_num, args.fea_dim,
-                         args.class_num)
+                         args.class_num, args.multi_label)
     say = speaker(args.json_path)
     start = time.perf_counter()
     report = measure(values, estimators, samples, args.seed, args.repeats)
@@ -94,7 +97,7 @@ def _write_json(args: argparse.Namespace, report: MisReport, samples: int | str)
     files = dict.fromkeys([args.fea_file_path, args.label_file_path or args.fea_file_path])
     write_json(args.json_path, command="compute_mutual_info_offline", seed=args.seed,
                protocol={"samples": samples, "estimators": list(report.scores), "repeats": args.repeats,
-                         "class_num": report.class_num, "unit": "nats"},
+                         "class_num": report.class_num, "multi_label": args.multi_label, "unit": "nats"},
                inputs=files, metrics=report.metrics())
 
 

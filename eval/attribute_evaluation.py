@@ -19,7 +19,7 @@ from eval.bit_selection import bits_of_concepts, parse_bits
 from eval.category_retrieval import Pair
 from eval.customised import Customised, custom_steps, customise
 from eval.ranking import choose_device
-from eval.tables import columns, number
+from eval.tables import columns, number, official
 from ibc.codes import CodeSet, load_codes
 from ibc.errors import input_error
 
@@ -73,7 +73,7 @@ class AttributeEvaluation:
         lines = []
         for place, column in enumerate(self.chosen if self.announced else []):
             name = self.names[column]
-            lines.append(f"Retrieval mAP of {name} attribute retrieval: {self.official['stable'][column]:.4f}")
+            lines.append(f"Retrieval mAP of {name} attribute retrieval: {official(self.official['stable'][column])}")
             if self.custom is not None:
                 value = self.custom.oracle.map[place]
                 lines.append(f"Retrieval mAP of {name} attribute customized retrieval: {value:.4f}")
@@ -89,7 +89,7 @@ class AttributeEvaluation:
         else:
             assert self.groups is not None
             lines += self.custom.lines([self.names[column] for column in self.chosen], self.groups.names,
-                                       self.groups.bits)
+                                       self.groups.bits, "queries as a hit" if self.data.same else "separate database")
         return lines
 
     def _attribute_cells(self) -> list[tuple[str, ...]]:
@@ -125,7 +125,7 @@ class AttributeEvaluation:
         return found
 
     def protocol(self) -> dict[str, Any]:
-        return {"attribute_self": "hit" if self.data.same else None,
+        return {"attribute_self": "hit" if self.data.same else None, "attribute_ties": "stable",
                 "custom_chosen_on_halves": None if self.custom is None else self.custom.halves}
 
 
@@ -138,10 +138,10 @@ def mean_of_known(values: np.ndarray) -> float:
 def make_attribute_evaluation(args: argparse.Namespace, pair: Pair, known_names: Sequence[str],
                               first: str | None) -> AttributeEvaluation:
     """Check the flags against the label columns and the code length. Raises InputError."""
-    flags = _flags(pair.queries)
+    flags = _flags(pair.queries, pair.multi_label)
     width = flags.shape[1]
-    names = column_names(width, known_names, args.attribute_names)
-    db_flags = flags if pair.same else _flags(pair.database, width, args.database)
+    names = column_names(width, () if pair.multi_label else known_names, args.attribute_names)
+    db_flags = flags if pair.same else _flags(pair.database, pair.multi_label, width, args.database)
     signs = pair.queries.bits
     rankings = len(signs) * len(pair.database)
     data = Data(signs, flags, signs if pair.same else pair.database.bits, db_flags, pair.same,
@@ -151,16 +151,16 @@ def make_attribute_evaluation(args: argparse.Namespace, pair: Pair, known_names:
         codes = load_codes(args.choose_on)
         if codes.code_length != pair.queries.code_length:
             raise input_error(args.choose_on, f"codes of {codes.code_length} bits", f"{pair.queries.code_length}")
-        other_flags = _flags(codes, width, args.choose_on)
+        other_flags = _flags(codes, pair.multi_label, width, args.choose_on)
         other = Data(codes.bits, other_flags, codes.bits, other_flags, True, data.device)
     return AttributeEvaluation(data, names, _chosen(args.attribute, names, first),
                                bool(first or args.attribute), _groups(args, pair.queries.code_length), other,
                                args.draws, args.seed)
 
 
-def _flags(codes: CodeSet, width: int | None = None, path: str | None = None) -> np.ndarray:
-    """(N, A) bool, attribute is exactly 1 (2 is missing, 0 and -1 are absent)."""
-    flags = codes.labels[:, 1:] == 1
+def _flags(codes: CodeSet, multi_label: bool, width: int | None = None, path: str | None = None) -> np.ndarray:
+    """(N, A) bool, attribute is exactly 1 (2 is missing, 0 and -1 are absent); labels are attributes where many are."""
+    flags = codes.labels[:, 0 if multi_label else 1 :] == 1
     if width is not None and flags.shape[1] != width:
         raise input_error(path, f"{flags.shape[1]} attribute columns", f"{width}, as in the codes file of the queries")
     return flags

@@ -51,7 +51,7 @@ def find_column(text: str, names: Sequence[str]) -> int:
     if text.strip().isdigit():
         number = int(text)
         if not 1 <= number <= len(names):
-            raise input_error("--attribute", text, f"a column from 1 to {len(names)}, after the category")
+            raise input_error("--attribute", text, f"an attribute column from 1 to {len(names)}")
         return number - 1
     wanted = text.strip().casefold()
     plain = [name.casefold() for name in names]

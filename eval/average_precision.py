@@ -161,7 +161,10 @@ class RetrievalScores:
 
 
 def per_class(values: np.ndarray, labels: np.ndarray) -> dict[int, float]:
-    """Mean of (Q,) values over the queries of each class, by class id."""
+    """Mean of (Q,) values over the queries of each class, by class id; ``labels``: (Q,) ids, or (Q, L) bool sets."""
+    if labels.ndim == 2:
+        counts, sums = labels.sum(axis=0), values @ labels
+        return {int(label): float(sums[label] / counts[label]) for label in np.flatnonzero(counts)}
     classes, numbers = np.unique(np.asarray(labels).astype(np.int64), return_inverse=True)
     means = np.bincount(numbers, values) / np.bincount(numbers)
     return dict(zip(classes.tolist(), means.tolist(), strict=True))

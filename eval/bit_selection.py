@@ -47,8 +47,14 @@ def on_expert_bits(query_signs: np.ndarray, classes: np.ndarray, grm: Any, top_k
     """(Q, K) int8: each query's signs on the expert bits of its class, 0 elsewhere.
 
     A 0 takes the bit out of the ranking. A class that is not a row of the GRM leaves no bit: all items are equally
-    far, and the ranking is the database order, as in the paper.
+    far, and the ranking is the database order, as in the paper. With several labels an item, ``classes`` (Q, C) bool:
+    the bits with the largest sum of the rows of a query's labels, which for one label are those of that class.
     """
+    if classes.ndim == 2:
+        sums = classes @ np.asarray(grm, np.float64)
+        mask = np.zeros(query_signs.shape, np.int8)
+        np.put_along_axis(mask, expert_bits(sums, top_k), 1, axis=1)
+        return query_signs * mask * classes.any(axis=1, keepdims=True)
     chosen = expert_bits(grm, top_k)
     mask = np.zeros((len(chosen) + 1, query_signs.shape[1]), np.int8)
     np.put_along_axis(mask[:-1], chosen, 1, axis=1)

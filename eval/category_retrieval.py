@@ -7,6 +7,7 @@ query left out of its ranking and the expected value over the order of ties.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +16,10 @@ import numpy as np
 
 from eval.average_precision import MeanAveragePrecision, RetrievalScores, retrieval_scores
 from eval.bit_selection import on_expert_bits, random_bits
+from eval.item_labels import has_class, item_labels, looks_multi_label
 from eval.ranking import choose_device, make_ranking
 from ibc.codes import NO_CATEGORY, CodeSet
+from ibc.errors import input_error
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,23 @@ class Protocol:
 
 @dataclass
 class Pair:
-    """Queries and database; the same object twice where the queries are the database."""
+    """Queries and database; the same object twice where the queries are the database.
+
+    multi_label: an item has a set of labels. labels, db_labels: as ``item_labels`` gives them. Paths: for errors.
+    """
 
     queries: CodeSet
     database: CodeSet
+    multi_label: bool = False
+    query_path: str | os.PathLike | None = None
+    db_path: str | os.PathLike | None = None
+
+    def __post_init__(self) -> None:
+        self.labels = item_labels(self.queries, self.multi_label, self.query_path)
+        self.db_labels = self.labels if self.same else item_labels(self.database, self.multi_label, self.db_path)
+        if self.labels.shape[1:] != self.db_labels.shape[1:]:
+            raise input_error(self.db_path, f"{self.db_labels.shape[1]} label columns with --multi_label",
+                              f"{self.labels.shape[1]}, as in {self.query_path}")
 
     @property
     def same(self) -> bool:
@@ -84,7 +100,7 @@ class CategoryRetrieval:
         self.pair, self.protocol, self.done = pair, protocol, done
         self.query_signs = pair.queries.bits
         self.db_signs = self.query_signs if pair.same else pair.database.bits
-        self.labels, self.db_labels = pair.queries.categories, pair.database.categories
+        self.labels, self.db_labels = pair.labels, pair.db_labels
         pairs = len(self.query_signs) * len(self.db_signs)
         self.device = choose_device(protocol.device, pairs) if isinstance(protocol.device, str) else protocol.device
 
@@ -93,7 +109,7 @@ class CategoryRetrieval:
         return self._scored(row, self.query_signs, self.db_signs)
 
     def expert_bits(self, top_k: int, classes: np.ndarray, key: str, name: str, note: str = "") -> Row:
-        """Rank each query by the expert bits of ``classes`` (Q,)."""
+        """Rank each query by the expert bits of ``classes``, (Q,) ids or (Q, C) label sets."""
         signs = on_expert_bits(self.query_signs, classes, self.pair.grm, top_k)
         return self._scored(Row(key, name, note=note), signs, self.db_signs)
 
@@ -103,7 +119,8 @@ class CategoryRetrieval:
 
         ranking = make_ranking(self.query_signs, self.labels, self.db_signs, self.db_labels,
                                self.protocol.trusted_match)
-        return vote(ranking, np.where(self.db_labels == NO_CATEGORY, -1, self.db_labels), neighbours)
+        voters = self.db_labels
+        return vote(ranking, voters if self.pair.multi_label else np.where(has_class(voters), voters, -1), neighbours)
 
     def random_bits(self, count: int, draws: int, seed: int) -> Row:
         """Rank all queries by the same ``count`` random bits, draw by draw."""
@@ -130,14 +147,17 @@ class CategoryRetrieval:
 def notes(pair: Pair, all_bits: Row) -> list[str]:
     """What a reader of the numbers should know about these codes, if anything."""
     found = []
-    labels = pair.queries.categories
+    labels = pair.labels
+    if not pair.multi_label and looks_multi_label(pair.queries):
+        found.append("lab looks like one 0/1 column for each class: if it is, give --multi_label")
     without = int((all_bits.scores.relevant == 0).sum()) if all_bits.scores else 0
     if without:
         found.append(f"{_queries(without)} without a relevant item: average precision 0, counted in the mean")
-    unlabelled = int((labels == NO_CATEGORY).sum())
+    unlabelled = int((~has_class(labels)).sum())
     if unlabelled:
-        found.append(f"{_queries(unlabelled)} without a category ({NO_CATEGORY}): treated as one more class")
-    if pair.grm is not None:
+        found.append(f"{_queries(unlabelled)} without any label" if pair.multi_label else
+                     f"{_queries(unlabelled)} without a category ({NO_CATEGORY}): treated as one more class")
+    if pair.grm is not None and not pair.multi_label:
         outside = int((~in_grm(labels, pair.grm)).sum())
         if outside:
             found.append(f"{_queries(outside)} of a class that is none of the {len(pair.grm)} rows of the GRM: "
@@ -154,7 +174,15 @@ def in_grm(classes: np.ndarray, grm: np.ndarray) -> np.ndarray:
 
 
 def right_share(predicted: np.ndarray, labels: np.ndarray, grm: np.ndarray) -> float:
-    """Share of the queries with a class of the GRM whose class was predicted; NaN without any."""
+    """Share of the queries with a class of the GRM whose class (or one of whose labels) was predicted; NaN without any.
+
+    predicted: (Q,) ids, -1 for none. labels: (Q,) ids, or (Q, C) bool label sets.
+    """
+    if labels.ndim == 2:
+        known = labels.any(axis=1)
+        named = predicted[known]
+        right = labels[known, named] & (named >= 0)
+        return float(right.mean()) if known.any() else float("nan")
     known = in_grm(labels, grm)
     return float((predicted[known] == labels[known]).mean()) if known.any() else float("nan")
 

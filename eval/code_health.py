@@ -69,13 +69,13 @@ class CodeHealth:
             return
         pairs = self.correlations
         yield f"bit balance: {ones.mean():.3f} of all bits are 1; by bit from {ones.min():.3f} to {ones.max():.3f}"
-        yield f"dead bits (equal in all codes): {len(self.dead)}{_list(str(bit + 1) for bit in self.dead)}"
+        yield f"dead bits, equal in all codes: {len(self.dead)}{_list(str(bit + 1) for bit in self.dead)}"
         twins = [f"{first + 1} and {second + 1}" for first, second in self.duplicates]
-        yield f"duplicate bits (always or never agree): {len(twins)}{_list(twins)}"
+        yield f"duplicate bits, always or never agreeing: {len(twins)}{_list(twins)}"
         if len(pairs):
             yield f"correlation of two bits: {pairs.mean():.3f} on average, at most {pairs.max():.3f} (absolute)"
-        yield (f"distinct codes: {self.distinct} of {self.items} ({self.distinct / self.items:.1%}); "
-               f"the commonest is shared by {self.largest}")
+        yield (f"distinct codes: {self.distinct:,} of {self.items:,} ({self.distinct / self.items:.1%}); "
+               f"the commonest is shared by {self.largest:,}")
         yield (f"quantisation: sigmoid values are {self.quantisation:.4f} from 0 or 1 on average; "
                f"{self.undecided:.2%} are within {UNDECIDED} of 0.5")
         if self.bits_per_class is not None and self.classes_per_bit is not None:
@@ -151,10 +151,10 @@ def _duplicates(signs: np.ndarray, dead: np.ndarray, correlation: np.ndarray) ->
 
 
 def _list(items: Any, most: int = 10) -> str:
-    """": a, b, c", cut after ``most``; empty for none."""
+    """" (a, b, c)", cut after ``most``; empty for none."""
     items = list(items)
     more = f" and {len(items) - most} more" if len(items) > most else ""
-    return f": {', '.join(items[:most])}{more}" if items else ""
+    return f" ({', '.join(items[:most])}{more})" if items else ""
 
 
 def build_parser() -> argparse.ArgumentParser:

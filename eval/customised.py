@@ -44,10 +44,11 @@ class Customised:
     random_ones: np.ndarray
     halves: bool
 
-    def lines(self, names: Sequence[str], group_names: Sequence[str], group_bits: Sequence[np.ndarray]) -> list[str]:
-        """A block an attribute, after the groups."""
+    def lines(self, names: Sequence[str], group_names: Sequence[str], group_bits: Sequence[np.ndarray],
+              queries: str) -> list[str]:
+        """A block an attribute, after the groups. queries: how they stand in their ranking."""
         lines = ["", f"customised retrieval, {len(self.maps.subsets)} subsets of {len(group_names)} bit groups "
-                     "(bits from 1; queries as a hit, database order):"]
+                     f"(bits from 1; {queries}, database order):"]
         lines += [f"  {name}: {', '.join(str(bit + 1) for bit in bits)}"
                   for name, bits in zip(group_names, group_bits, strict=True)]
         for place, name in enumerate(names):

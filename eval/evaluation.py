@@ -41,7 +41,7 @@ def main(setting: Setting, args: argparse.Namespace) -> None:
     say("")
     for line in _tables(args, category, protocol):
         say(line)
-    if rows[0].trusted_scores and len(pair.database):
+    if rows[0].trusted_scores and len(pair.queries) and len(pair.database):
         say("")
         for line in neighbourhood_lines(rows[0].trusted_scores, _points(args, len(pair.database))):
             say(line)
@@ -87,7 +87,7 @@ def _load(args: argparse.Namespace) -> Pair:
         raise input_error(args.database, f"codes of {database.code_length} bits",
                           f"{queries.code_length}, as in {args.codes}")
     check_top_k(args.top_k_bits, queries.code_length)
-    return Pair(queries, database)
+    return Pair(queries, database, args.multi_label, args.codes, args.database)
 
 
 def _points(args: argparse.Namespace, items: int) -> list[int]:
@@ -123,18 +123,21 @@ def _expert_rows(args: argparse.Namespace, retrieval: CategoryRetrieval, facts: 
     top_k, grm, labels = args.top_k_bits, retrieval.pair.grm, retrieval.labels
     assert grm is not None
     key = f"expert_map_top{top_k}"
-    rows = [retrieval.expert_bits(top_k, labels, key, f"{top_k} expert bits of the true class (oracle)",
-                                  "oracle: the bits are chosen by the query's label, which a user does not have")]
+    true, right = ("true labels", "class a label of") if args.multi_label else ("true class", "class right for")
+    rows = [retrieval.expert_bits(top_k, labels, key, f"{top_k} expert bits of the {true} (oracle)",
+                                  "oracle: the bits are chosen by the query's label, which a user does not have"
+                                  + " (largest sum of the GRM rows of its labels)" * args.multi_label)]
     found = {"vote": (f"{args.neighbours} neighbours' vote", retrieval.vote(args.neighbours))}
     if args.checkpoint:
         from eval.class_prediction import classify
 
-        found["classifier"] = ("the code classifier", classify(retrieval.pair.queries.binary_codes, args.checkpoint))
+        found["classifier"] = ("the code classifier", classify(retrieval.pair.queries.binary_codes, args.checkpoint,
+                                                                 len(grm)))
     for source, (words, classes) in found.items():
         share = right_share(classes, labels, grm)
         facts[f"class_accuracy_{source}"] = share
         rows.append(retrieval.expert_bits(top_k, classes, f"{key}_{source}", f"{top_k} expert bits by {words}",
-                                          f"class right for {share:.1%} of the queries"))
+                                          f"{right} {share:.1%} of the queries"))
     return rows
 
 
@@ -148,13 +151,16 @@ def _attributes(setting: Setting, args: argparse.Namespace, pair: Pair) -> Attri
 
 def _official_lines(rows: list[Row], attributes: AttributeEvaluation | None) -> list[str]:
     """The lines of the official scripts, in their words."""
-    lines = [f"Retrieval mAP of category retrieval: {rows[0].asked[0]:.4f}"]
+    from eval.tables import official
+
+    lines = [f"Retrieval mAP of category retrieval: {official(rows[0].asked[0])}"]
     if rows[1].key.startswith("expert"):
-        lines.append(f"Retrieval mAP of category retrieval using expert bits: {rows[1].asked[0]:.4f}")
+        lines.append(f"Retrieval mAP of category retrieval using expert bits: {official(rows[1].asked[0])}")
     return lines + (attributes.official_lines() if attributes else [])
 
 
 def _tables(args: argparse.Namespace, category: Category, protocol: Protocol) -> list[str]:
+    from eval.item_labels import class_sizes
     from eval.tables import category_table, class_table, cut_table
 
     lines = list(category_table(category.rows, protocol))
@@ -162,7 +168,7 @@ def _tables(args: argparse.Namespace, category: Category, protocol: Protocol) ->
     if protocol.at:
         lines += ["", *cut_table(category.rows, protocol)]
     if args.per_class:
-        lines += ["", *class_table(_per_class(category), _class_sizes(category))]
+        lines += ["", *class_table(_per_class(category), class_sizes(category.pair.labels))]
     return lines
 
 
@@ -174,24 +180,17 @@ def _single_rows(category: Category) -> list[Row]:
 def _per_class(category: Category) -> dict[str, dict[int, float]]:
     from eval.average_precision import per_class
 
-    labels = category.pair.queries.categories
-    return {row.key: per_class(row.asked[0].per_query, labels) for row in _single_rows(category)}
-
-
-def _class_sizes(category: Category) -> dict[int, int]:
-    import numpy as np
-
-    labels, counts = np.unique(category.pair.queries.categories, return_counts=True)
-    return dict(zip(labels.tolist(), counts.tolist(), strict=True))
+    return {row.key: per_class(row.asked[0].per_query, category.pair.labels) for row in _single_rows(category)}
 
 
 def _write_queries(path: str, category: Category) -> None:
     import csv
 
+    from eval.item_labels import label_texts
     from ibc.files import atomic_write
 
     queries = category.pair.queries
-    columns: dict[str, list] = {"row": list(range(1, len(queries) + 1)), "class": queries.categories.tolist()}
+    columns: dict[str, list] = {"row": list(range(1, len(queries) + 1)), "class": label_texts(category.pair.labels)}
     if queries.paths is not None:
         columns["path"] = list(queries.paths)
     columns |= {row.key: row.asked[0].per_query.tolist() for row in _single_rows(category)}
@@ -203,15 +202,17 @@ def _write_queries(path: str, category: Category) -> None:
 
 def _write(setting: Setting, args: argparse.Namespace, protocol: Protocol, category: Category,
            attributes: AttributeEvaluation | None) -> None:
+    from eval.item_labels import RELEVANCE
     from eval.metrics import category_metrics
 
     metrics = category_metrics(category.rows, protocol) | category.facts
     if args.per_class:
         metrics |= {f"{key}_per_class": values for key, values in _per_class(category).items()}
     inputs = [args.codes, args.database, args.checkpoint]
-    described = {"self": protocol.self_match, "ties": protocol.ties, "at": list(protocol.at),
-                 "divisor": "relevant items of the whole database", "top_k_bits": args.top_k_bits,
-                 "draws": args.draws, "neighbours": args.neighbours, "notes": category.notes}
+    described = {"relevant": RELEVANCE[args.multi_label], "self": protocol.self_match, "ties": protocol.ties,
+                 "at": list(protocol.at), "divisor": "relevant items of the whole database",
+                 "top_k_bits": args.top_k_bits, "draws": args.draws, "neighbours": args.neighbours,
+                 "notes": category.notes}
     if attributes:
         metrics |= attributes.metrics()
         described |= attributes.protocol()

@@ -36,6 +36,10 @@ def build_parser(setting: Setting) -> argparse.ArgumentParser:
         "Bit, group and attribute numbers are counted from 1 here.", example)
     parser.add_argument("codes", metavar="CODES", help="codes file (.npz or .mat) of the queries")
     parser.add_argument("--database", metavar="FILE", help="codes file of the database (default: the queries)")
+    parser.add_argument("--multi_label", action="store_true",
+                        help="every column of lab is a class, 1 where an image has it: relevant are the images that "
+                             "share a label with the query, its expert bits are those of all its labels together"
+                             + (", and every label is an attribute" if setting.attribute_names else ""))
     parser.add_argument("--top_k_bits", type=int, default=setting.top_k, metavar="N",
                         help=f"expert bits of a class (default: {setting.top_k})")
     parser.add_argument("--self", choices=["keep", "exclude", "hit"], default="keep", dest="self_match",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#3b76b5", "#c4761b", "#3f9152", "#8a63b8", "#c2484f", "#2f8f8f")
 DOTS_PER_INCH = 144
+LOSSES_IN_A_ROW = 4
 STYLE: dict[Any, Any] = {
     "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#8a94a6",
     "axes.labelcolor": "#3a4454", "text.color": "#1d2430", "xtick.color": "#5d6778", "ytick.color": "#5d6778",
@@ -76,14 +77,17 @@ def curves_figure(curves: Mapping[str, Curve], title: str, xlabel: str, ylabel: 
                   log: bool = False, shares: bool = False) -> Figure:
     """Named curves over each other, in the order of the runs.
 
-    ``log``: logarithmic where all values are positive. ``shares``: both axes from 0 to 1, each point marked.
+    ``log``: logarithmic where the values are positive and differ. ``shares``: both axes from 0 to 1, each point marked.
     """
     figure, (axes,) = _figure(7, 4.2, 1, 1)
     for place, (name, (x, y)) in enumerate(curves.items()):
         axes.plot(x, y, color=colour(place), label=name, marker="." if shares else None)
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
-    if log and all((y > 0).all() for _, y in curves.values()):
+    values = np.concatenate([y for _, y in curves.values()])
+    if log and 0 < values.min() < values.max():
         axes.set_yscale("log")
+    elif log:
+        axes.set_ylim(bottom=0)  # a constant: no magnified rounding
     if shares:
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     _legend(axes, len(curves))
@@ -94,8 +98,8 @@ def curves_figure(curves: Mapping[str, Curve], title: str, xlabel: str, ylabel: 
 def losses_figure(losses: Mapping[str, Mapping[str, Curve]]) -> Figure:
     """Run -> loss name -> (updates, value): one small panel a loss."""
     names = list(dict.fromkeys(name for curves in losses.values() for name in curves))
-    rows = -(-len(names) // 2)
-    figure, panels = _figure(9, 2.5 * rows, rows, 2)
+    rows = -(-len(names) // LOSSES_IN_A_ROW)
+    figure, panels = _figure(12, 2.6 * rows, rows, LOSSES_IN_A_ROW)
     for axes, name in zip(panels.flat, names, strict=False):
         for place, curves in enumerate(losses.values()):
             if name in curves:

@@ -140,11 +140,12 @@ def rank_block(queries, query_masks, db, db_mask, labels, db_labels, label_sets,
 
 
 @compiled
-def vote_block(queries, query_masks, db, db_mask, classes, class_count, self_index, bins, neighbours, winners):
+def vote_block(queries, query_masks, db, db_mask, starts, classes, class_count, self_index, bins, neighbours, winners):
     """The class most frequent among the nearest ``neighbours`` items of each query, into ``winners`` (Q,), -1: none.
 
-    classes: (D,) int64 numbers below ``class_count``, negative: no vote. Items at the last distance that counts share
-    the places left to them; the query itself (self_index, -1: not there) has no vote and takes no place.
+    Item j votes for each of ``classes[starts[j] : starts[j + 1]]``, int64 numbers below ``class_count``; without one it
+    takes no place, nor does the query itself (self_index, -1: not there). Items at the last distance that counts share
+    the places left to them.
     """
     items = db.shape[1]
     distance = np.empty(items, np.uint16)
@@ -156,7 +157,7 @@ def vote_block(queries, query_masks, db, db_mask, classes, class_count, self_ind
             distance[self_index[i]] = bins
         seen[:] = 0
         for j in range(items):
-            if classes[j] >= 0:
+            if starts[j + 1] > starts[j]:
                 seen[distance[j]] += 1
         last = 0
         places = neighbours
@@ -166,8 +167,9 @@ def vote_block(queries, query_masks, db, db_mask, classes, class_count, self_ind
         whole = seen[last] if last < bins else 1
         votes[:] = 0
         for j in range(items):
-            if classes[j] >= 0 and distance[j] <= last and distance[j] < bins:
-                votes[classes[j]] += whole if distance[j] < last else places
+            if distance[j] <= last and distance[j] < bins:
+                for place in range(starts[j], starts[j + 1]):
+                    votes[classes[place]] += whole if distance[j] < last else places
         winners[i] = -1
         if class_count > 0 and votes.max() > 0:
             winners[i] = votes.argmax()

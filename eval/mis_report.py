@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from eval.item_labels import has_class, item_labels
 from eval.mutual_info import MutualInfoScore, Samples, mutual_info_score, random_codes
 from ibc.codes import binarise, load_codes, load_raw
 from ibc.errors import input_error
@@ -27,7 +28,10 @@ MOST_TELLING = 5  # bits named in the summary
 
 @dataclass
 class Values:
-    """values: (N, K), what "knn" sees. signs: (N, K) int8, what "exact" sees. labels: (N,). class_num: ids below it."""
+    """values: (N, K), what "knn" sees. signs: (N, K) int8, what "exact" sees. class_num: classes are the ids below it.
+
+    labels: (N,) ids, or (N, L) bool label sets.
+    """
 
     values: np.ndarray
     signs: np.ndarray
@@ -82,14 +86,18 @@ class MisReport:
 
 
 def load_values(code_path: str, label_path: str | None, is_mat: bool, rows: int, length: int,
-                class_num: int | None) -> Values:
+                class_num: int | None, multi_label: bool = False) -> Values:
     """Read codes files, or raw float32 ones; raw codes are used as they are by k-NN, as the official program does."""
     if is_mat or Path(code_path).suffix in (".mat", ".npz"):
         codes = load_codes(code_path, label_path)
+        labels = item_labels(codes, multi_label, label_path or code_path)
         if class_num is None:
-            known = codes.grm if codes.grm is not None else None
-            class_num = len(known) if known is not None else int(codes.categories.max(initial=-1)) + 1
-        return Values(codes.bits, codes.bits, codes.labels[:, 0], class_num)
+            known = codes.grm if codes.grm is not None else labels.T if multi_label else None
+            class_num = len(known) if known is not None else int(labels[has_class(labels)].max(initial=-1)) + 1
+        return Values(codes.bits, codes.bits, labels, class_num)
+    if multi_label:
+        raise input_error(code_path, "raw codes with --multi_label", "a .mat or .npz file",
+                          "a raw label file holds one label an image")
     if label_path is None:
         raise input_error(code_path, "raw codes and no labels", "--label_file_path",
                           "give the label file, or a .mat or .npz file that holds both")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from eval.item_labels import class_rows, label_sets
 from eval.ranking import as_signs, cpu_workers
 from ibc.codes import NO_CATEGORY
 from ibc.errors import input_error
@@ -48,7 +49,8 @@ def mutual_info_score(
     """The MIS of N codes of K bits, with the table it comes from.
 
     bits: (N, K) signs -1, 0, +1, or bool; with "knn" any finite numbers, used as they are. labels: (N,) category ids;
-      items without one (99999), or with an id from ``class_num`` on, are no class but do serve as negatives.
+      items without one (99999), or with an id from ``class_num`` on, are no class but do serve as negatives. Or (N, L)
+      of 0 and 1, several labels an item: the positives of a class are the items that have it, the others its negatives.
     estimator: "knn" (official) or "exact". samples: M, taken for each class as the official program does (first
       min(M/2, n) of the class, the others drawn); "all": every item, class and rest weighted half each ("exact" only).
     seed: of the draw of negatives, ``numpy.random.RandomState(seed)``, and of scikit-learn's noise (``random_state``).
@@ -87,16 +89,15 @@ def class_samples(categories: np.ndarray, classes: np.ndarray, samples: int,
                   seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rows of the positives and the negatives of each class, in the order of ``classes``.
 
-    One ``permutation(number of others)`` a class, whatever is taken from it.
+    categories: (N,) ids, or (N, L) bool label sets. One ``permutation(number of others)`` a class, whatever is taken.
     """
     random = np.random.RandomState(seed)
-    by_class = np.argsort(categories, kind="stable")
-    starts = np.searchsorted(categories[by_class], classes, side="left")
-    ends = np.searchsorted(categories[by_class], classes, side="right")
-    for label, start, end in zip(classes, starts, ends, strict=True):
-        positives = by_class[start : start + min(samples // 2, end - start)]
-        drawn = random.permutation(len(categories) - (end - start))[: samples - len(positives)]
-        yield positives, np.flatnonzero(categories != label)[drawn]
+    for mine in class_rows(categories, classes):
+        positives = mine[: samples // 2]
+        drawn = random.permutation(len(categories) - len(mine))[: samples - len(positives)]
+        other = np.ones(len(categories), bool)
+        other[mine] = False
+        yield positives, np.flatnonzero(other)[drawn]
 
 
 def _knn_table(values: np.ndarray, categories: np.ndarray, classes: np.ndarray, samples: int,
@@ -142,9 +143,8 @@ def _counts(signs: np.ndarray, categories: np.ndarray, classes: np.ndarray, samp
     counts = np.zeros((len(classes), 2, 3, signs.shape[1]))
     totals = np.zeros((len(classes), 2))
     if samples == "all":
-        for row, label in enumerate(classes):
-            mine = categories == label
-            totals[row] = mine.sum(), (~mine).sum()
+        for row, mine in enumerate(class_rows(categories, classes)):
+            totals[row] = len(mine), len(categories) - len(mine)
             for symbol, flag in zip((2, 1), flags, strict=False):
                 counts[row, 0, symbol] = flag[mine].sum(axis=0)
                 counts[row, 1, symbol] = -counts[row, 0, symbol]
@@ -186,6 +186,8 @@ def _categories(labels: Any, count: int) -> np.ndarray:
     values = np.asarray(labels)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
+    if values.ndim == 2 and len(values) == count:
+        return values if values.dtype == bool else label_sets(values, "labels")
     if values.shape != (count,):
         raise input_error(None, f"labels of shape {values.shape}", f"{count} category ids, one for each code")
     if values.dtype.kind == "f" and np.isnan(values).any():
@@ -195,7 +197,7 @@ def _categories(labels: Any, count: int) -> np.ndarray:
 
 
 def _classes(categories: np.ndarray, class_num: int | None) -> np.ndarray:
-    classes = np.unique(categories)
+    classes = np.flatnonzero(categories.any(axis=0)) if categories.ndim == 2 else np.unique(categories)
     classes = classes[classes != NO_CATEGORY] if class_num is None else classes[(classes >= 0) & (classes < class_num)]
     if not len(classes):
         among = "" if class_num is None else f" from 0 to {class_num - 1}"

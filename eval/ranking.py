@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from eval.item_labels import label_sets
 from ibc.codes import pack_bits
 from ibc.errors import input_error
 
@@ -153,13 +154,7 @@ def _as_labels(name: str, labels: Any) -> np.ndarray:
                           "a number", "99999 says that an image has no category")
     if labels.ndim == 1 or labels.dtype == bool:
         return labels
-    from ibc.codes import NO_CATEGORY
-
-    unknown = ~np.isin(labels, (-1, 0, 1, 2, NO_CATEGORY))
-    if unknown.any():
-        raise input_error(None, f"the label {labels[unknown][0]} in {name} with {labels.shape[1]} columns",
-                          "0 or 1 in every column (2: missing)", "category ids are column 0 alone: labels[:, 0]")
-    return labels == 1
+    return label_sets(labels, name)
 
 
 def _self_index(self_match: str | None, query_index: Any, queries: np.ndarray, database: np.ndarray) -> np.ndarray:

@@ -56,6 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--draws", type=int, default=20, metavar="N", help="draws of random bits (default: 20)")
     parser.add_argument("--max_queries", type=int, default=2000, metavar="N",
                         help="queries in the curve over the number of bits (default: 2000)")
+    parser.add_argument("--multi_label", action="store_true",
+                        help="every column of lab is a class, 1 where an image has it; relevant are images that share "
+                             "a label (default: model.multi_label of each run's configuration)")
     parser.add_argument("--is_sun", action="store_true", help="20 samples a class for the MIS instead of 100")
     parser.add_argument("--diff", nargs=2, metavar=("A.json", "B.json"),
                         help="instead: say what differs between two files that --json wrote")
@@ -123,8 +126,10 @@ def _load(args: argparse.Namespace, found: list[RunFiles], options: Options) -> 
     with Progress(total, "scoring", "rankings") as bar:
         for name, files, own in zip(names, found, codes, strict=True):
             config = read_config(files.config)
-            runs.append(Run(name, files, own, score_run(own, options, bar.update), read_scalars(files.logs), config,
-                            sha256(files.codes), _class_names(args.class_names, config)))
+            multi_label = args.multi_label or config.get("model.multi_label") is True
+            scores = score_run(own, options, bar.update, multi_label=multi_label, path=files.codes)
+            runs.append(Run(name, files, own, scores, read_scalars(files.logs), config, sha256(files.codes),
+                            _class_names(args.class_names, config)))
     return runs
 
 
@@ -156,11 +161,13 @@ def _class_names(path: str | None, config: dict[str, Any]) -> dict[int, str]:
 
 
 def _write(args: argparse.Namespace, runs: list[Run], options: Options) -> None:
+    from eval.item_labels import RELEVANCE
     from eval.metrics import run_metrics
 
     write_json(args.json_path, command="report", seed=args.seed,
                protocol={"top_k_bits": options.top_k, "draws": options.draws, "curve_queries": options.queries,
-                         "neighbours": options.neighbours, "mis_samples": options.samples},
+                         "neighbours": options.neighbours, "mis_samples": options.samples,
+                         "relevant": {run.name: RELEVANCE[run.multi_label] for run in runs}},
                inputs=[run.files.codes for run in runs], metrics={run.name: run_metrics(run.scores) for run in runs})
 
 

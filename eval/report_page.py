@@ -15,6 +15,7 @@ import numpy as np
 
 from eval import figures
 from eval.category_retrieval import Row
+from eval.item_labels import RELEVANCE, class_sizes
 from eval.run_files import Curve, RunFiles
 from eval.run_scores import Options, RunScores, class_scores
 from eval.tables import number
@@ -37,6 +38,10 @@ class Run:
     config: dict[str, Any]
     sha256: str
     class_names: dict[int, str]
+
+    @property
+    def multi_label(self) -> bool:
+        return self.scores.labels.ndim == 2
 
 
 @dataclass
@@ -66,11 +71,17 @@ def main_table(runs: Sequence[Run]) -> dict[str, list[Line]]:
     """Group -> lines, in the order of importance."""
     scores = [run.scores for run in runs]
     return {
-        "Retrieval": list(_retrieval_lines(scores)),
+        "Retrieval": [*_relevance_lines(runs), *_retrieval_lines(scores)],
         "Mutual information score (nats)": list(_mis_lines(scores)),
         "Codes": [line for line in _code_lines(runs) if any(cell != "–" for cell in line.cells)],
         "Training": [line for line in _training_lines(runs) if any(cell != "–" for cell in line.cells)],
     }
+
+
+def _relevance_lines(runs: Sequence[Run]) -> Iterator[Line]:
+    """Only where some run has several labels an image: else it goes without saying."""
+    if any(run.multi_label for run in runs):
+        yield Line("relevant to a query", "", [RELEVANCE[run.multi_label] for run in runs])
 
 
 def _retrieval_lines(scores: Sequence[RunScores]) -> Iterator[Line]:
@@ -195,10 +206,10 @@ def _thin(curve: Curve) -> Curve:
 
 def class_table(runs: Sequence[Run]) -> dict[str, Any]:
     """Columns (run, what) and one line a class: id, name, queries, scores (None: the run lacks it); any names."""
-    own = [class_scores(run.scores, run.codes.categories) for run in runs]
+    own = [class_scores(run.scores) for run in runs]
     columns = [(place, name) for place, scores in enumerate(own) for name in scores]
     labels = sorted({label for scores in own for values in scores.values() for label in values})
-    counts = [dict(zip(*np.unique(run.codes.categories, return_counts=True), strict=True)) for run in runs]
+    counts = [class_sizes(run.scores.labels) for run in runs]
     names: dict[int, str] = {}
     for run in reversed(runs):
         names |= run.class_names

@@ -5,6 +5,7 @@ A ``CodeSet`` flows in; a ``RunScores`` flows out. Everything is computed here, 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +16,9 @@ from eval.average_precision import RetrievalScores, per_class, retrieval_scores
 from eval.bit_selection import on_expert_bits, random_bits
 from eval.category_retrieval import CategoryRetrieval, Pair, Protocol, Row, right_share
 from eval.code_health import CodeHealth, code_health
+from eval.item_labels import has_class
 from eval.mutual_info import MutualInfoScore, mutual_info_score, random_codes
-from ibc.codes import NO_CATEGORY, CodeSet
+from ibc.codes import CodeSet
 
 CURVE_BITS = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 POINTS = (1, 10, 100)
@@ -52,12 +54,14 @@ class ExpertCurve:
 
 @dataclass
 class RunScores:
-    """all_bits, expert, vote, random: rows of the category table; expert and vote are None without a GRM.
+    """Of one run. labels: as ``item_labels`` gives them.
 
+    all_bits, expert, vote, random: rows of the category table; expert and vote are None without a GRM.
     vote_right: share of the queries whose class the vote names. mis, floors: estimator -> score of the codes, and of
     random codes of the same balance (None where no image has a category).
     """
 
+    labels: np.ndarray
     all_bits: Row
     expert: Row | None
     vote: Row | None
@@ -75,28 +79,31 @@ class RunScores:
         return self.all_bits.trusted_scores
 
 
-def score_run(codes: CodeSet, options: Options, done: Callable[[int], None] = lambda count: None) -> RunScores:
-    """Score codes against themselves; ``done`` hears of each of ``steps(options)`` rankings."""
+def score_run(codes: CodeSet, options: Options, done: Callable[[int], None] = lambda count: None, *,
+              multi_label: bool = False, path: str | os.PathLike | None = None) -> RunScores:
+    """Score codes against themselves; ``done`` hears of each of ``steps(options)`` rankings; ``path`` is for errors."""
     top_k = min(options.top_k, codes.code_length)
-    retrieval = CategoryRetrieval(Pair(codes, codes), Protocol(points=POINTS, device=options.device), done)
+    pair = Pair(codes, codes, multi_label, path)
+    labels = pair.labels
+    retrieval = CategoryRetrieval(pair, Protocol(points=POINTS, device=options.device), done)
     expert = vote = vote_right = None
     if codes.grm is not None:
-        expert = retrieval.expert_bits(top_k, codes.categories, f"expert_map_top{top_k}",
+        expert = retrieval.expert_bits(top_k, labels, f"expert_map_top{top_k}",
                                        f"{top_k} expert bits of the true class")
         classes = retrieval.vote(options.neighbours)
-        vote_right = right_share(classes, codes.categories, codes.grm)
+        vote_right = right_share(classes, labels, codes.grm)
         vote = retrieval.expert_bits(top_k, classes, f"expert_map_top{top_k}_vote", f"{top_k} expert bits by vote")
     mis: dict[str, MutualInfoScore] = {}
     floors: dict[str, MutualInfoScore] = {}
     signs = retrieval.query_signs
-    if (codes.categories != NO_CATEGORY).any():
+    if has_class(labels).any():
         for estimator in ("knn", "exact"):
             for found, bits in ((mis, signs), (floors, random_codes(signs, options.seed))):
-                found[estimator] = mutual_info_score(bits, codes.categories, estimator=estimator,
-                                                     samples=options.samples, seed=options.seed)
-    return RunScores(retrieval.all_bits(), expert, vote, vote_right,
+                found[estimator] = mutual_info_score(bits, labels, estimator=estimator, samples=options.samples,
+                                                     seed=options.seed)
+    return RunScores(labels, retrieval.all_bits(), expert, vote, vote_right,
                      retrieval.random_bits(top_k, options.draws, options.seed), mis, floors,
-                     _expert_curve(codes, signs, options, done), code_health(codes))
+                     _expert_curve(codes, labels, signs, options, done), code_health(codes))
 
 
 def steps(code_length: int, has_grm: bool, options: Options) -> int:
@@ -105,18 +112,18 @@ def steps(code_length: int, has_grm: bool, options: Options) -> int:
     return 1 + 2 * has_grm + options.draws + curve
 
 
-def class_scores(scores: RunScores, labels: np.ndarray) -> dict[str, dict[int, float]]:
+def class_scores(scores: RunScores) -> dict[str, dict[int, float]]:
     """Column -> class id -> mean average precision of its queries (query left out, expected over ties)."""
     rows = {"all bits": scores.all_bits, "expert bits": scores.expert}
-    return {name: per_class(row.trusted[0].per_query, labels) for name, row in rows.items() if row is not None}
+    return {name: per_class(row.trusted[0].per_query, scores.labels) for name, row in rows.items() if row is not None}
 
 
 def _curve_bits(length: int, top_k: int) -> list[int]:
     return sorted({*(bits for bits in CURVE_BITS if bits <= length), min(top_k, length)})
 
 
-def _expert_curve(codes: CodeSet, signs: np.ndarray, options: Options, done: Callable[[int], None]) -> ExpertCurve:
-    labels = codes.categories
+def _expert_curve(codes: CodeSet, labels: np.ndarray, signs: np.ndarray, options: Options,
+                  done: Callable[[int], None]) -> ExpertCurve:
     rows = np.sort(np.random.default_rng(options.seed).permutation(len(signs))[: options.queries])
 
     def score(query_signs: np.ndarray, db_signs: np.ndarray) -> float:

@@ -20,6 +20,11 @@ def number(value: float) -> str:
     return "none" if math.isnan(value) else f"{value:.4f}"
 
 
+def official(value: float) -> str:
+    """Four decimals, and Octave's word for what is not a number."""
+    return "NaN" if math.isnan(value) else f"{value:.4f}"
+
+
 def maps(values: Sequence[MeanAveragePrecision], bounds: bool) -> str:
     """One mAP, with its bounds on request, or mean ± deviation over draws."""
     if len(values) > 1:

@@ -89,7 +89,7 @@ def load_codes(path: str | os.PathLike, label_path: str | os.PathLike | None = N
 
     ``label_path`` names another such file to take ``lab`` from.
     Raises InputError where the file is unreadable, lacks ``binary_codes`` or ``lab``, has shapes
-    that disagree, or holds codes that are not finite.
+    that disagree, or holds codes or rules that are not finite.
     """
     path = Path(path)
     label_path = path if label_path is None else Path(label_path)
@@ -116,6 +116,8 @@ def load_codes(path: str | os.PathLike, label_path: str | os.PathLike | None = N
         grm = _matrix(path, "GRM", values["GRM"])
         if grm.shape[1] != codes.shape[1]:
             raise input_error(path, f"a GRM with {grm.shape[1]} columns", f"{codes.shape[1]}, the code length")
+        if not np.isfinite(grm).all():
+            raise input_error(path, "a GRM with entries that are not finite", "numbers from 0 to 1")
     if "code_length" in values:
         try:
             stated = int(np.asarray(values["code_length"]).reshape(-1)[0])

@@ -111,3 +111,29 @@ def test_help_needs_no_heavy_import(root):
              "print([name for name in ('numpy', 'numba', 'torch', 'sklearn', 'scipy') if name in sys.modules])")
     assert subprocess.run([sys.executable, "-c", probe], cwd=root, capture_output=True, text=True,
                           check=True).stdout.strip() == "[]"
+
+
+def test_several_labels_an_image(tmp_path, codes, capsys):
+    sets = (np.random.default_rng(1).random((200, 4)) < 0.4).astype(np.float32)
+    save_codes(tmp_path / "codes.npz", CodeSet(codes.binary_codes, sets, codes.grm))
+    assert run("--fea_file_path", tmp_path / "codes.npz", "--multi_label", "--json", tmp_path / "mis.json") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:4] == ["0", "1", "2", "3"]
+    score = mutual_info_score(codes.bits, sets, estimator="knn", samples=100, seed=0)
+    assert lines[5] == f"{score:.6f}"
+    assert json.loads((tmp_path / "mis.json").read_text())["protocol"]["multi_label"] is True
+    raw = tmp_path / "raw.bin"
+    codes.binary_codes.tofile(raw)
+    assert run("--fea_file_path", raw, "--label_file_path", raw, "--multi_label") == 2
+    assert "raw codes with --multi_label" in capsys.readouterr().err
+
+
+def test_no_category_is_no_class_without_a_grm(tmp_path, codes, capsys):
+    codes.labels[:20] = 99999
+    save_codes(tmp_path / "codes.npz", CodeSet(codes.binary_codes, codes.labels))
+    assert run("--fea_file_path", tmp_path / "codes.npz") == 0
+    assert capsys.readouterr().out.splitlines()[:4] == ["0", "1", "2", "3"]
+    codes.labels[7] = np.nan
+    save_codes(tmp_path / "codes.npz", codes)
+    assert run("--fea_file_path", tmp_path / "codes.npz") == 2
+    assert "the category nan in row 8 of lab" in capsys.readouterr().err

@@ -56,3 +56,29 @@ def test_the_classifier_reads_sigmoid_codes(tmp_path):
     assert classify(codes, path).tolist() == wanted.tolist()
     with pytest.raises(InputError, match="a model of 8 bits, expected 5"):
         classify(codes[:, :5], path)
+
+
+@pytest.mark.parametrize("neighbours", [1, 6])
+def test_items_vote_for_each_of_their_labels(neighbours):
+    random = np.random.default_rng(neighbours)
+    signs, sets = random.choice([-1, 1], (120, 9)), random.random((120, 4)) < 0.3
+    ranking = make_ranking(signs, sets, signs, sets, "exclude")
+    for row, winner in enumerate(vote(ranking, sets, neighbours)):
+        voting = sets.any(axis=1) & (np.arange(120) != row)
+        distance = -(signs @ signs[row])
+        last = np.sort(distance[voting])[neighbours - 1]
+        inside, tied = voting & (distance < last), voting & (distance == last)
+        share = Fraction(int(neighbours - inside.sum()), int(tied.sum()))
+        votes = [int(sets[inside, label].sum()) + share * int(sets[tied, label].sum()) for label in range(4)]
+        assert winner == votes.index(max(votes))
+
+
+def test_a_model_of_other_classes(tmp_path):
+    from ibc.checkpoint import save_checkpoint
+    from ibc.config import ModelConfig
+    from ibc.network import IBC
+
+    path = save_checkpoint(tmp_path, IBC(ModelConfig(code_len=8, class_num=3, thr_g=0.0, pretrained="none",
+                                                     fc_dim=16)), 1, {})
+    with pytest.raises(InputError, match="a model of 3 classes, expected 7"):
+        classify(np.ones((2, 8), np.float32), path, 7)

@@ -27,8 +27,8 @@ def test_dead_and_duplicate_bits(codes):
     assert health.duplicates == [(0, 1), (0, 3), (1, 3)]
     assert health.share_of_ones[4:].tolist() == [0, 1]
     text = "\n".join(health.lines())
-    assert "dead bits (equal in all codes): 2: 5, 6" in text
-    assert "duplicate bits (always or never agree): 3: 1 and 2, 1 and 4, 2 and 4" in text
+    assert "dead bits, equal in all codes: 2 (5, 6)" in text
+    assert "duplicate bits, always or never agreeing: 3 (1 and 2, 1 and 4, 2 and 4)" in text
 
 
 def test_correlation_of_living_bits(codes):

@@ -16,6 +16,7 @@ from eval.evaluation import main
 from eval.evaluation_flags import build_parser
 from ibc.cli import run_command
 from ibc.codes import NO_CATEGORY, CodeSet, save_codes
+from tests.eval.slow_ranking import average_precision, ranked_relevance
 
 COMMANDS = {"imagenet100c": imagenet100c_eval, "imagenet150k": imagenet150k_eval, "sun": sun_eval}
 
@@ -205,6 +206,89 @@ def test_a_separate_database_without_the_class(tmp_path, codes, saved, capsys):
     assert "120 queries without a relevant item" in capsys.readouterr().out
 
 
+def label_codes(seed=0, count=150, bits=16, classes=5):
+    """Codes of items with any number of labels, one 0/1 column a class; 2 is missing."""
+    random = np.random.default_rng(seed)
+    labels = random.choice([0, 1, 2], (count, classes), p=[0.68, 0.3, 0.02])
+    centres = np.random.default_rng(98).normal(0, 1, (classes, bits))
+    codes = 1 / (1 + np.exp(-((labels == 1) @ centres + random.normal(0, 0.7, (count, bits)))))
+    return CodeSet(codes.astype(np.float32), labels.astype(np.float32), random.random((classes, bits), np.float32))
+
+
+def test_several_labels_an_image_against_a_slow_twin(tmp_path, capsys):
+    codes = label_codes()
+    save_codes(tmp_path / "codes.npz", codes)
+    report = numbers("imagenet100c", tmp_path, tmp_path / "codes.npz", "--multi_label", "--top_k_bits", 4,
+                     "--per_class", "--per_query", tmp_path / "q.csv")
+    metrics, bits = report["metrics"], codes.bits
+    sets = [frozenset(np.flatnonzero(row == 1).tolist()) for row in codes.labels]
+    chosen = [np.argsort([-sum(codes.grm[label, bit].astype(float) for label in own) for bit in range(16)],
+                         kind="stable")[:4] for own in sets]
+
+    def slow(queries, match):
+        return [float(average_precision(ranked_relevance(queries[i], own, bits, sets, i, match)[1]))
+                for i, own in enumerate(sets)]
+
+    masked = np.zeros_like(bits)
+    for row, (own, own_bits) in enumerate(zip(sets, chosen, strict=True)):
+        masked[row, own_bits] = bits[row, own_bits] if own else 0
+    kept = slow(bits, "keep")
+    assert metrics["category_map"] == pytest.approx(np.mean(kept), abs=1e-12)
+    assert metrics["ties_category_map"]["trusted"]["stable"] == pytest.approx(np.mean(slow(bits, "exclude")), abs=1e-12)
+    assert metrics["expert_map_top4"] == pytest.approx(np.mean(slow(masked, "keep")), abs=1e-12)
+    third = [value for value, own in zip(kept, sets, strict=True) if 3 in own]
+    assert metrics["category_map_per_class"]["3"] == pytest.approx(np.mean(third), abs=1e-12)
+    assert report["protocol"]["relevant"] == "any shared label"
+    assert [row["class"] for row in csv.DictReader((tmp_path / "q.csv").open())] == [
+        ";".join(map(str, sorted(own))) for own in sets]
+    out = capsys.readouterr().out
+    without = sum(not own for own in sets)
+    assert f"{without} queries without any label" in out and "of the true labels (oracle)" in out
+
+
+def test_one_label_an_image_is_a_special_case(tmp_path, codes, saved, capsys):
+    """One-hot rows give every number that their category ids give."""
+    hot = np.eye(5, dtype=np.float32)[codes.categories]
+    save_codes(tmp_path / "hot.npz", CodeSet(codes.binary_codes, hot, codes.grm, codes.paths))
+    flags = ["--top_k_bits", 4, "--per_class", "--at", 7, "--draws", 3]
+    ids = numbers("imagenet100c", tmp_path, saved, *flags)["metrics"]
+    sets = numbers("imagenet100c", tmp_path, tmp_path / "hot.npz", "--multi_label", *flags)["metrics"]
+    assert ids.keys() == sets.keys() and "expert_map_top4_vote" in ids
+    for key in ids:
+        if key.endswith("per_class"):
+            assert sets[key] == pytest.approx(ids[key], abs=1e-12)  # summed in another order
+        else:
+            assert sets[key] == ids[key]
+
+
+def test_every_label_is_an_attribute_too(tmp_path, capsys):
+    codes = label_codes(3)
+    save_codes(tmp_path / "codes.npz", codes)
+    metrics = numbers("sun", tmp_path, tmp_path / "codes.npz", "--multi_label", "--groups", "1,2", "3-5",
+                      "--attribute", "1")["metrics"]
+    has = codes.labels[:, 0] == 1
+    score = mean_average_precision(codes.bits[has], np.ones(has.sum()), codes.bits, has.astype(int))
+    assert metrics["attribute_map"][0] == pytest.approx(float(score), abs=1e-12)
+    assert len(metrics["attribute_map"]) == 5 and len(metrics["custom_per_attribute"]) == 1
+
+
+def test_label_columns_that_look_like_sets_are_pointed_out(tmp_path, capsys):
+    codes = label_codes()
+    codes.labels[codes.labels == 2] = 0
+    save_codes(tmp_path / "codes.npz", codes)
+    assert run("imagenet100c", tmp_path / "codes.npz") == 0
+    assert "give --multi_label" in capsys.readouterr().out
+
+
+def test_octave_says_nan(tmp_path, codes, capsys):
+    codes.labels[:, 1] = 0
+    save_codes(tmp_path / "codes.npz", codes)
+    assert run("sun", tmp_path / "codes.npz", "--attribute", "1", "--groups", "1", "2") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "Retrieval mAP of column 1 attribute retrieval: NaN"
+    assert lines[3] == "Retrieval mAP of column 1 attribute customized retrieval: 0.0000"
+
+
 BAD = [
     ("sun", ["{codes}", "--self", "hit", "--database", "{codes}"], "--self: found hit with --database"),
     ("imagenet100c", ["{codes}", "--top_k_bits", "17"], "--top_k_bits: found 17, expected 1 to 16"),
@@ -213,10 +297,17 @@ BAD = [
     ("imagenet100c", ["{codes}", "--at", "0"], "--at"),
     ("imagenet100c", ["{nan}"], "not a finite number in row 8"),
     ("imagenet100c", ["{nolab}"], "no array 'lab'"),
+    ("imagenet100c", ["{nanlab}"], "{nanlab}: found the category nan in row 3 of lab"),
+    ("imagenet100c", ["{codes}", "--database", "{half}"], "{half}: found the category 1.5 in row 4 of lab"),
+    ("imagenet100c", ["{grmnan}"], "{grmnan}: found a GRM with entries that are not finite"),
+    ("imagenet100c", ["{codes}", "--multi_label"], "{codes}: found 4 label columns with --multi_label, expected 5"),
+    ("imagenet100c", ["{ids}", "--multi_label"], "in row 1 of lab with 5 columns"),
+    ("imagenet100c", ["{one}", "--multi_label"], "one label column with --multi_label"),
+    ("imagenet100c", ["{sets}", "--multi_label", "--database", "{fewer}"], "{fewer}: found 4 label columns"),
     ("imagenet100c", ["{missing}"], "No such file"),
     ("imagenet100c", ["{grm}"], "a GRM with 15 columns, expected 16"),
     ("sun", ["{codes}", "--attribute", "sea"], "one of the 3 attribute names"),
-    ("sun", ["{codes}", "--attribute", "4"], "a column from 1 to 3"),
+    ("sun", ["{codes}", "--attribute", "4"], "an attribute column from 1 to 3"),
     ("sun", ["{codes}", "--groups", "1,20"], "bits from 1 to 16"),
     ("sun", ["{codes}", "--groups", *map(str, range(1, 15))], "at most 12"),
     ("sun", ["{codes}", "--concepts", "sea"], "--dissection"),
@@ -236,12 +327,21 @@ def test_bad_input_is_one_line(tmp_path, codes, saved, capsys, name, arguments, 
     save_codes(names["nan"], broken)
     np.savez(names["grm"], binary_codes=codes.binary_codes, lab=codes.labels, GRM=codes.grm[:, :15])
     np.savez(names["nolab"], binary_codes=codes.binary_codes)
+    values, labels, grm = codes.binary_codes, codes.labels, codes.grm
+    odd = {"nanlab": np.where(np.arange(120)[:, None] == 2, np.nan, labels),
+           "half": np.where(np.arange(120)[:, None] == 3, 1.5, labels), "ids": labels[:, [0, 0, 0, 0, 0]] + 3,
+           "one": labels[:, :1], "sets": label_codes(count=120).labels, "grmnan": labels}
+    for key, lab in odd.items():
+        names[key] = tmp_path / f"{key}.npz"
+        np.savez(names[key], binary_codes=values, lab=lab, GRM=grm * (np.nan if key == "grmnan" else 1))
+    names["fewer"] = tmp_path / "fewer.npz"
+    np.savez(names["fewer"], binary_codes=values, lab=odd["sets"][:, :4])
     (tmp_path / "tally.csv").write_text("unit,category,label,score\n99,object,sea,0.1\n")
     names["tally"] = tmp_path / "tally.csv"
     assert run(name, *(item.format(**names) for item in arguments)) == 2
     captured = capsys.readouterr()
     error = captured.err.splitlines()[-1]
-    assert error.startswith("error: ") and message in error and "Traceback" not in captured.err
+    assert error.startswith("error: ") and message.format(**names) in error and "Traceback" not in captured.err
     assert captured.out == ""
 
 

@@ -114,6 +114,34 @@ def test_items_without_a_category_are_negatives_and_no_class():
     assert mutual_info_score(signs, labels, estimator="exact", class_num=2, seed=2).classes.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("estimator", ["knn", "exact"])
+def test_several_labels_an_item(estimator):
+    signs, _ = codes_of_classes(7, 150, 6, 3)
+    sets = np.random.default_rng(7).choice([0, 1, 2], (150, 4), p=[0.6, 0.3, 0.1])
+    sets[:, 2] = 0
+    score = mutual_info_score(signs, sets, estimator=estimator, samples=40, seed=9)
+    random = np.random.RandomState(9)
+    table = []
+    for label in (0, 1, 3):
+        mine, others = np.flatnonzero(sets[:, label] == 1), np.flatnonzero(sets[:, label] != 1)
+        positives = mine[:20]
+        rows = [*positives, *others[random.permutation(len(others))[: 40 - len(positives)]]]
+        target = [1] * len(positives) + [0] * (len(rows) - len(positives))
+        table.append(mutual_info_classif(signs[rows].astype(float), target, random_state=9) if estimator == "knn" else
+                     [table_information(target, signs[rows, bit]) for bit in range(6)])
+    assert score.classes.tolist() == [0, 1, 3]
+    assert np.abs(score.table - np.array(table)).max() < 1e-12
+    assert mutual_info_score(signs, sets == 1, estimator=estimator, samples=40, seed=9) == score
+
+
+def test_one_hot_labels_are_categories():
+    signs, labels = codes_of_classes(9, 90, 5, 4)
+    for estimator, samples in (("knn", 20), ("exact", 20), ("exact", "all")):
+        ids, hot = (mutual_info_score(signs, given, estimator=estimator, samples=samples)
+                    for given in (labels, np.eye(4)[labels]))
+        assert np.array_equal(ids.table, hot.table) and ids.best_class.tolist() == hot.best_class.tolist()
+
+
 def test_random_codes_keep_the_balance_of_every_bit():
     signs, _ = codes_of_classes(8, 200, 6, 3)
     shuffled = random_codes(signs, 1)

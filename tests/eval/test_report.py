@@ -10,11 +10,12 @@ import pytest
 
 from eval.average_precision import mean_average_precision
 from eval.bit_selection import on_expert_bits
+from eval.mutual_info import mutual_info_score
 from eval.report import build_parser, main
 from eval.run_scores import Options, score_run
 from ibc.cli import run_command
 from ibc.codes import save_codes
-from tests.eval.test_evaluation import make_codes
+from tests.eval.test_evaluation import label_codes, make_codes
 
 FAST = ["--draws", "3", "--max_queries", "40"]
 
@@ -127,6 +128,28 @@ def test_codes_without_any_category(tmp_path, capsys):
     codes.labels[:, 0] = 99999
     save_codes(tmp_path / "codes.npz", codes)
     assert run(tmp_path / "codes.npz", "--output", tmp_path / "report", *FAST) == 0
+
+
+def test_several_labels_an_image(tmp_path, capsys):
+    """The configuration says so, or the flag."""
+    codes = label_codes(5, count=60)
+    save_codes(tmp_path / "results" / "sets" / "test.npz", codes)
+    (tmp_path / "outputs" / "sets").mkdir(parents=True)
+    (tmp_path / "outputs" / "sets" / "config.yaml").write_text("model:\n  multi_label: true\n")
+    save_codes(tmp_path / "bare.npz", codes)
+    for run_path, flags in ((tmp_path, []), (tmp_path / "bare.npz", ["--multi_label"])):
+        assert run(run_path, "--output", tmp_path / "r", *FAST, *flags, "--json", tmp_path / "r.json") == 0
+        report = json.loads((tmp_path / "r.json").read_text())
+        name, = report["metrics"]
+        score = mean_average_precision(codes.bits, codes.labels, codes.bits, codes.labels, self_match="keep")
+        assert report["metrics"][name]["category_map"] == float(score)
+        assert report["metrics"][name]["mis_exact"] == float(
+            mutual_info_score(codes.bits, codes.labels, estimator="exact", samples=100, seed=0))
+        assert report["protocol"]["relevant"] == {name: "any shared label"}
+        page = (tmp_path / "r" / "report.html").read_text()
+        assert "<td>any shared label</td>" in page
+        sizes = (codes.labels == 1).sum(axis=0)
+        assert f"<td>4</td><td>{sizes[4]}</td>" in page
 
 
 def test_equal_names_are_told_apart(tmp_path, capsys):
