@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -85,7 +86,8 @@ def read_file(path: str | os.PathLike, *, mmap: bool = False) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap and zipfile.is_zipfile(path))
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, KeyError, AttributeError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, KeyError, AttributeError,
+            struct.error) as error:
         reason = str(error).split("\n", 1)[0].split(". ", 1)[0]
         raise input_error(path, f"an unreadable file ({type(error).__name__}: {reason})",
                           "a torch file of tensors and plain values", "write or download it again") from None

@@ -139,17 +139,24 @@ def dissect_command(args: argparse.Namespace) -> None:
     done = [finished(own, key) for own in folders]
     if all(done):
         run = Run([tally for tally in done if tally is not None])
+        for own, tally in zip(folders, run.tallies, strict=True):
+            write_results(own, tally, settings.score_threshold)  # the threshold of the summary may be another one
         say("nothing that moves a number has changed: results taken from the last run")
     else:
+        folder.mkdir(parents=True, exist_ok=True)  # what cannot be written to is found at once
+
+        def write(tallies: list[Tally]) -> None:
+            for own, tally in zip(folders, tallies, strict=True):
+                write_results(own, tally, settings.score_threshold)
+
         try:
-            run = dissect_layers(encoder, broden, settings, key=key, thresholds=thresholds)
+            run = dissect_layers(encoder, broden, settings, key=key, thresholds=thresholds, write=write)
         except KeyboardInterrupt:
             print("stopping; the same command goes on from here", file=sys.stderr)
             raise
     del encoder  # its weights are not needed for the page
     begin = time.perf_counter()
     for own, tally in zip(folders, run.tallies, strict=True):
-        write_results(own, tally, settings.score_threshold)
         page = write_page(own, tally, broden, size, title=source.title, score_threshold=settings.score_threshold,
                           facts=_facts(source, broden, settings, size, tally))
         _say_results(say, tally, settings.score_threshold)

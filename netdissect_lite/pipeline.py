@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,11 +70,13 @@ def run_key(encoder: Encoder, broden: Broden, settings: Settings, thresholds: li
 
 
 def dissect_layers(encoder: Encoder, broden: Broden, settings: Settings, *, key: str | None = None,
-                   thresholds: list[np.ndarray] | None = None, save_seconds: float = SAVE_SECONDS) -> Run:
+                   thresholds: list[np.ndarray] | None = None, save_seconds: float = SAVE_SECONDS,
+                   write: Callable[[list[Tally]], None] | None = None) -> Run:
     """Dissect every layer of ``encoder``.
 
     With ``settings.output`` an interrupted run leaves its state there, and the same call goes on
-    from it. thresholds: (K,) for each layer, used instead of the quantile.
+    from it. thresholds: (K,) for each layer, used instead of the quantile. write: takes the tallies
+    to disk, before the state that they came from is deleted.
     """
     device = resolve_device(settings.device)
     encoder.prepare(device)
@@ -103,6 +106,8 @@ def dissect_layers(encoder: Encoder, broden: Broden, settings: Settings, *, key:
         end = time.perf_counter()
     tallies = [_tally(name, broden, settings, survey, values, counts, tallier.truth, key)
                for name, survey, values, counts in zip(encoder.layers, surveys, found, tallier.layers, strict=True)]
+    if write is not None:
+        write(tallies)
     keeper.forget()
     return Run(tallies, {"features": middle - begin, "tally": end - middle}, tallier.encoded_again, bool(saved))
 

@@ -124,6 +124,7 @@ def write_page(folder: Path, tally: Tally, broden: Broden, size: tuple[int, int]
     """
     page = folder / "html" / f"{tally.layer}.html"
     images = page.parent / "image"
+    page.unlink(missing_ok=True)  # an older page must not show new pictures
     write_strips(images, tally, broden, size, threads)
     found = bars(tally, score_threshold)
     graph = bar_graph(found)

@@ -77,9 +77,11 @@ class Interruptible:
             raise KeyboardInterrupt
 
     def forget(self) -> None:
+        """Delete the state, and what a killed run left half-written."""
         if self.path is not None:
-            with contextlib.suppress(FileNotFoundError):
-                self.path.unlink()
+            for path in (self.path, *self.path.parent.glob(f".{self.path.name}.*.tmp")):
+                with contextlib.suppress(FileNotFoundError):
+                    path.unlink()
 
 
 def with_prefix(prefix: str, state: State) -> State:
