@@ -79,8 +79,10 @@ def main(args: argparse.Namespace) -> None:
 def _samples(args: argparse.Namespace) -> int | str:
     from ibc.errors import input_error
 
-    if args.repeats < 1:
-        raise input_error("--repeats", str(args.repeats), "at least 1")
+    for flag in ("repeats", "class_num"):
+        value = getattr(args, flag)
+        if value is not None and value < 1:
+            raise input_error(f"--{flag}", str(value), "at least 1")
     if args.samples is None:
         return 20 if args.is_sun else 100
     if args.samples == "all":

@@ -26,10 +26,11 @@ from ibc.errors import input_error
 
 @dataclass
 class Groups:
-    """Bit groups with names for people. bits: 0-based lists."""
+    """Bit groups with names for people. bits: 0-based lists. chosen_by: what they came from, for the protocol."""
 
     names: list[str]
     bits: list[np.ndarray]
+    chosen_by: dict[str, Any]
 
 
 @dataclass
@@ -126,6 +127,7 @@ class AttributeEvaluation:
 
     def protocol(self) -> dict[str, Any]:
         return {"attribute_self": "hit" if self.data.same else None, "attribute_ties": "stable",
+                "bit_groups": None if self.groups is None else self.groups.chosen_by,
                 "custom_chosen_on_halves": None if self.custom is None else self.custom.halves}
 
 
@@ -179,13 +181,15 @@ def _groups(args: argparse.Namespace, length: int) -> Groups | None:
         raise input_error("--dissection", "one of --dissection and --concepts alone", "both")
     if args.groups:
         return Groups([f"group {number}" for number in range(1, len(args.groups) + 1)],
-                      [parse_bits(text, length) for text in args.groups])
+                      [parse_bits(text, length) for text in args.groups], {"groups": args.groups})
     if not args.dissection:
         return None
     concepts = [name.strip() for name in args.concepts.split(",") if name.strip()]
+    if not concepts:
+        raise input_error("--concepts", f"'{args.concepts}'", "names with commas, as in water,sea")
     bits = [bits_of_concepts(args.dissection, [name], args.min_iou, any_category=args.any_category)
             for name in concepts]
     if max(map(max, bits)) >= length:
         raise input_error(args.dissection, f"unit {max(map(max, bits)) + 1}", f"units 1 to {length}, the code length",
                           "take the table of the model that made the codes")
-    return Groups(concepts, bits)
+    return Groups(concepts, bits, {"concepts": concepts, "min_iou": args.min_iou, "any_category": args.any_category})

@@ -25,6 +25,10 @@ def read_report(path: str | os.PathLike) -> dict[str, Any]:
         raise input_error(path, f"no JSON ({error})", "what --json writes") from None
     if not isinstance(report, dict) or "metrics" not in report:
         raise input_error(path, "JSON without 'metrics'", "what --json writes")
+    inputs = report.get("inputs", [])
+    if not isinstance(inputs, list) or not all(isinstance(item, dict) and {"path", "sha256"} <= item.keys()
+                                               for item in inputs):
+        raise input_error(path, "'inputs' that are no list of paths with their sha256", "what --json writes")
     return report
 
 
@@ -47,6 +51,8 @@ def _inputs(first: list[dict[str, str]], second: list[dict[str, str]]) -> Iterat
         for item in items:
             if item["sha256"] not in other:
                 yield f"inputs: only in the {which}: {item['path']} (sha256 {item['sha256'][:12]})"
+    if sums[0] != sums[1] and set(sums[0]) == set(sums[1]):
+        yield "inputs: the same files in other places, as queries and database exchanged"
 
 
 def _compare(name: str, first: Any, second: Any) -> Iterator[str]:

@@ -70,6 +70,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     if args.diff:
+        if args.runs or args.json_path:
+            raise input_error("--diff", "runs or --json beside it", "--diff A.json B.json alone")
         return _diff(args)
     if not args.runs:
         raise input_error("RUN", "no run", "at least one codes file or folder", "or --diff A.json B.json")
@@ -164,11 +166,16 @@ def _write(args: argparse.Namespace, runs: list[Run], options: Options) -> None:
     from eval.item_labels import RELEVANCE
     from eval.metrics import run_metrics
 
-    write_json(args.json_path, command="report", seed=args.seed,
-               protocol={"top_k_bits": options.top_k, "draws": options.draws, "curve_queries": options.queries,
-                         "neighbours": options.neighbours, "mis_samples": options.samples,
-                         "relevant": {run.name: RELEVANCE[run.multi_label] for run in runs}},
-               inputs=[run.files.codes for run in runs], metrics={run.name: run_metrics(run.scores) for run in runs})
+    protocol = {
+        "self": "keep", "ties": "stable", "divisor": "relevant items of the whole database",
+        "trusted": "query left out, expected over ties",
+        "relevant": {run.name: RELEVANCE[run.multi_label] for run in runs},
+        "top_k_bits": options.top_k, "draws": options.draws, "neighbours": options.neighbours,
+        "curve_queries": options.queries, "mis_samples": options.samples,
+    }
+    write_json(args.json_path, command="report", seed=args.seed, protocol=protocol,
+               inputs=[file for run in runs for file in (run.files.codes, run.files.config) if file],
+               metrics={run.name: run_metrics(run.scores) for run in runs})
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def test_codes_and_labels_may_lie_in_two_files(tmp_path, codes, capsys):
     (["--fea_file_path", "{npz}", "--samples", "few"], "a number from 2, or 'all'"),
     (["--fea_file_path", "{npz}", "--samples", "1"], "at least 2"),
     (["--fea_file_path", "{npz}", "--repeats", "0"], "--repeats"),
-    (["--fea_file_path", "{npz}", "--class_num", "0"], "no item with a category"),
+    (["--fea_file_path", "{npz}", "--class_num", "0"], "--class_num: found 0, expected at least 1"),
     (["--fea_file_path", "{raw}"], "--label_file_path"),
     (["--fea_file_path", "{raw}", "--label_file_path", "{raw}"], "check --sample_num and --fea_dim"),
     (["--fea_file_path", "{raw}", "--is_mat_file"], "the file ending '.bin'"),

@@ -157,8 +157,10 @@ def test_classes_and_queries_on_request(saved, codes, tmp_path, capsys):
 def test_groups_from_a_dissection_table(saved, tmp_path, capsys):
     (tmp_path / "tally.csv").write_text("unit,category,label,score\n2,object,sea,0.1\n9,color,blue-c,0.06\n"
                                         "3,object,sea,0.05\n")
-    metrics = numbers("sun", tmp_path, saved, "--dissection", tmp_path / "tally.csv", "--concepts",
-                      "sea, blue", "--attribute", "2")["metrics"]
+    report = numbers("sun", tmp_path, saved, "--dissection", tmp_path / "tally.csv", "--concepts", "sea, blue",
+                     "--attribute", "2")
+    metrics = report["metrics"]
+    assert report["protocol"]["bit_groups"] == {"concepts": ["sea", "blue"], "min_iou": 0.04, "any_category": False}
     assert metrics["group_bits_index"] == [[1, 2], [8]] and metrics["group_names"] == ["sea", "blue"]
     out = capsys.readouterr().out
     assert "  sea: 2, 3\n" in out and "Retrieval mAP of column 2 attribute customized retrieval: 0." in out
@@ -311,6 +313,7 @@ BAD = [
     ("sun", ["{codes}", "--groups", "1,20"], "bits from 1 to 16"),
     ("sun", ["{codes}", "--groups", *map(str, range(1, 15))], "at most 12"),
     ("sun", ["{codes}", "--concepts", "sea"], "--dissection"),
+    ("sun", ["{codes}", "--dissection", "{tally}", "--concepts", " ,"], "--concepts: found ' ,', expected names"),
     ("sun", ["{codes}", "--dissection", "{tally}", "--concepts", "see"], "near names: sea"),
     ("sun", ["{codes}", "--dissection", "{tally}", "--concepts", "sea"], "units 1 to 16"),
     ("sun", ["{codes}", "--choose_on", "{short}"], "codes of 9 bits"),

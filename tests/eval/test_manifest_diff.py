@@ -54,7 +54,15 @@ def test_command(tmp_path, capsys):
     assert capsys.readouterr().out == "nothing differs\n"
 
 
-@pytest.mark.parametrize(("content", "message"), [("{", "no JSON"), ("[]", "without 'metrics'"), ("{}", "without")])
+def test_exchanged_inputs_are_a_difference():
+    files = [{"path": "a.npz", "sha256": "1" * 64}, {"path": "b.npz", "sha256": "2" * 64}]
+    assert differences(changed(inputs=files), changed(inputs=files[::-1])) == [
+        "inputs: the same files in other places, as queries and database exchanged"]
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    ("{", "no JSON"), ("[]", "without 'metrics'"), ("{}", "without"),
+    ('{"metrics": {}, "inputs": [{"path": "a"}]}', "sha256"), ('{"metrics": {}, "inputs": 3}', "sha256")])
 def test_other_files_are_refused(tmp_path, content, message, capsys):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(ValueError, match=message):

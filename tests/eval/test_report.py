@@ -88,7 +88,8 @@ def test_figures_are_beside_the_page(out, page):
 
 def test_the_numbers_are_those_of_the_metrics(out, page):
     report = json.loads((out / "report.json").read_text())
-    assert [item["path"].split("/")[-2] for item in report["inputs"]] == ["plain", "a<script>&b"]
+    assert ["/".join(item["path"].split("/")[-2:]) for item in report["inputs"]] == [
+        "plain/test.npz", "plain/config.yaml", "a<script>&b/test.npz", "a<script>&b/config.yaml"]
     for name, seed in (("plain", 0), ("a<script>&b", 1)):
         codes = make_codes(seed, bits=20)
         bits, labels = codes.bits, codes.categories
@@ -165,6 +166,7 @@ def test_equal_names_are_told_apart(tmp_path, capsys):
 @pytest.mark.parametrize(("arguments", "message"), [
     ([], "at least one codes file or folder"),
     (["{codes}", "--draws", "1"], "--draws"),
+    (["{codes}", "--diff", "a.json", "b.json"], "--diff: found runs or --json beside it"),
     (["{codes}", "--names", "a", "b"], "1 different names"),
     (["{codes}", "--class_names", "{codes}.txt"], "No such file"),
     (["{empty}"], "no codes"),
