@@ -24,6 +24,7 @@ COLOURS = {"object": "#3b76b5", "scene": "#3f9152", "part": "#8a63b8", "material
            "color": "#2f8f8f"}
 OTHER_COLOUR = "#6b7280"
 LONGEST_NAME = 22  # letters of a concept under its bar
+MOST_TICKS = 5     # above 0, at the bar graph
 
 
 def display_name(label: str) -> str:
@@ -82,10 +83,12 @@ def environment() -> Any:
 def bar_graph(found: list[Bar]) -> str:
     """The bar graph as SVG text; a note instead of bars where there is none."""
     tallest = max((bar.units for bar in found), default=1)
-    ticks = sorted({0, *(round(tallest * share) for share in (0.25, 0.5, 0.75, 1))})
+    apart = next(gap for power in range(12) for gap in (10**power, 2 * 10**power, 5 * 10**power)
+                 if tallest / gap <= MOST_TICKS)
+    ticks = range(0, tallest + 1, apart)
     legend = [(name, sum(bar.units for bar in found if bar.category == name))
               for name in dict.fromkeys(bar.category for bar in found)]
-    step = min(max(640 // max(len(found), 1), 18), 44)
+    step = min(max(600 // max(len(found), 1), 18), 44)
     longest = max((len(display_name(bar.label)) for bar in found), default=0)
     return environment().get_template("bargraph.svg").render(
         bars=found, step=step, tallest=tallest, ticks=ticks, legend=legend, plot=170,

@@ -40,7 +40,10 @@ class RepeatedBroden(Broden):
 
     def read_planes(self, index: int) -> np.ndarray:
         place = index % len(self.source)
-        planes = [plane for _ in range(PLANES) for plane in self.source.read_planes(place)][:PLANES]
+        planes: list[np.ndarray] = []
+        while len(planes) < PLANES:  # decoded anew each time: four pictures, as in Broden
+            planes.extend(self.source.read_planes(place))
+        del planes[PLANES:]
         shift, mirror, _ = self._change(index)
         share = LABELS // PLANES
         offset = index * 7919 % share  # other labels in every image
