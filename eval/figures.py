@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from eval.code_health import CodeHealth
 
-COLOURS = ("#3b76b5", "#c4761b", "#3f9152", "#8a63b8", "#c2484f", "#2f8f8f")
+COLOURS = ("#3b76b5", "#c4761b", "#3f9152", "#8a63b8", "#c2484f", "#2f8f8f", "#d16ba5", "#6d5a3c", "#9aa52e", "#4d5866")
 DOTS_PER_INCH = 144
 LOSSES_IN_A_ROW = 4
+CURVES_INCHES = 6.2, 3.9  # half a page wide: larger letters than the wide figures
 STYLE: dict[Any, Any] = {
     "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#8a94a6",
     "axes.labelcolor": "#3a4454", "text.color": "#1d2430", "xtick.color": "#5d6778", "ytick.color": "#5d6778",
@@ -51,24 +52,24 @@ def _styled(draw: Callable[..., Figure]) -> Callable[..., bytes]:
 
 
 @_styled
-def health_figure(health: CodeHealth) -> Figure:
-    """Four panels: balance of the bits, sigmoid values, correlation of the bits, bits of a class."""
+def health_figure(health: CodeHealth, place: int = 0) -> Figure:
+    """Four panels: balance of the bits, sigmoid values, correlation of the bits, bits of a class. place: of the run."""
     figure, panels = _figure(9, 6, 2, 2)
     balance, values, correlation, grm = panels.flat
     shares = np.linspace(0, 1, 41)
-    _histogram(balance, health.share_of_ones, shares, "Bit balance", "share of images with bit 1", "bits")
+    _histogram(balance, health.share_of_ones, shares, "Bit balance", "share of images with bit 1", "bits", place)
     height = health.values / max(health.values.sum(), 1)
-    values.stairs(height, np.linspace(0, 1, len(height) + 1), fill=True, color=COLOURS[0], baseline=1e-6)
+    values.stairs(height, np.linspace(0, 1, len(height) + 1), fill=True, color=colour(place), baseline=1e-6)
     values.set(title="Sigmoid values", xlabel="value before it is cut at 0.5", ylabel="share of all values")
     values.set_yscale("log")
     values.set_ylim(max(1e-6, 0.3 * height[height > 0].min(initial=1)), 1)
-    _histogram(correlation, health.correlations, shares, "Correlation of two bits", "absolute correlation", "pairs")
+    _histogram(correlation, health.correlations, shares, "Correlation of two bits", "absolute correlation", "pairs", place)
     if health.bits_per_class is None:
         grm.set_axis_off()
         grm.text(0.5, 0.5, "no GRM in the codes file", ha="center", va="center", color="#5d6778")
     else:
         edges = np.arange(health.bits_per_class.max(initial=1) + 2) - 0.5
-        _histogram(grm, health.bits_per_class, edges, "Bits of a class", "GRM entries above 0.5", "classes")
+        _histogram(grm, health.bits_per_class, edges, "Bits of a class", "GRM entries above 0.5", "classes", place)
     return figure
 
 
@@ -79,7 +80,7 @@ def curves_figure(curves: Mapping[str, Curve], title: str, xlabel: str, ylabel: 
 
     ``log``: logarithmic where the values are positive and differ. ``shares``: both axes from 0 to 1, each point marked.
     """
-    figure, (axes,) = _figure(7, 4.2, 1, 1)
+    figure, (axes,) = _figure(*CURVES_INCHES, 1, 1)
     for place, (name, (x, y)) in enumerate(curves.items()):
         axes.plot(x, y, color=colour(place), label=name, marker="." if shares else None)
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
@@ -117,7 +118,7 @@ def losses_figure(losses: Mapping[str, Mapping[str, Curve]]) -> Figure:
 @_styled
 def expert_figure(curves: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Run -> {bits, expert, random, deviation}: mAP over the number of bits; random bits as a band."""
-    figure, (axes,) = _figure(7, 4.2, 1, 1)
+    figure, (axes,) = _figure(*CURVES_INCHES, 1, 1)
     for place, (name, curve) in enumerate(curves.items()):
         bits, random, spread = curve["bits"], np.array(curve["random"]), np.array(curve["deviation"])
         axes.plot(bits, random, color=colour(place), linestyle="--", linewidth=1.2,
@@ -144,6 +145,7 @@ def rules_figure(grm: np.ndarray, name: str) -> Figure:
     picture = axes.imshow(grm[:, order], aspect="auto", interpolation="nearest", cmap="magma_r", vmin=0, vmax=1)
     axes.grid(visible=False)
     axes.set_xticks([])
+    axes.yaxis.get_major_locator().set_params(integer=True)
     axes.set(title=f"Gated rule matrix, {name}", ylabel="class (from 0)",
              xlabel="bits, ordered by the class with their largest entry")
     bar = figure.colorbar(picture, ax=axes, fraction=0.03, pad=0.02)
@@ -159,8 +161,9 @@ def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Figur
     return figure, panels if rows * columns > 1 else panels[0]
 
 
-def _histogram(axes: Axes, values: np.ndarray, edges: np.ndarray, title: str, xlabel: str, ylabel: str) -> None:
-    axes.hist(values[~np.isnan(values)], list(edges), color=COLOURS[0])
+def _histogram(axes: Axes, values: np.ndarray, edges: np.ndarray, title: str, xlabel: str, ylabel: str,
+               place: int) -> None:
+    axes.hist(values[~np.isnan(values)], list(edges), color=colour(place))
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
 
 

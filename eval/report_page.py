@@ -90,7 +90,8 @@ def _retrieval_lines(scores: Sequence[RunScores]) -> Iterator[Line]:
                [number(row.asked[0]) for row in rows])
     yield Line("category mAP, query left out", "expected value over the order of ties [worst, best order]",
                [number(row.trusted[0]) for row in rows], [_bounds(row) for row in rows])
-    yield Line("expert bits of the true class", "oracle: chosen by the query's label; paper's protocol",
+    true = "labels" if all(one.labels.ndim == 2 for one in scores) else "class"
+    yield Line(f"expert bits of the true {true}", "oracle: chosen by the query's label; paper's protocol",
                [_optional(one.expert) for one in scores])
     yield Line("… query left out", "expected value over the order of ties [worst, best order]",
                ["–" if one.expert is None else number(one.expert.trusted[0]) for one in scores],
@@ -166,7 +167,7 @@ def pictures(runs: Sequence[Run]) -> dict[str, list[Picture]]:
         if run.codes.grm is not None:
             found["rules"].append(Picture(f"grm_{place}", figures.rules_figure(run.codes.grm, names[place - 1]),
                                           f"Gated rule matrix of {run.name}: dark entries gate a bit for a class"))
-        found["health"].append(Picture(f"health_{place}", figures.health_figure(run.scores.health),
+        found["health"].append(Picture(f"health_{place}", figures.health_figure(run.scores.health, place - 1),
                                        f"Code health of {run.name}"))
     return found
 
