@@ -123,7 +123,9 @@ def _expert_rows(args: argparse.Namespace, retrieval: CategoryRetrieval, facts: 
     top_k, grm, labels = args.top_k_bits, retrieval.pair.grm, retrieval.labels
     assert grm is not None
     key = f"expert_map_top{top_k}"
-    true, right = ("true labels", "class among the labels of") if args.multi_label else ("true class", "class right for")
+    true, right = "true class", "class right for"
+    if args.multi_label:
+        true, right = "true labels", "class among the labels of"
     rows = [retrieval.expert_bits(top_k, labels, key, f"{top_k} expert bits of the {true} (oracle)",
                                   "oracle: the bits are chosen by the query's label, which a user does not have"
                                   + " (largest sum of the GRM rows of its labels)" * args.multi_label)]

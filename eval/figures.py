@@ -63,7 +63,8 @@ def health_figure(health: CodeHealth, place: int = 0) -> Figure:
     values.set(title="Sigmoid values", xlabel="value before it is cut at 0.5", ylabel="share of all values")
     values.set_yscale("log")
     values.set_ylim(max(1e-6, 0.3 * height[height > 0].min(initial=1)), 1)
-    _histogram(correlation, health.correlations, shares, "Correlation of two bits", "absolute correlation", "pairs", place)
+    _histogram(correlation, health.correlations, shares, "Correlation of two bits", "absolute correlation", "pairs",
+               place)
     if health.bits_per_class is None:
         grm.set_axis_off()
         grm.text(0.5, 0.5, "no GRM in the codes file", ha="center", va="center", color="#5d6778")
