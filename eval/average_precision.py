@@ -101,8 +101,8 @@ def retrieval_scores(
     """
     for name, ranks in (("at", at), ("points", points)):
         for rank in ranks:
-            if rank is not None and rank < 1:
-                raise input_error(None, f"{name} {rank}", "a rank from 1")
+            if rank is not None and (rank < 1 or rank != int(rank)):
+                raise input_error(None, f"{name} {rank}", "a whole rank from 1")
     ranking = make_ranking(query_bits, query_labels, db_bits, db_labels, self_match, query_index)
     return _collect(ranking, tuple(at), tuple(points), device)
 

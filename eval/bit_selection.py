@@ -50,7 +50,12 @@ def on_expert_bits(query_signs: np.ndarray, classes: np.ndarray, grm: Any, top_k
     far, and the ranking is the database order, as in the paper. With several labels an item, ``classes`` (Q, C) bool:
     the bits with the largest sum of the rows of a query's labels, which for one label are those of that class.
     """
+    length = query_signs.shape[1]
+    if np.shape(grm)[1:] != (length,):
+        raise input_error(None, f"a GRM of shape {np.shape(grm)}", f"{length} columns, the code length")
     if classes.ndim == 2:
+        if classes.shape[1] != len(grm):
+            raise input_error(None, f"{classes.shape[1]} label columns", f"{len(grm)}, as the GRM has rows")
         sums = classes @ np.asarray(grm, np.float64)
         mask = np.zeros(query_signs.shape, np.int8)
         np.put_along_axis(mask, expert_bits(sums, top_k), 1, axis=1)

@@ -233,6 +233,7 @@ def test_per_class_means():
     ({"self_match": "drop"}, "self_match 'drop'"),
     ({"ties": "random"}, "ties 'random'"),
     ({"at": 0}, "at 0"),
+    ({"at": 2.5}, "at 2.5, expected a whole rank"),
     ({"divisor": "all"}, "divisor 'all'"),
     ({"self_match": "hit", "query_index": [1, 3]}, "query_index"),
 ])

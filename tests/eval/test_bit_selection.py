@@ -50,6 +50,16 @@ def test_a_wrong_grm_or_number_is_named(grm, top_k, message):
         expert_bits(grm, top_k)
 
 
+@pytest.mark.parametrize(("classes", "grm", "message"), [
+    (np.array([0, 1]), np.ones((2, 3)), r"a GRM of shape \(2, 3\), expected 4 columns"),
+    (np.array([0, 1]), np.ones(4), "a GRM of shape"),
+    (np.ones((2, 5), bool), np.ones((3, 4)), "5 label columns, expected 3"),
+])
+def test_a_grm_that_does_not_fit_is_named(classes, grm, message):
+    with pytest.raises(InputError, match=message):
+        on_expert_bits(np.ones((2, 4), np.int8), classes, grm, 2)
+
+
 TALLY = [
     {"unit": 3, "category": "object", "label": "sea", "score": 0.09, "color-label": "blue-c", "color-iou": 0.05},
     {"unit": 1, "category": "color", "label": "blue-c", "score": 0.06, "color-label": "blue-c", "color-iou": 0.06},
