@@ -15,7 +15,7 @@ from torch import Tensor
 from netdissect_lite.bilinear import strict_limit, weight_matrix
 from netdissect_lite.counting import Counts, LabelGroup, Pairs, partner_steps
 
-PAIRS_AT_ONCE = 2048  # bounds the 64-bit intermediate: 200 MB at 113 pixels
+PIXELS_AT_ONCE = 2**25  # of masks; bounds the 64-bit intermediate: 256 MB
 
 
 class TorchLabels:
@@ -63,8 +63,9 @@ class TorchCounter:
     def add(self, labels: TorchLabels, pairs: Pairs) -> None:
         other = torch.arange(labels.images, device=self.device).repeat_interleave(labels.categories)
         category = torch.arange(labels.categories, device=self.device).repeat(labels.images)
-        for begin in range(0, len(pairs.unit), PAIRS_AT_ONCE):
-            part = slice(begin, begin + PAIRS_AT_ONCE)
+        step = max(PIXELS_AT_ONCE // labels.masks.shape[1], 1)
+        for begin in range(0, len(pairs.unit), step):
+            part = slice(begin, begin + step)
             unit, image = pairs.unit[part].to(self.device), pairs.image[part].to(self.device)
             masks = self._masks(pairs.maps[part].to(self.device), self.limits[unit], labels)  # (p, H W)
             pixels = masks.sum(1, dtype=torch.float32).long()

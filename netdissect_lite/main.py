@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,8 +89,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_json_flag(parser)
     machine = parser.add_argument_group("machine")
     add_device_flag(parser)
-    machine.add_argument("--memory", metavar="SIZE", help="for feature maps; what does not fit is encoded twice, with "
-                         "the same result (default: 512M, on a GPU 8G)")
+    machine.add_argument("--memory", metavar="SIZE", help="for feature maps and tables; what does not fit is encoded "
+                         "twice, with the same result (default: 512M, on a GPU 8G)")
     machine.add_argument("--batch_size", type=int, metavar="N", help="images encoded together (default: 128)")
     machine.add_argument("--workers", type=int, metavar="N", help="processes that decode, at most one a core "
                          "(default: 8)")
@@ -122,7 +123,7 @@ def dissect_command(args: argparse.Namespace) -> None:
     settings = _settings(args, values, source.crop, folder)
     data = Path(args.broden) if args.broden else HERE / values["DATA_DIRECTORY"]
     broden = load_broden(data, settings.categories, args.index or values["INDEX_FILE"])
-    _say_data(say, broden)
+    _say_data(say, broden, settings.null)
     if source.remark:
         say(f"note: {source.remark}")
     encoder = source.load()
@@ -198,10 +199,14 @@ def _read_thresholds(path: str) -> Any:
         raise input_error(path, "an unreadable file", "a quantile.npy of a dissection") from None
 
 
-def _say_data(say: Callable[[str], None], broden: Broden) -> None:
+def _say_data(say: Callable[[str], None], broden: Broden, null: int) -> None:
     dropped = f", {broden.dropped} without a label left out" if broden.dropped else ""
     absent = f" (it has no {', '.join(broden.absent)})" if broden.absent else ""
     say(f"{broden.folder}: {len(broden)} images{dropped}; labels of {', '.join(broden.categories)}{absent}")
+    alike = Counter(record.map_size for record in broden.records)  # pairings are made among maps of one size
+    few = sum(count for count in alike.values() if count <= null)
+    if few:
+        say(f"note: {few} images have too few others with label maps of their size for {null} different pairings")
 
 
 def _say_results(say: Callable[[str], None], tally: Tally, threshold: float) -> None:

@@ -15,7 +15,7 @@ from ibc.errors import input_error
 from netdissect_lite.broden import CATEGORIES
 
 MEGABYTE = 2**20
-CPU_MEMORY, GPU_MEMORY = 512 * MEGABYTE, 8192 * MEGABYTE  # for feature maps
+CPU_MEMORY, GPU_MEMORY = 512 * MEGABYTE, 8192 * MEGABYTE  # for feature maps and tables of counts
 # Official names that nothing here needs any more; accepted, so that an old settings.py still works.
 UNUSED = ("PARALLEL", "TALLY_BATCH_SIZE", "TALLY_AHEAD", "CLEAN", "CODE_LEN", "NUM_CLASSES", "DATASET",
           "MODEL_PARALLEL", "SEG_THRESHOLD")
@@ -49,7 +49,7 @@ class Settings:
     seed: int = 1                       # of the visiting order, hence of the chance pairings
     batch_size: int = 128
     workers: int = 8                    # processes that decode; at most one a core
-    memory: int | None = None           # bytes for feature maps, which moves no number; None: by device
+    memory: int | None = None           # bytes for feature maps and counts; moves no number; None: by device
     device: str = "auto"
     output: str | None = None           # folder of results and of what a continued run needs; None: neither
 

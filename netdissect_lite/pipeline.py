@@ -33,6 +33,7 @@ from netdissect_lite.resume import SAVE_SECONDS, Interruptible
 from netdissect_lite.tally import Alignment, Tally, best_by_chance
 
 FORMAT = 2  # part of every key: raise it when the same inputs come to give other numbers
+BYTES_OF_COUNT = 8
 STATE_FILE = ".dissection-in-progress.npz"
 
 
@@ -91,9 +92,10 @@ def dissect_layers(encoder: Encoder, broden: Broden, settings: Settings, *, key:
         memory = settings.memory
         if memory is None:
             memory = GPU_MEMORY if device.type == "cuda" else CPU_MEMORY
+        tables = sample.maps.shape[1] * (1 + settings.null) * broden.label_count * BYTES_OF_COUNT
         return Survey(sample, len(broden), len(plan.batches),
                       quantile_position(settings.quantile, settings.quantile_position), settings.top_n,
-                      memory // len(encoder.layers), MEMORY // len(encoder.layers), given)
+                      max(memory // len(encoder.layers) - tables, 0), MEMORY // len(encoder.layers), given)
 
     with Interruptible(state_file, key, save_seconds) as keeper, torch.inference_mode(), full_precision():
         saved = keeper.load()

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from ibc.cli import run_command
 from ibc.config import ModelConfig
 from ibc.network import IBC
 from netdissect_lite import main as command
-from netdissect_lite import options
+from netdissect_lite import options, outputs, pipeline, resume
+from netdissect_lite.responses import Responder
+from netdissect_lite.resume import Interruptible
 from tests.netdissect_lite.data import MAP, write_broden, write_plane
 
 
@@ -30,6 +33,8 @@ def place(tmp_path_factory):
         model = IBC(ModelConfig(6, 3, 0.0, pretrained="none", fc_dim=16))
         content = {"state_dict": model.state_dict()}
         torch.save(content if config is None else {**content, "config": config}, folder / name)
+    (folder / "junk.pt").write_bytes(b"junk")
+    np.save(folder / "text.npy", np.array(["a"] * 6))
     return folder
 
 
@@ -132,6 +137,14 @@ def test_weights_of_a_file(place, tmp_path):
     (["--broden", "nowhere"], "nowhere: found no such folder"),
     (["--units", "4-x"], "--units: found '4-x'"),
     (["--units", "7"], "units from 1 to 6"),
+    (["--units", "1-99999999999"], "numbers from 1 to 1,000,000"),
+    (["--units", "5-2"], "the smaller one first"),
+    (["--image_size", "0"], "image_size: found (0, 0)"),
+    (["--image_size", "20"], "20 x 20 pixels, which the network does not take"),
+    (["--categories", " , "], "categories: found ()"),
+    (["--output", "own.pt"], "own.pt: File exists"),
+    (["--checkpoint", "junk.pt"], "junk.pt: found an unreadable file"),
+    (["--thresholds", "text.npy"], "text.npy: found an unreadable file"),
     (["--quantile", "2"], "quantile: found 2.0"),
     (["--memory", "lots"], "--memory: found 'lots'"),
     (["--categories", "sound"], "found the categories color"),
@@ -156,13 +169,78 @@ def test_bad_input_in_one_line(place, tmp_path, monkeypatch, capsys, flags, mess
     (["--model", "resnet18"], "for example --layer layer4"),
     (["--model", "resnet18", "--layer", "fc"], "expected a convolutional layer"),
     (["--model", "resnet18", "--layer", "layer1", "--weights", "own.pt"], "weights that do not fit resnet18"),
+    (["--model", "resnet18", "--layer", "layer1", "--weights", "imagenet"],
+     "no pretrained resnet18 and no way to fetch it (no network here), expected the file resnet18-"),
 ])
 def test_bad_torchvision_input(place, tmp_path, monkeypatch, capsys, flags, message):
+    def no_network(*_, **__):
+        raise URLError("no network here")
+
     monkeypatch.chdir(place)
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", no_network)
     arguments = ["--broden", "broden", "--output", str(tmp_path), *FLAGS, *flags]
     assert run_command(command.build_parser(), command.main, arguments) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: ") and message in error
+    assert error.startswith("error: ") and message in error and len(error) < 500
+
+
+def test_published_weights_are_those_of_torchvision(place, tmp_path, monkeypatch, capsys):
+    from torchvision.models import resnet18
+
+    torch.manual_seed(5)
+    published = resnet18()
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *_, **__: published.state_dict())
+    torch.save(published.state_dict(), tmp_path / "file.pt")
+    tables = {}
+    for weights in ("imagenet", str(tmp_path / "file.pt"), None):
+        arguments = ["--model", "resnet18", "--layer", "layer1", "--layer", "layer1", "--broden", str(place / "broden"),
+                     "--index", "index_sm.csv", "--output", str(tmp_path / "out"), *FLAGS]
+        arguments += ["--weights", weights] if weights else []
+        assert run_command(command.build_parser(), command.main, arguments) == 0
+        assert ("random weights; --weights FILE" in capsys.readouterr().out) == (weights is None)
+        tables[weights] = (tmp_path / "out" / "tally.csv").read_bytes()
+    published_table, same, random = tables.values()
+    assert published_table == same != random
+
+
+def test_killed_while_results_are_written(place, tmp_path, monkeypatch, capsys):
+    """What was counted is still there."""
+    base = ["--output", tmp_path / "out"]
+    assert dissect(place, "--output", tmp_path / "whole") == 0
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "tally.csv")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outputs, "write_tally_csv", full)
+        patch.setattr(pipeline, "SAVE_SECONDS", 0)
+        patch.setattr(Interruptible.__init__, "__defaults__", (0.0,))
+        patch.setattr(pipeline.dissect_layers, "__kwdefaults__",
+                      {**pipeline.dissect_layers.__kwdefaults__, "save_seconds": 0.0})
+        patch.setattr(resume, "SAVE_SHARE", 0)
+        assert dissect(place, *base) == 2
+    assert "tally.csv: No space left" in capsys.readouterr().err
+    assert (tmp_path / "out" / pipeline.STATE_FILE).exists()
+    (tmp_path / "out" / f".{pipeline.STATE_FILE}.99.tmp").write_bytes(b"torn")
+    calls = []
+    monkeypatch.setattr(Responder, "batches", lambda *_: calls.append(1))
+    assert dissect(place, *base) == 0  # without encoding a picture
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        path.name for path in (tmp_path / "whole").iterdir())
+    assert (tmp_path / "out" / "tally.csv").read_bytes() == (tmp_path / "whole" / "tally.csv").read_bytes()
+
+
+def test_memory_moves_no_number(place, tmp_path):
+    tables = []
+    for memory in ("0", "100K", "2G"):
+        assert dissect(place, "--output", tmp_path / memory, "--memory", memory, "--batch_size", 4) == 0
+        tables.append([(tmp_path / memory / name).read_bytes() for name in ("tally.csv", "units.csv", "quantile.npy")])
+    assert tables[0] == tables[1] == tables[2]
+
+
+def test_few_images_are_noted(place, tmp_path, capsys):
+    assert dissect(place, "--output", tmp_path, "--index", "index_sm.csv", "--null", 20) == 0
+    assert "note: 4 images have too few others" in capsys.readouterr().out
 
 
 def test_a_picture_missing_is_found_at_once(place, tmp_path, capsys):
@@ -197,6 +275,13 @@ def test_settings_file(place, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command.settings_module, "QUANTIL", 0.1, raising=False)
     assert run_command(command.build_parser(), command.main, []) == 2
     assert "the setting QUANTIL, expected one of" in capsys.readouterr().err
+    monkeypatch.delattr(command.settings_module, "QUANTIL")
+    monkeypatch.setattr(command.settings_module, "QUANTILE", "0.1")
+    assert run_command(command.build_parser(), command.main, []) == 2
+    assert "QUANTILE = '0.1', expected a value of type int or float" in capsys.readouterr().err
+    monkeypatch.delattr(command.settings_module, "QUANTILE")
+    assert run_command(command.build_parser(), command.main, []) == 2
+    assert "found no setting QUANTILE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("folder", "command_line"), [
