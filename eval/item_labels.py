@@ -41,14 +41,17 @@ def item_labels(codes: CodeSet, multi_label: bool, path: str | os.PathLike | Non
 
 
 def label_sets(labels: np.ndarray, name: str, path: str | os.PathLike | None = None) -> np.ndarray:
-    """(N, L) bool from 0 and 1 (2, missing, is not a 1). Raises InputError for anything else."""
+    """(N, L) bool from 0 and 1 (2, missing, is not a 1); a row that begins with 99999 has no label, as in training.
+
+    Raises InputError for other values.
+    """
     odd = ~np.isin(labels, SET_VALUES)
     if odd.any():
         row, column = np.argwhere(odd)[0]
         raise input_error(path, f"the label {labels[row, column]} in row {row + 1} of {name} with {labels.shape[1]} "
                           "columns", "0 or 1 in every column (2: missing)",
                           "category ids are column 0 alone: labels[:, 0]" if path is None else "")
-    return np.asarray(labels == 1)
+    return np.asarray((labels == 1) & (labels[:, :1] != NO_CATEGORY))
 
 
 def looks_multi_label(codes: CodeSet) -> bool:
