@@ -38,7 +38,8 @@ class MapStore:
         """bound: (K,) value that no threshold falls below, if one is known yet."""
         batch = batch.above(bound)
         if self.bytes + batch.bytes > self.budget and number >= self.next_prune:
-            self.kept = {key: value.above(bound) for key, value in self.kept.items()}
+            for key in self.kept:  # one at a time: the old and the new maps never stand side by side
+                self.kept[key] = self.kept[key].above(bound)
             self.next_prune = number + self.prune_step
         if self.bytes + batch.bytes <= self.budget:
             self.kept[number] = batch
