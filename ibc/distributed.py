@@ -25,7 +25,8 @@ T = TypeVar("T")
 def processes(device: torch.device) -> Iterator[torch.device]:
     """Join the processes that ``torchrun`` started, if it did; yields this process's device.
 
-    NCCL for what lies on GPUs, one GPU a process; gloo for what lies on CPUs. When another process is lost, raises InputError.
+    NCCL for what lies on GPUs, one GPU a process; gloo for what lies on CPUs. When another process is lost,
+    raises InputError.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device

@@ -7,7 +7,6 @@ does not take (PNG, CMYK, broken files) goes the CPU's way, with its messages.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
@@ -26,10 +25,10 @@ from ibc.data.augment import crop_place, draws
 from ibc.data.dataset import Batch, Key, Pixels
 from ibc.data.decode import decode_image, is_whole_jpeg, shorter_side
 from ibc.data.list_file import ImageList
-from ibc.data.packed import read_bytes, split
+from ibc.data.packed import read_bytes
 from ibc.errors import InputError
 
-READERS = 8      # threads that read files
+READERS = 4      # threads that read files, a batch each; more would only contend for the interpreter
 READ_AHEAD = 8   # batches whose files are being read
 DECODED = 3      # batches that wait, decoded and cropped, for the update
 MEMORY_SHARE = 0.8  # part of the free device memory that the cache may take
@@ -96,15 +95,13 @@ class GpuLoader:
         except BaseException as error:  # handed to the thread that consumes, which raises it
             put(error)
 
-    def _read(self, readers: ThreadPoolExecutor, keys: list[Key]) -> list[Future]:
-        """Start reading the files of a batch that are not in the cache, a few in a task."""
-        missing = [index for _, index in keys if index not in self.cache]
-        files = [(index, self.images.files[index]) for index in missing]
-        step = -(-len(files) // READERS) or 1
-        return [readers.submit(_read_files, files[first : first + step]) for first in range(0, len(files), step)]
+    def _read(self, readers: ThreadPoolExecutor, keys: list[Key]) -> Future:
+        """Start reading the files of a batch that are not in the cache."""
+        return readers.submit(_read_files, [(index, self.images.files[index]) for _, index in keys
+                                            if index not in self.cache])
 
-    def _make(self, keys: list[Key], files: list[Future]) -> Batch:
-        data = {index: content for task in files for index, content in task.result()}
+    def _make(self, keys: list[Key], files: Future) -> Batch:
+        data = dict(files.result())
         bad: list[str] = []
         fresh = self._decode({index: content for index, content in data.items() if index not in self.cache}, bad)
         pictures: list[Tensor] = []
@@ -204,28 +201,18 @@ class GpuLoader:
 
 
 def _read_files(files: list[tuple[int, str]]) -> list[tuple[int, Tensor | InputError]]:
-    """(index, content as (n,) uint8) of each file, read without holding the interpreter."""
-    return [(index, _read_packed(path) if split(path) else _read_file(path)) for index, path in files]
+    """(index, content as (n,) uint8) of each file or ``pack.zip:member``."""
+    return [(index, _content(path)) for index, path in files]
 
 
-def _read_file(path: str) -> Tensor | InputError:
-    from torchvision.io import read_file
-
+def _content(path: str) -> Tensor | InputError:
     try:
-        # read_file maps the file; the copy reads it, here (numpy's: torch would start threads for each).
-        return torch.from_numpy(read_file(path).numpy().copy())
-    except RuntimeError:
-        reason = "No such file or directory" if not os.path.exists(path) else "an empty or unreadable file"
-        return InputError(f"{path}: {reason}")
-
-
-def _read_packed(path: str) -> Tensor | InputError:
-    try:
-        return torch.from_numpy(np.frombuffer(bytearray(read_bytes(path)), np.uint8))  # an array that may be written to
+        data = bytearray(read_bytes(path))  # a copy that a tensor may own
     except OSError as error:
         return InputError(f"{path}: {error.strerror}")
     except InputError as error:
         return error
+    return torch.frombuffer(data, dtype=torch.uint8) if data else InputError(f"{path}: an empty file")
 
 
 @lru_cache

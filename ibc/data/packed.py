@@ -52,7 +52,8 @@ def read_bytes(file: str | os.PathLike) -> bytes:
     """
     found = split(file)
     if found is None:
-        return Path(file).read_bytes()
+        with open(file, "rb", buffering=0) as handle:
+            return handle.readall()
     archive, member = found
     return (_packs.get(archive) or open_pack(archive)).read(member)
 
