@@ -27,7 +27,7 @@ class MapStore:
     """
 
     def __init__(self, budget: int, batches: int):
-        self.budget, self.next_prune, self.prune_step = budget, 0, max(batches // 20, 1)
+        self.budget, self.next_prune, self.prune_step = budget, 0, max(batches // 50, 1)
         self.kept: dict[int, StoredBatch] = {}
 
     @property

@@ -150,7 +150,7 @@ def torchvision_encoder(name: str, layers: Sequence[str], weights: str | None) -
         near = [item for item in zoo.list_models() if name[:4].lower() in item] or zoo.list_models()
         raise input_error("--model", f"'{name}'", "a torchvision model", f"for example {', '.join(near[:8])}")
     torch.manual_seed(0)  # random weights are the same in every run
-    values = {}
+    values: dict[str, Tensor] = {}
     if weights == IMAGENET:
         published = zoo.get_model_weights(name)
         chosen = getattr(published, "IMAGENET1K_V1", None) or next(iter(published), None)

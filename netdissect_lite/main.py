@@ -90,7 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
     machine = parser.add_argument_group("machine")
     add_device_flag(parser)
     machine.add_argument("--memory", metavar="SIZE", help="for feature maps and tables; what does not fit is encoded "
-                         "twice, with the same result (default: 512M, on a GPU 8G)")
+                         "twice, with the same result (default: 384M, on a GPU 8G)")
     machine.add_argument("--batch_size", type=int, metavar="N", help="images encoded together (default: 128)")
     machine.add_argument("--workers", type=int, metavar="N", help="processes that decode, at most one a core "
                          "(default: 8)")

@@ -15,7 +15,7 @@ from ibc.errors import input_error
 from netdissect_lite.broden import CATEGORIES
 
 MEGABYTE = 2**20
-CPU_MEMORY, GPU_MEMORY = 512 * MEGABYTE, 8192 * MEGABYTE  # for feature maps and tables of counts
+CPU_MEMORY, GPU_MEMORY = 384 * MEGABYTE, 8192 * MEGABYTE  # for feature maps and tables of counts
 # Official names that nothing here needs any more; accepted, so that an old settings.py still works.
 UNUSED = ("PARALLEL", "TALLY_BATCH_SIZE", "TALLY_AHEAD", "CLEAN", "CODE_LEN", "NUM_CLASSES", "DATASET",
           "MODEL_PARALLEL", "SEG_THRESHOLD")
