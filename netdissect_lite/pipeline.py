@@ -84,7 +84,8 @@ def dissect_layers(encoder: Encoder, broden: Broden, settings: Settings, *, key:
     key = key or run_key(encoder, broden, settings, thresholds)
     state_file = None if settings.output is None else Path(settings.output, STATE_FILE)
     plan = make_plan(broden, settings.batch_size, 1 + settings.null, settings.seed)
-    reader = Reader(broden, plan, input_size(broden, settings.image_size), *_workers(settings.workers, device))
+    reader = Reader(broden, plan, input_size(broden, settings.image_size), *_workers(settings.workers, device),
+                    decoder="turbo" if device.type == "cuda" else "pillow")  # a CPU is busy encoding anyway
     responder = Responder(encoder, reader, settings.normalization, settings.units, device)
 
     def make_survey(layer: int, sample: Response) -> Survey:

@@ -74,7 +74,7 @@ class Reader:
     """What a worker reads: uint8 images of one size, and label maps.
 
     size: (height, width) of the images; those stored in another size are resized (bilinear).
-    image_workers, label_workers: processes, 0: the calling one.
+    image_workers, label_workers: processes, 0: the calling one. decoder: of ``Broden.read_image``.
     """
 
     broden: Broden
@@ -82,6 +82,7 @@ class Reader:
     size: tuple[int, int]
     image_workers: int
     label_workers: int
+    decoder: str = "pillow"
 
     def image_batches(self, batches: Sequence[int]) -> Iterator[Tensor]:
         """(B, 3, H, W) uint8 of each of ``batches``."""
@@ -110,7 +111,7 @@ class _ImageJobs:
     def _image(self, index: int) -> Tensor:
         import torch.nn.functional as F
 
-        image = self.reader.broden.read_image(index)
+        image = self.reader.broden.read_image(index, self.reader.decoder)
         if tuple(image.shape[-2:]) != self.reader.size:
             image = F.interpolate(image[None], self.reader.size, mode="bilinear", antialias=True)[0]
         return image

@@ -167,7 +167,8 @@ def broden_sized(model: IBC, broden: RepeatedBroden, device_name: str, workers: 
     encoder = IBCEncoder(model)
     encoder.prepare(device)
     plan = make_plan(broden, 128, 21, 1)
-    reader = Reader(broden, plan, broden.records[0].size, workers, workers)
+    reader = Reader(broden, plan, broden.records[0].size, workers, workers,
+                    "turbo" if device.type == "cuda" else "pillow")
     responder = Responder(encoder, reader, "official", None, device)
     with torch.inference_mode(), full_precision():
         check_counts(responder)

@@ -30,8 +30,8 @@ class RepeatedBroden(Broden):
         super().__init__(source.folder, source.index_file, [record._replace(scalars=()) for record in records],
                          categories, names, primary, [])
 
-    def read_image(self, index: int) -> Tensor:
-        image = self.source.read_image(index % len(self.source))
+    def read_image(self, index: int, decoder: str = "pillow") -> Tensor:
+        image = self.source.read_image(index % len(self.source), decoder)
         shift, mirror, light = self._change(index)
         image = torch.roll(image, shift, (1, 2))
         if mirror:

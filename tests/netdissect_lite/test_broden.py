@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ibc.errors import InputError
@@ -133,6 +134,12 @@ def test_bad_pictures_are_named(folder):
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(images / "i0.png")
     with pytest.raises(InputError, match=r"index.csv:2: .*i0.png: found 8 x 8 pixels, expected 32 x 40 pixels"):
         broden.read_image(0)
+
+
+def test_both_decoders_give_the_same_pixels(golden):
+    broden = load_broden(golden / "dissect_data")
+    for index in range(8):
+        assert torch.equal(broden.read_image(index, "turbo"), broden.read_image(index, "pillow"))
 
 
 def test_a_folder_that_is_none(tmp_path):
