@@ -5,6 +5,7 @@
   const units = [...list.children];
   const field = (id) => document.getElementById(id);
   const number = (unit, key) => parseFloat(unit.dataset[key]);
+  const categories = [...field("category").options].map((option) => option.value);
   let exact = null; // a concept chosen in the bar graph: its whole name, not a part of one
 
   function ranges(text) {
@@ -20,6 +21,10 @@
   function compare(key) {
     const order = (a, b) => number(a, "order") - number(b, "order");
     if (key === "order") return order;
+    if (key === "category") {
+      const place = (unit) => categories.indexOf(unit.dataset.category);
+      return (a, b) => place(a) - place(b) || number(b, "iou") - number(a, "iou") || order(a, b);
+    }
     const sign = key === "unit" ? 1 : -1;
     return (a, b) => sign * (number(a, key) - number(b, key)) || order(a, b);
   }

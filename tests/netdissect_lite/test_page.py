@@ -8,7 +8,7 @@ import pytest
 
 from netdissect_lite import Settings, dissect, load_broden
 from netdissect_lite.compare import compare, render
-from netdissect_lite.report import bars, unit_order, write_page
+from netdissect_lite.report import bars, page_order, unit_order, write_page
 from tests.netdissect_lite.data import IMAGE, Filters, write_broden
 
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
@@ -85,6 +85,9 @@ def test_sorting(opened, tally):
     found, _ = tally
     set_control(opened, "sort", "iou")
     assert shown(opened) == found.units[sorted(range(20), key=lambda row: -found.score[row])].tolist()
+    set_control(opened, "sort", "category")
+    place = [page_order(found.categories).index(found.categories[own]) for own in found.category]
+    assert shown(opened) == found.units[sorted(range(20), key=lambda row: (place[row], -found.score[row]))].tolist()
     set_control(opened, "sort", "unit")
     assert shown(opened) == list(range(1, 21))
     set_control(opened, "sort", "lead")
