@@ -15,7 +15,7 @@ import numpy as np
 from netdissect_lite.counting import Counts
 
 EPSILON = 1e-10  # official guard of the division
-UNITS_AT_ONCE = 16  # bounds the memory of IoU tables over all pairings
+ENTRIES_AT_ONCE = 2**21  # of IoU tables over all pairings; bounds their memory
 
 
 def iou_table(both: np.ndarray, activation: np.ndarray, truth: np.ndarray, primary: np.ndarray) -> np.ndarray:
@@ -27,8 +27,9 @@ def iou_table(both: np.ndarray, activation: np.ndarray, truth: np.ndarray, prima
 def best_by_chance(counts: Counts, truth: np.ndarray, primary: np.ndarray) -> np.ndarray:
     """(K, R) float64: the best IoU of each unit in each chance pairing."""
     best = np.zeros(counts.both.shape[:2])
-    for begin in range(0, len(best), UNITS_AT_ONCE):
-        part = slice(begin, begin + UNITS_AT_ONCE)
+    units = max(ENTRIES_AT_ONCE // (counts.both.shape[1] * counts.both.shape[2]), 1)
+    for begin in range(0, len(best), units):
+        part = slice(begin, begin + units)
         best[part] = iou_table(counts.both[part], counts.activation[part], truth, primary).max(axis=2)
     return best[:, 1:]
 
