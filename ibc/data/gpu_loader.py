@@ -86,7 +86,7 @@ class GpuLoader:
                 waiting = deque((key, self._read(readers, key)) for key in islice(keys, READ_AHEAD))
                 while waiting and not stop.is_set():
                     key, files = waiting.popleft()
-                    batch = self._make(key, files)
+                    batch = self.make(key, files)
                     event = torch.cuda.Event()
                     event.record()
                     put((batch, event))
@@ -97,10 +97,11 @@ class GpuLoader:
 
     def _read(self, readers: ThreadPoolExecutor, keys: list[Key]) -> Future:
         """Start reading the files of a batch that are not in the cache."""
-        return readers.submit(_read_files, [(index, self.images.files[index]) for _, index in keys
+        return readers.submit(read_files, [(index, self.images.files[index]) for _, index in keys
                                             if index not in self.cache])
 
-    def _make(self, keys: list[Key], files: Future) -> Batch:
+    def make(self, keys: list[Key], files: Future) -> Batch:
+        """One batch; ``files``: what ``read_files`` gives for those of its images that are not in the cache."""
         data = dict(files.result())
         bad: list[str] = []
         fresh = self._decode({index: content for index, content in data.items() if index not in self.cache}, bad)
@@ -156,7 +157,7 @@ class GpuLoader:
             candidate = (index + step) % len(self.images)
             if candidate in self.cache:
                 return candidate, self.cache[candidate]
-            found = self._decode(dict(_read_files([(candidate, self.images.files[candidate])])), bad)
+            found = self._decode(dict(read_files([(candidate, self.images.files[candidate])])), bad)
             if found:
                 return candidate, found[candidate]
         raise InputError(f"{self.images.files[index]}: no image of the list can be read")
@@ -190,7 +191,7 @@ class GpuLoader:
             pictures = [picture.to(self.device) for picture in pictures]
         device = pictures[0].device
         cut = torch.empty(len(pictures), 3, height, width, dtype=torch.uint8, device=device,
-                          pin_memory=device.type == "cpu")  # pinned memory reaches the GPU without waiting
+                          pin_memory=device != self.device)  # pinned memory reaches the GPU without waiting
         torch.stack([picture[:, top : top + height, left : left + width]
                      for picture, (top, left, _) in zip(pictures, places, strict=True)], out=cut)
         cut = cut.to(self.device, non_blocking=True)
@@ -200,7 +201,7 @@ class GpuLoader:
         return torch.where(mirrored[:, None, None, None], cut.flip(-1), cut)
 
 
-def _read_files(files: list[tuple[int, str]]) -> list[tuple[int, Tensor | InputError]]:
+def read_files(files: list[tuple[int, str]]) -> list[tuple[int, Tensor | InputError]]:
     """(index, content as (n,) uint8) of each file or ``pack.zip:member``."""
     return [(index, _content(path)) for index, path in files]
 

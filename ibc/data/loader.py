@@ -22,6 +22,8 @@ from ibc.errors import InputError, input_error
 
 PREFETCH = 4      # batches read ahead by each worker
 TEST_BATCH = 100  # where the config gives no batch_size
+MOST_ON_A_GPU = 4     # processes that decode on one GPU
+MANY_IMAGES = 20_000  # to be decoded there, from which on such processes are worth their start
 
 
 def train_images(config: Config) -> ImageList:
@@ -96,17 +98,21 @@ def test_batches(config: Config, images: ImageList, device: torch.device, *, res
     return _stream(config, images, pixels, order, device, skip_bad, "off")
 
 
-def _stream(config: Config, images: ImageList, pixels: Pixels, order: Sampler | list[list[Key]],
+def _stream(config: Config, images: ImageList, pixels: Pixels, order: TrainingOrder | list[list[Key]],
             device: torch.device, skip_bad: bool, cache: str) -> Iterator[Batch]:
     """Batches by the decoder that the config and the device ask for."""
     if config.decoder == "nvjpeg" and device.type != "cuda":
         raise input_error(config.source, "decoder: nvjpeg on the CPU", "a GPU", "set decoder to auto")
     if device.type == "cuda" and config.decoder in ("auto", "nvjpeg") and _nvjpeg_wanted(config, device, cache):
         from ibc.data.gpu_loader import GpuLoader
+        from ibc.data.gpu_workers import GpuWorkers
 
+        count = min(config.num_workers, MOST_ON_A_GPU, cores_here() // 4)
+        if cache == "off" and count > 1 and len(order) * len(next(iter(order), [])) >= MANY_IMAGES:
+            return GpuWorkers(images, pixels, device, seed=config.seed, skip_bad=skip_bad, count=count).batches(order)
         return GpuLoader(images, pixels, device, seed=config.seed, skip_bad=skip_bad, cache=cache).batches(order)
     dataset = ImageDataset(images, pixels, seed=config.seed, decoder=cpu_decoder(config.decoder), skip_bad=skip_bad)
-    cores = len(os.sched_getaffinity(0))
+    cores = cores_here()
     # Beside a network that computes on the same cores, workers hold up its threads more than they help.
     most = cores // 4 if device.type == "cpu" else cores
     return _by_workers(dataset, order, min(config.num_workers, most))
@@ -121,6 +127,11 @@ def _nvjpeg_wanted(config: Config, device: torch.device, cache: str) -> bool:
         raise input_error(config.source, "decoder: nvjpeg, which this torchvision was built without", "nvJPEG",
                           "set decoder to auto")
     return works or cache != "off"
+
+
+def cores_here() -> int:
+    """CPU cores for this process: those of the machine, shared with the others that torchrun started on it."""
+    return len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def cpu_decoder(name: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ibc.data.gpu_loader import READERS, _read_files
+from ibc.data.gpu_loader import READERS, read_files
 from ibc.data.list_file import read_list, write_list
 from ibc.data.prepare.pack import pack_folder
 from tests.benchmarks.train_speed import unzip
@@ -59,7 +59,7 @@ def pace(files: list[str], order: list[int]) -> float:
     tasks = [[(index, files[index]) for index in order[first : first + TASK]] for first in range(0, len(order), TASK)]
     start = time.perf_counter()
     with ThreadPoolExecutor(READERS) as readers:
-        for _ in readers.map(_read_files, tasks):
+        for _ in readers.map(read_files, tasks):
             pass
     return len(order) / (time.perf_counter() - start)
 

@@ -21,7 +21,7 @@ import torch
 from eval.report import _class_names
 from ibc.config import load_config
 from ibc.data.doctor.__main__ import main as doctor
-from ibc.data.gpu_loader import _read_files
+from ibc.data.gpu_loader import read_files
 from ibc.data.list_file import read_list
 from ibc.data.packed import Pack, file_of, is_pack, read_bytes
 from ibc.data.prepare.__main__ import main as prepare
@@ -112,7 +112,7 @@ def test_the_readers_of_the_gpu_loader_take_both(sources):
     for source in (folder, archive):
         files = list(enumerate(read_list("train.txt", source).files))
         with ThreadPoolExecutor(8) as readers:  # threads share one open archive
-            parts = list(readers.map(_read_files, [files[first::8] for first in range(8)]))
+            parts = list(readers.map(read_files, [files[first::8] for first in range(8)]))
         contents[source] = dict(pair for part in parts for pair in part)
     assert len(contents[folder]) == 40
     for index, content in contents[folder].items():
@@ -141,7 +141,7 @@ def test_a_missing_member_is_treated_as_a_missing_file(sources, tmp_path):
     skipping = run(*command, "--skip_bad_images")
     assert skipping.returncode == 0 and "1 unreadable" in skipping.stdout
     assert len(np.load(tmp_path / "results/small/x.npz")["binary_codes"]) == 39
-    [(_, content)] = _read_files([(39, f"{short}:images/039.jpg")])
+    [(_, content)] = read_files([(39, f"{short}:images/039.jpg")])
     assert str(content) == f"{short}:images/039.jpg: No such file or directory"
     with pytest.raises(FileNotFoundError, match=r"short\.zip:train\.txt"):
         read_list("train.txt", short)
@@ -157,7 +157,7 @@ def test_a_deflated_archive_is_read_too(sources, tmp_path):
     for one in read_list("train.txt", deflated).names:
         assert read_bytes(f"{deflated}:{one}") == (folder / one).read_bytes()
     assert read_bytes(f"{deflated}:empty.jpg") == b""
-    [(_, empty)] = _read_files([(0, f"{deflated}:empty.jpg")])
+    [(_, empty)] = read_files([(0, f"{deflated}:empty.jpg")])
     assert isinstance(empty, InputError) and "empty.jpg: an empty file" in str(empty)
 
     start = zipfile.ZipFile(deflated).getinfo("images/005.jpg").header_offset
@@ -206,7 +206,7 @@ def test_a_hole_in_an_archive_names_the_member(sources, tmp_path):
     holed = changed(sources[2], tmp_path / "holed.zip", hole)
     with pytest.raises(InputError, match=r"holed\.zip:images/007\.jpg: found no header"):
         read_bytes(f"{holed}:images/007.jpg")
-    [(_, content)] = _read_files([(7, f"{holed}:images/007.jpg")])
+    [(_, content)] = read_files([(7, f"{holed}:images/007.jpg")])
     assert isinstance(content, InputError) and "007.jpg" in str(content)
     assert read_bytes(f"{holed}:images/006.jpg") == read_bytes(f"{sources[2]}:images/006.jpg")
 
