@@ -38,6 +38,7 @@ class ModelConfig:
                           "code falls back to), or kaiming (He's rule, learns sooner in short runs)", "default",
                           ("default", "kaiming"))
     fc_dim: int = key("width of the fully connected layers; 4096 in AlexNet", 4096, low=1)
+    dropout: float = key("share of a fully connected layer's inputs set to zero in training; 0.5 in AlexNet", 0.5, low=0)
 
 
 @dataclass
@@ -194,6 +195,8 @@ def _check(config: Config, tree: Entry) -> None:
                     f"{model.class_num}, one for each class")
     if model.class_weights is not None and min(model.class_weights) < 0:
         raise wrong("model.class_weights", "a negative class weight", "weights of at least 0")
+    if model.dropout >= 1:
+        raise wrong("model.dropout", f"dropout: {model.dropout}", "a number below 1")
     if model.fc_dim != PRETRAINED_FC_DIM and model.pretrained != "none":
         raise wrong("model.fc_dim", f"fc_dim: {model.fc_dim} with pretrained: {model.pretrained}",
                     f"pretrained weights of width {PRETRAINED_FC_DIM}", "set pretrained: none")

@@ -25,7 +25,7 @@ IMAGENET_CLASSES, PLACES_CLASSES = 1000, 365
 class AlexNet(nn.Module):
     """AlexNet in torchvision's layout (same parameter names), without its adaptive pooling."""
 
-    def __init__(self, outputs: int, fc_dim: int):
+    def __init__(self, outputs: int, fc_dim: int, dropout: float):
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2),
@@ -35,8 +35,8 @@ class AlexNet(nn.Module):
             nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2),
         )
         self.classifier = nn.Sequential(
-            nn.Dropout(0.5), nn.Linear(FEATURES, fc_dim), nn.ReLU(inplace=True),
-            nn.Dropout(0.5), nn.Linear(fc_dim, fc_dim), nn.ReLU(inplace=True),
+            nn.Dropout(dropout), nn.Linear(FEATURES, fc_dim), nn.ReLU(inplace=True),
+            nn.Dropout(dropout), nn.Linear(fc_dim, fc_dim), nn.ReLU(inplace=True),
             nn.Linear(fc_dim, outputs),
         )
 
@@ -58,17 +58,17 @@ class EncoderStyle(nn.Module):
     def __init__(self, model: ModelConfig):
         super().__init__()
         outputs = PLACES_CLASSES if model.is_sun else IMAGENET_CLASSES
-        bits, width = model.code_len, model.fc_dim
-        self.alexnet = AlexNet(outputs, width)
+        bits, width, dropout = model.code_len, model.fc_dim, model.dropout
+        self.alexnet = AlexNet(outputs, width, dropout)
         self.conv_basic = self.alexnet.features
         self.conv_last = nn.Conv2d(256, bits, 3, padding=1)
         maps = bits * MAP_SIDE * MAP_SIDE
         if maps == FEATURES:  # K = 256: the second AlexNet's classifier fits as it is
-            self.classifier = nn.Sequential(nn.Dropout(0.5), nn.Linear(maps, width), *_fc_tail(width))
+            self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(maps, width), *_fc_tail(width, dropout))
         else:
             self.fc1 = nn.Linear(maps, width)
-            self.fc2 = nn.Sequential(*_fc_tail(width))
-            self.classifier = nn.Sequential(nn.Dropout(0.5), self.fc1, self.fc2)
+            self.fc2 = nn.Sequential(*_fc_tail(width, dropout))
+            self.classifier = nn.Sequential(nn.Dropout(dropout), self.fc1, self.fc2)
         self.pre_hash_layer = self.alexnet.classifier[:6]
         self.hash_layer = nn.Linear(width, bits)
         self.real_prediction = Prediction(width, model.class_num)
@@ -81,8 +81,8 @@ class EncoderStyle(nn.Module):
         return first, last
 
 
-def _fc_tail(width: int) -> list[nn.Module]:
-    return [nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Linear(width, width), nn.ReLU(inplace=True)]
+def _fc_tail(width: int, dropout: float) -> list[nn.Module]:
+    return [nn.ReLU(inplace=True), nn.Dropout(dropout), nn.Linear(width, width), nn.ReLU(inplace=True)]
 
 
 def pool_maps(maps: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ def test_unknown_key_in_a_section(path):
     ("model.code_len", 0, "at least 1"), ("init", "kaimin", "did you mean 'kaiming'"), ("beta2", 1, "below 1"),
     ("lr_policy", "cosine", "step or constant"), ("model.is_sun", "maybe", "true or false"),
     ("crop_image_height", 81, "at most new_size"), ("model.class_weights", [1, 2], "4, one for each class"),
-    ("model_name", "a/b", "plain folder name"),
+    ("model_name", "a/b", "plain folder name"), ("model.dropout", 1, "below 1"),
     ("filter_labels", 3, "a list of integers"), ("lr", ".nan", "a number"),
 ])
 def test_wrong_values_name_the_line(path, key, value, expected):
