@@ -190,8 +190,8 @@ class GpuLoader:
         if len({picture.device for picture in pictures}) > 1:  # resized ones are on the device already
             pictures = [picture.to(self.device) for picture in pictures]
         device = pictures[0].device
-        cut = torch.empty(len(pictures), 3, height, width, dtype=torch.uint8, device=device,
-                          pin_memory=device != self.device)  # pinned memory reaches the GPU without waiting
+        pinned = self.device.type == "cuda" and device.type == "cpu"  # it reaches the GPU without waiting
+        cut = torch.empty(len(pictures), 3, height, width, dtype=torch.uint8, device=device, pin_memory=pinned)
         torch.stack([picture[:, top : top + height, left : left + width]
                      for picture, (top, left, _) in zip(pictures, places, strict=True)], out=cut)
         cut = cut.to(self.device, non_blocking=True)
