@@ -38,7 +38,8 @@ class ModelConfig:
                           "code falls back to), or kaiming (He's rule, learns sooner in short runs)", "default",
                           ("default", "kaiming"))
     fc_dim: int = key("width of the fully connected layers; 4096 in AlexNet", 4096, low=1)
-    dropout: float = key("share of a fully connected layer's inputs set to zero in training; 0.5 in AlexNet", 0.5, low=0)
+    dropout: float = key("share of a fully connected layer's inputs that training sets to zero; 0.5 in AlexNet", 0.5,
+                         low=0)
 
 
 @dataclass

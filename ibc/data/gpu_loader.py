@@ -11,10 +11,8 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from functools import lru_cache
 from itertools import islice
-from queue import Full, Queue
 
 import numpy as np
 import torch
@@ -30,7 +28,8 @@ from ibc.errors import InputError
 
 READERS = 4      # threads that read files, a batch each; more would only contend for the interpreter
 READ_AHEAD = 8   # batches whose files are being read
-DECODED = 3      # batches that wait, decoded and cropped, for the update
+DECODERS = 2     # threads that decode: nvJPEG serves one at a time, the other one meanwhile cuts its batch
+DECODED = 4      # batches being decoded, or waiting for the update
 MEMORY_SHARE = 0.8  # part of the free device memory that the cache may take
 
 
@@ -46,7 +45,8 @@ class GpuLoader:
         self.seed, self.skip_bad = seed, skip_bad
         self.home = torch.device("cpu") if cache == "host" else device  # where decoded images are kept
         self.cache: dict[int, Tensor] = {}
-        self.room = 0
+        self.room = 0  # bytes that the cache may still take
+        self.keeping = threading.Lock()
         if cache == "device":
             self.room = int(torch.cuda.mem_get_info(device)[0] * MEMORY_SHARE)
         elif cache == "host":
@@ -55,50 +55,49 @@ class GpuLoader:
 
     def batches(self, order: Iterable[list[Key]]) -> Iterator[Batch]:
         """The batches of ``order``, images on the device, read and decoded ahead."""
-        ready: Queue[tuple[Batch, torch.cuda.Event] | BaseException | None] = Queue(DECODED)
-        stop = threading.Event()
-        worker = threading.Thread(target=self._decode_all, args=(order, ready, stop), daemon=True)
-        worker.start()
-        try:
-            while (item := ready.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                batch, event = item
-                stream = torch.cuda.current_stream(self.device)
-                stream.wait_event(event)
-                batch.images.record_stream(stream)
-                yield batch
-        finally:
-            stop.set()
-            worker.join()
+        keys = iter(order)
+        reading: deque[tuple[list[Key], Future]] = deque()
+        made: deque[Future] = deque()
+        with (ThreadPoolExecutor(READERS) as readers,
+              ThreadPoolExecutor(DECODERS, initializer=self._own_stream) as makers):
+            try:
+                while True:
+                    for later in islice(keys, READ_AHEAD + DECODED - len(reading) - len(made)):
+                        reading.append((later, self._read(readers, later)))
+                    while reading and len(made) < DECODED:
+                        made.append(makers.submit(self._make_ahead, *reading.popleft()))
+                    if not made:
+                        return
+                    batch, event = made.popleft().result()
+                    if event is not None:
+                        stream = torch.cuda.current_stream(self.device)
+                        stream.wait_event(event)
+                        batch.images.record_stream(stream)
+                    yield batch
+            finally:
+                for waiting in made:
+                    waiting.cancel()
+                for _, waiting in reading:
+                    waiting.cancel()
 
-    def _decode_all(self, order: Iterable[list[Key]], ready: Queue, stop: threading.Event) -> None:
-        """The decoding thread: keep READ_AHEAD batches of files coming, decode them in order."""
-        def put(item: object) -> None:
-            while not stop.is_set():
-                with suppress(Full):
-                    ready.put(item, timeout=0.1)
-                    return
+    def _own_stream(self) -> None:
+        """A decoding thread begins: what it asks of the device overlaps the update."""
+        if self.device.type == "cuda":
+            torch.cuda.set_stream(torch.cuda.Stream(self.device))
 
-        try:
-            with ThreadPoolExecutor(READERS) as readers, torch.cuda.stream(torch.cuda.Stream(self.device)):
-                keys = iter(order)
-                waiting = deque((key, self._read(readers, key)) for key in islice(keys, READ_AHEAD))
-                while waiting and not stop.is_set():
-                    key, files = waiting.popleft()
-                    batch = self.make(key, files)
-                    event = torch.cuda.Event()
-                    event.record()
-                    put((batch, event))
-                    waiting.extend((later, self._read(readers, later)) for later in islice(keys, 1))
-            put(None)
-        except BaseException as error:  # handed to the thread that consumes, which raises it
-            put(error)
+    def _make_ahead(self, keys: list[Key], files: Future) -> tuple[Batch, torch.cuda.Event | None]:
+        """A batch, and when it is there."""
+        batch = self.make(keys, files)
+        if self.device.type != "cuda":
+            return batch, None
+        event = torch.cuda.Event()
+        event.record()
+        return batch, event
 
     def _read(self, readers: ThreadPoolExecutor, keys: list[Key]) -> Future:
         """Start reading the files of a batch that are not in the cache."""
         return readers.submit(read_files, [(index, self.images.files[index]) for _, index in keys
-                                            if index not in self.cache])
+                                           if index not in self.cache])
 
     def make(self, keys: list[Key], files: Future) -> Batch:
         """One batch; ``files``: what ``read_files`` gives for those of its images that are not in the cache."""
@@ -163,10 +162,13 @@ class GpuLoader:
         raise InputError(f"{self.images.files[index]}: no image of the list can be read")
 
     def _keep(self, fresh: dict[int, Tensor]) -> None:
-        for index, picture in fresh.items():
-            if self.room >= picture.nbytes:
-                self.room -= picture.nbytes
-                self.cache[index] = picture
+        if not self.room:
+            return
+        with self.keeping:
+            for index, picture in fresh.items():
+                if self.room >= picture.nbytes and index not in self.cache:
+                    self.room -= picture.nbytes
+                    self.cache[index] = picture
 
     def _resize(self, pictures: list[Tensor]) -> list[Tensor]:
         """Bring those that need it to the shorter side ``size``; equal shapes together."""
@@ -186,6 +188,8 @@ class GpuLoader:
         """(n, 3, h, w) uint8 on the device: cut every picture, then mirror those that are to be mirrored."""
         places = [crop_place(picture, self.pixels.crop, None if table is None else table[number])
                   for number, picture in enumerate(pictures)]
+        if len({(picture.shape, picture.device) for picture in pictures}) == 1 and self.home == self.device:
+            return cut_all(torch.stack(pictures), places, self.pixels.crop)
         height, width = self.pixels.crop
         if len({picture.device for picture in pictures}) > 1:  # resized ones are on the device already
             pictures = [picture.to(self.device) for picture in pictures]
@@ -199,6 +203,21 @@ class GpuLoader:
             return cut
         mirrored = torch.tensor([mirror for _, _, mirror in places]).to(self.device, non_blocking=True)
         return torch.where(mirrored[:, None, None, None], cut.flip(-1), cut)
+
+
+def cut_all(stack: Tensor, places: list[tuple[int, int, bool]], crop: tuple[int, int]) -> Tensor:
+    """(n, 3, H, W) -> (n, 3, h, w), channels last: of every picture the crop at its (top, left, mirror).
+
+    One gather instead of a slice a picture, which the interpreter would spend milliseconds on.
+    """
+    height, width = crop
+    table = torch.tensor([(top, left, mirror) for top, left, mirror in places]).to(stack.device, non_blocking=True)
+    top, left, mirror = table[:, 0, None], table[:, 1, None], table[:, 2, None] > 0
+    across = torch.arange(width, device=stack.device)
+    rows = top + torch.arange(height, device=stack.device)
+    columns = left + torch.where(mirror, width - 1 - across, across)
+    numbers = torch.arange(len(stack), device=stack.device)
+    return stack[numbers[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def read_files(files: list[tuple[int, str]]) -> list[tuple[int, Tensor | InputError]]:
