@@ -26,7 +26,7 @@ from ibc.data.list_file import ImageList
 from ibc.data.packed import read_bytes
 from ibc.errors import InputError
 
-READERS = 4      # threads that read files, a batch each; more would only contend for the interpreter
+READERS = 2      # threads that read files, a batch each; more only contend for the interpreter
 READ_AHEAD = 8   # batches whose files are being read
 DECODERS = 2     # threads that decode: nvJPEG serves one at a time, the other one meanwhile cuts its batch
 DECODED = 4      # batches being decoded, or waiting for the update

@@ -1,9 +1,9 @@
 """Batches made on one GPU by several processes.
 
 Before nvJPEG decodes on the GPU, a CPU thread parses every file, and a Python process has one
-interpreter: one process feeds a fast update only in part. Here each process makes every n-th batch
+interpreter: one process decodes half of what the GPU can. Here each process makes every n-th batch
 with a ``GpuLoader`` and leaves it in device memory that it shares with the consumer, so pixels
-never travel through the host.
+never travel through the host. (The kernels of several processes take turns on the chip, though.)
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def serve(connection: Connection) -> None:
                     torch.cuda.current_stream().synchronize()
                 connection.send(((batch.labels.numpy(), batch.indices.numpy(), batch.bad), None))
                 number += 1
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+    except (EOFError, OSError):
         pass  # the consumer wants no more
     except InputError as error:
         connection.send((None, error))
