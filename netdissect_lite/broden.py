@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ibc.data.packed import read_bytes
 from ibc.errors import InputError, input_error
 from netdissect_lite.broden_tables import (
     MAX_LABEL,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 CATEGORIES = ("object", "part", "texture", "color", "material", "scene")  # official choice
 INDEX_COLUMNS = ("image", "ih", "iw", "sh", "sw")
-READ_AT_ONCE = 2**18   # bytes
 LONGEST_SIDE = 2**14  # of a label map, pixels: what is longer is a slip of the pen
 
 
@@ -98,7 +98,7 @@ class Broden:
         record = self.records[index]
         path = f"{self.folder}/images/{record.image}"
         try:
-            image = decode_image(_content(path), decoder, path)
+            image = decode_image(read_bytes(path), decoder, path)
         except (InputError, OSError) as error:
             reason = f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error).partition("; ")[0]
             raise InputError(f"{self.folder / self.index_file}:{record.line}: {reason}; unpack the data set again"
@@ -120,7 +120,7 @@ class Broden:
         from PIL import Image, UnidentifiedImageError
 
         try:
-            picture = Image.open(io.BytesIO(_content(f"{self.folder}/images/{name}")))
+            picture = Image.open(io.BytesIO(read_bytes(f"{self.folder}/images/{name}")))
             mode = picture.mode
             pixels = np.asarray(picture if mode == "RGB" else picture.convert("RGB"))
         except FileNotFoundError:
@@ -232,18 +232,6 @@ def _inside(path: Path, line: int, name: str) -> str:
     if not name or os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] == os.pardir:
         raise input_error(path, f"path '{name}'", "a path below images/", line=line)
     return name
-
-
-def _content(path: str) -> bytes:
-    """A small file in as few calls of the system as can be: Broden has a quarter of a million of them."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        parts = [os.read(descriptor, READ_AT_ONCE)]
-        while parts[-1]:
-            parts.append(os.read(descriptor, READ_AT_ONCE))
-        return b"".join(parts)
-    finally:
-        os.close(descriptor)
 
 
 def _pixels(size: Sequence[int]) -> str:

@@ -1,6 +1,6 @@
 """Batches made on the GPU: threads read JPEG files ahead, nvJPEG decodes, one crop a batch.
 
-Decoding runs on its own CUDA stream, so it overlaps the update that consumes the batch before.
+Decoding threads have CUDA streams of their own, so they overlap the update that consumes an earlier batch.
 Decoded images can stay in memory (``cache``), so that only the first epoch decodes. What nvJPEG
 does not take (PNG, CMYK, broken files) goes the CPU's way, with its messages.
 """

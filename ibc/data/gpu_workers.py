@@ -28,7 +28,7 @@ import torch.multiprocessing  # registers how tensors travel through a Connectio
 from torch import Tensor
 
 from ibc.data.dataset import Batch, Key, Pixels
-from ibc.data.gpu_loader import GpuLoader, read_files
+from ibc.data.gpu_loader import READERS, GpuLoader, read_files
 from ibc.data.list_file import ImageList
 from ibc.errors import InputError
 
@@ -104,7 +104,7 @@ class _Worker:
         self.received += 1
         if images.is_cuda:
             self.copied = torch.cuda.Event()
-            self.copied.record()
+            self.copied.record(torch.cuda.current_stream(images.device))
         return Batch(images, torch.from_numpy(labels), torch.from_numpy(indices), bad, "")
 
     def close(self) -> None:
@@ -124,17 +124,18 @@ class _Worker:
     def _send(self, item: object) -> None:
         try:
             self.connection.send(item)
-        except OSError:
-            self._take()  # what it said before it ended, if anything
-            raise
+        except OSError:  # it has ended: after the batches it still made, it says why, or nothing
+            while True:
+                self._take()
 
     def _take(self) -> Any:
         """What the process made, or an exception in place of what it could not make."""
         try:
             made, failure = self.connection.recv()
         except (EOFError, OSError):
-            status = self.process.wait(5)
-            raise RuntimeError(f"a process that decodes images ended unexpectedly (status {status})") from None
+            status = self.process.poll()
+            raise RuntimeError("a process that decodes images ended unexpectedly"
+                               + (f" (status {status})" if status is not None else "")) from None
         if failure is not None:
             raise failure
         return made
@@ -151,35 +152,38 @@ def serve(connection: Connection) -> None:
     """Make the batches that are asked for, until the consumer closes the connection."""
     try:
         images, pixels, device, seed, skip_bad, most = connection.recv()
+    except (EOFError, OSError):
+        return  # it wants none
+    try:
         loader = GpuLoader(images, pixels, torch.device(device), seed=seed, skip_bad=skip_bad)
         if device == "cpu":  # tests: shared by name, since a descriptor could not be handed over
             torch.multiprocessing.set_sharing_strategy("file_system")
         slots = torch.empty(SLOTS, most, 3, *pixels.crop, dtype=torch.uint8, device=device)
         connection.send((slots, None))
         asked: Queue[tuple[list[Key], Future] | None] = Queue()
-        with ThreadPoolExecutor(1) as reader:
-            threading.Thread(target=_receive, args=(connection, images, reader, asked), daemon=True).start()
+        with ThreadPoolExecutor(READERS) as readers:
+            threading.Thread(target=_receive, args=(connection, images, readers, asked), daemon=True).start()
             number = 0
             while (item := asked.get()) is not None:
                 batch = loader.make(*item)
                 slots[number % SLOTS, : len(batch.images)].copy_(batch.images)
                 if slots.is_cuda:
-                    torch.cuda.current_stream().synchronize()
+                    torch.cuda.current_stream(slots.device).synchronize()
                 connection.send(((batch.labels.numpy(), batch.indices.numpy(), batch.bad), None))
                 number += 1
-    except (EOFError, OSError):
+    except (BrokenPipeError, ConnectionResetError):
         pass  # the consumer wants no more
     except InputError as error:
         connection.send((None, error))
-    except Exception:
+    except Exception:  # whatever it is, the consumer must hear of it
         connection.send((None, RuntimeError(f"in a process that decodes images:\n{traceback.format_exc()}")))
 
 
-def _receive(connection: Connection, images: ImageList, reader: ThreadPoolExecutor, asked: Queue) -> None:
+def _receive(connection: Connection, images: ImageList, readers: ThreadPoolExecutor, asked: Queue) -> None:
     """Start reading the files of every batch as soon as it is asked for."""
     try:
         while True:
             keys = connection.recv()
-            asked.put((keys, reader.submit(read_files, [(index, images.files[index]) for _, index in keys])))
+            asked.put((keys, readers.submit(read_files, [(index, images.files[index]) for _, index in keys])))
     except (EOFError, OSError):
         asked.put(None)

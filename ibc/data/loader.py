@@ -22,7 +22,7 @@ from ibc.errors import InputError, input_error
 
 PREFETCH = 4      # batches read ahead by each worker
 TEST_BATCH = 100  # where the config gives no batch_size
-MOST_ON_A_GPU = 2     # processes that decode on one GPU; four bring a fifteenth more and take 2 GB more of it
+MOST_ON_A_GPU = 2     # processes that decode on one GPU; more hardly bring more, and each takes 1 GB of it
 MANY_IMAGES = 20_000  # to be decoded there, from which on such processes are worth their start
 
 

@@ -33,7 +33,15 @@ from ibc.data.loader import train_batches
 from ibc.distributed import is_main, processes, rank, total, world_size
 from ibc.extraction import encode_images
 from ibc.trainer import Trainer
-from tests.benchmarks.train_speed import CLASSES, changed_config, configuration, data_set, rate, seconds
+from tests.benchmarks.train_speed import (
+    CLASSES,
+    changed_config,
+    configuration,
+    data_set,
+    rate,
+    seconds,
+    training_seconds,
+)
 
 IMAGES = 40_000  # of the data set, and in the extraction
 
@@ -42,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", required=True, help="folder or zip of real 256 px JPEGs; repeated as needed")
     parser.add_argument("--batches", default="200,400,1600", help="global batches (default: %(default)s)")
-    parser.add_argument("--processes", help="numbers of processes, one GPU each (default: 1 and all GPUs)")
+    parser.add_argument("--processes", help="numbers of processes beside 1, one GPU each (default: all GPUs)")
     parser.add_argument("--updates", type=int, default=300, help="updates timed end to end (default: %(default)s)")
     parser.add_argument("--json", help="also write the figures there")
     parser.add_argument("--worker", help=argparse.SUPPRESS)  # the data set's folder, in a process that torchrun started
@@ -53,7 +61,8 @@ def main() -> None:
             measure(Path(args.worker), batches, args.updates, device, args.json)
         return
     gpus = torch.cuda.device_count()
-    counts = [int(count) for count in args.processes.split(",")] if args.processes else sorted({1, gpus})
+    wished = [int(count) for count in args.processes.split(",")] if args.processes else [gpus]
+    counts = sorted({1, *wished})  # one process is what the others are compared with
     print(f"machine: {gpus} x {torch.cuda.get_device_name()}, {len(os.sched_getaffinity(0))} cores, "
           f"torch {torch.__version__}, NCCL {'.'.join(map(str, torch.cuda.nccl.version()))}", flush=True)
     results: dict[int, dict] = {}
@@ -97,18 +106,7 @@ def of_batch(config: Config, updates: int, device: torch.device) -> dict[str, fl
     stream = partial(train_batches, changed_config(config, decoder="nvjpeg", max_iter=10**9), everything, 0, device,
                      rank=rank(), size=world_size())
     data = rate(stream(), updates // 2, config)
-    batches = stream()
-    for _ in range(10):
-        batch = next(batches)
-        trainer.step(batch.images, batch.labels)
-    torch.cuda.synchronize()
-    together()
-    start = time.perf_counter()
-    for _ in range(updates):
-        batch = next(batches)
-        values = trainer.step(batch.images, batch.labels)
-    assert torch.isfinite(values["loss_total"])
-    elapsed = slowest(time.perf_counter() - start)
+    elapsed = slowest(training_seconds(trainer, stream(), 10, updates, together))
     return {"update_ms": 1e3 * slowest(update), "data": 1 / slowest(1 / data),
             "train": updates * config.batch_size / elapsed}
 
@@ -153,7 +151,7 @@ def dist_print(text: str) -> None:
 
 def show(count: int, results: dict[int, dict]) -> None:
     """The table of ``count`` processes."""
-    one, here = results[min(results)]["batches"], results[count]
+    one, here = results[1]["batches"], results[count]
     print(f"{count} process{'es' if count > 1 else ''}: extraction {here['extraction']:,.0f} images/s"
           + (f", all-reduce of 115 M float32 alone {here['all_reduce_ms']:.2f} ms" if count > 1 else ""))
     print("  global batch   update ms   data images/s   training images/s   weak: update, all   strong: update, all")

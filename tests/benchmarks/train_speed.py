@@ -42,7 +42,8 @@ def main() -> None:
     parser.add_argument("--images", required=True, help="folder or zip of real 256 px JPEGs; repeated as needed")
     parser.add_argument("--batch", type=int, help="images an update (default: 200 on a GPU, 32 on a CPU)")
     parser.add_argument("--updates", type=int, help="updates timed end to end (default: 300 on a GPU, 5 on a CPU)")
-    parser.add_argument("--paths", default="turbo,nvjpeg,device,host", help="data paths to time on a GPU")
+    parser.add_argument("--paths", default="turbo,nvjpeg1,nvjpeg,device,host",
+                        help="data paths to time on a GPU (default: %(default)s)")
     parser.add_argument("--skip", default="", help="parts to leave out: ceilings,updates,data,train,extract,plain")
     args = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -166,7 +167,8 @@ def data_options(device: torch.device, wanted: list[str]) -> list[tuple[str, dic
     """(name, config keys) of the data paths to time."""
     paths = {"turbo": ("libjpeg-turbo in worker processes, uint8", {"decoder": "turbo"})}
     if device.type == "cuda":
-        paths |= {"nvjpeg": ("nvJPEG", {"decoder": "nvjpeg"}),
+        paths |= {"nvjpeg1": ("nvJPEG in the training process", {"decoder": "nvjpeg", "num_workers": 1}),
+                  "nvjpeg": ("nvJPEG in processes of its own", {"decoder": "nvjpeg"}),
                   "device": ("decoded cache on the device", {"cache": "device"}),
                   "host": ("decoded cache in main memory", {"cache": "host"})}
     return [paths[name] for name in wanted if name in paths]
@@ -206,19 +208,25 @@ def training(config: Config, device: torch.device, updates: int, paths: list[tup
     for what, options in paths:
         trainer = Trainer(config, device, pretrained=False, **fast)
         batches = train_batches(changed_config(config, **options, max_iter=10**9), images, 0, device)
-        for _ in range(max(12, len(images) // config.batch_size if "cache" in options else 0) if fast else 1):
-            batch = next(batches)
-            trainer.step(batch.images, batch.labels)
-        synchronise()
-        start = time.perf_counter()
-        for _ in range(updates):
-            batch = next(batches)
-            values = trainer.step(batch.images, batch.labels)
-        assert torch.isfinite(values["loss_total"])
-        elapsed = time.perf_counter() - start
+        warm_up = max(12, len(images) // config.batch_size if "cache" in options else 0) if fast else 1
+        elapsed = training_seconds(trainer, batches, warm_up, updates)
         memory = f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB at most so far" if fast else ""
         row(f"{what}" + (", bf16 captured" if fast else ""), updates * config.batch_size / elapsed, "images/s", memory)
         del trainer, batches
+
+
+def training_seconds(trainer: Trainer, batches: Iterator[Batch], warm_up: int, updates: int,
+                     ready: Callable[[], None] = lambda: None) -> float:
+    """Seconds of ``updates`` updates with their data, after ``warm_up`` of them and ``ready()``."""
+    for number in range(warm_up + updates):
+        if number == warm_up:
+            synchronise()
+            ready()
+            start = time.perf_counter()
+        batch = next(batches)
+        values = trainer.step(batch.images, batch.labels)
+    assert torch.isfinite(values["loss_total"])  # waits for the device
+    return time.perf_counter() - start
 
 
 def extraction(config: Config, device: torch.device) -> None:
@@ -235,6 +243,9 @@ def extraction(config: Config, device: torch.device) -> None:
         row("plain: both branches, encoder alone", both, "images/s")
         row("hash branch, encoder alone", one, "images/s", f"{one / both:.2f} x plain")
         images = images.subset(range(2000))
+    if device.type == "cuda":
+        few = len(images) // config.batch_size - 20
+        row("data path alone, test batches", rate(test_batches(config, images, device), few, config), "images/s")
     start = time.perf_counter()
     encode_batches(model, test_batches(config, images, device), device)
     row("whole path, start of the workers included", len(images) / (time.perf_counter() - start), "images/s")
