@@ -137,19 +137,11 @@ class _LabelJobs:
 
 
 def _stream(jobs: _ImageJobs | _LabelJobs, keys: Sequence[int], workers: int) -> Iterator:
-    import torch
-    from torch.utils.data import DataLoader
-
-    from ibc.data.loader import as_it_is, leave_signals_to_the_main_process
+    from ibc.data.workers import by_workers
 
     if len(keys) < FEWEST_FOR_WORKERS:
         workers = 0
-    loader: DataLoader = DataLoader(
-        jobs, batch_sampler=[[key] for key in keys], collate_fn=as_it_is,  # type: ignore[arg-type]
-        num_workers=workers, worker_init_fn=leave_signals_to_the_main_process,
-        prefetch_factor=PREFETCH if workers else None, pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator().manual_seed(0))
-    for item in loader:
+    for item in by_workers(jobs, [[key] for key in keys], workers, ahead=PREFETCH):  # type: ignore[arg-type]
         if isinstance(item, str):
             raise InputError(item)
         if isinstance(item, tuple | list):

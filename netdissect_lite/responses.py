@@ -38,6 +38,7 @@ class Responder:
         self.encoder, self.reader, self.device = encoder, reader, device
         self.normalise = normalise if normalization == "training" else official_normalise
         self.units = units
+        self._size_fits = False  # known after the first images
 
     def batches(self, numbers: Sequence[int]) -> Iterator[tuple[int, list[Response]]]:
         """(number, one Response a layer) of the batches of the plan; nothing is read before the first is asked for."""
@@ -61,14 +62,18 @@ class Responder:
     def _encode(self, images: Tensor) -> list[Tensor]:
         try:
             pixels = self.normalise(images.to(self.device, non_blocking=True))
-            return self.encoder.encode(pixels.contiguous(memory_format=memory_format(self.device)))
+            encoded = self.encoder.encode(pixels.contiguous(memory_format=memory_format(self.device)))
         except torch.OutOfMemoryError:
             raise input_error("--batch_size", f"{len(images)} images, too many for the memory of {self.device}",
                               "fewer", "also try a smaller --memory") from None
         except RuntimeError as error:
+            if self._size_fits:
+                raise
             height, width = self.reader.size
             raise input_error("--image_size", f"{height} x {width} pixels, which the network does not take ({error})",
                               "another size") from error
+        self._size_fits = True
+        return encoded
 
     def _chosen(self, response: Response, layer: str) -> Response:
         maps, codes = response.maps.float(), response.codes

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ibc.config import load_config
 from ibc.data.loader import test_batches as batches_of
@@ -53,18 +54,25 @@ def test_gpu_loader_names_or_skips_bad_images(config, tmp_path):
     assert all(len(batch.images) == 8 for batch in trained)
 
 
+def test_gpu_loader_takes_every_kind_of_picture(config, tmp_path):
+    """Progressive and CMYK JPEGs and PNGs come the slower ways, at their place in the batch."""
+    folder = tmp_path / "data/images"
+    for number, (mode, options) in {3: ("RGB", {"format": "JPEG", "progressive": True}), 6: ("L", {"format": "JPEG"}),
+                                    9: ("CMYK", {"format": "JPEG"}), 12: ("RGB", {"format": "PNG"})}.items():
+        with Image.open(folder / f"{number:03}.jpg") as picture:
+            picture.convert(mode).save(folder / f"{number:03}.jpg", **options)
+    images = images_of(config)
+    for one, other in zip(batches_of(config, images, CPU), batches_of(config, images, GPU), strict=True):
+        difference = (one.images.int() - other.images.cpu().int()).abs().float().mean(dim=(1, 2, 3))
+        assert len(difference) and difference.max() < 4
+
+
 @pytest.mark.parametrize("amp", ["off", "bf16"])
 def test_captured_update_equals_the_ordinary_one(config, amp):
     """Same losses, and the weights move the same way (Adam's first steps amplify rounding: small lr)."""
-    config.lr, config.step_size = 1e-6, 5
+    config.lr, config.step_size, config.model.dropout = 1e-6, 5, 0
     random = torch.Generator().manual_seed(0)
-    trainers = []
-    for fast in (False, True):
-        trainer = Trainer(config, GPU, amp=amp, compile_update=fast)
-        for module in trainer.model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
-        trainers.append(trainer)
+    trainers = [Trainer(config, GPU, amp=amp, compile_update=fast) for fast in (False, True)]
     start = trainers[0].model.enc_style.hash_layer.weight.detach().clone()
     tolerance = 2e-3 if amp == "off" else 0.05
     for number in range(10):
@@ -82,12 +90,9 @@ def test_captured_update_equals_the_ordinary_one(config, amp):
 
 
 def test_gpu_update_follows_the_cpu_one(config):
+    config.model.dropout = 0
     slow, fast = Trainer(config, CPU), Trainer(config, GPU)
     fast.model.load_state_dict(slow.model.state_dict())
-    for trainer in (slow, fast):
-        for module in trainer.model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
     random = torch.Generator().manual_seed(0)
     torch.backends.cudnn.allow_tf32 = False
     try:

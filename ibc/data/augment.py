@@ -41,22 +41,23 @@ def _mix(x: np.ndarray | np.uint64) -> np.ndarray:
     return np.asarray(x ^ (x >> np.uint64(31)))
 
 
-def crop_place(image: Tensor, crop: tuple[int, int], draw: np.ndarray | None) -> tuple[int, int, bool]:
-    """(top, left, mirror) of the crop of (3, H, W): by ``draw`` (flip, down, right), or the centre.
+def crop_places(sizes: np.ndarray, crop: tuple[int, int], table: np.ndarray | None) -> np.ndarray:
+    """(n, 2) heights and widths -> (n, 3) int64: top, left, and whether to mirror (0 or 1), of each picture's crop.
 
-    ``mirror`` is applied after cutting; the place is that of a crop from the mirrored image. The
-    centre is rounded as torchvision does.
+    ``table``: (n, 3) draws (flip, down, right); without it the centre, rounded as torchvision does.
+    The picture is mirrored after cutting; the place is that of a crop from the mirrored picture.
     """
-    down, right = image.shape[-2] - crop[0], image.shape[-1] - crop[1]
-    if draw is None:
-        return round(down / 2), round(right / 2), False
-    mirror = bool(draw[0] < 0.5)
-    left = int(draw[2] * (right + 1))
-    return int(draw[1] * (down + 1)), right - left if mirror else left, mirror
+    room = sizes - np.array(crop)
+    if table is None:
+        return np.pad(np.rint(room / 2), ((0, 0), (0, 1))).astype(np.int64)
+    mirror = table[:, 0] < 0.5
+    top, left = (table[:, 1:] * (room + 1)).astype(np.int64).T
+    return np.stack([top, np.where(mirror, room[:, 1] - left, left), mirror], axis=1)
 
 
 def cut(image: Tensor, crop: tuple[int, int], draw: np.ndarray | None) -> Tensor:
     """(3, H, W) -> (3, h, w): a random crop, mirrored half of the time, or (draw None) the centre."""
-    top, left, mirror = crop_place(image, crop, draw)
+    table = None if draw is None else draw[None]
+    [(top, left, mirror)] = crop_places(np.array([image.shape[-2:]]), crop, table).tolist()
     picture = image[..., top : top + crop[0], left : left + crop[1]]
     return picture.flip(-1) if mirror else picture

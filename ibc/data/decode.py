@@ -81,3 +81,35 @@ def shorter_side(height: int, width: int, size: int) -> tuple[int, int]:
 def is_whole_jpeg(data: bytes | np.ndarray) -> bool:
     """Begins and ends as a JPEG does. A decoder fills what is cut off with grey and says nothing."""
     return bytes(data[:3]) == JPEG_START and bytes(data[-64:]).rstrip(b"\0").endswith(JPEG_END)
+
+
+def baseline_size(data: bytes) -> tuple[int, int] | None:
+    """(height, width) of a baseline JPEG as decoding hardware takes it: one scan, grey or YCbCr, usual sampling.
+
+    None for every other file. Markers and their fields: ITU-T T.81, annex B.
+    """
+    place, size, components = 2, None, 0
+    while place + 4 <= len(data) and data[place] == 0xFF:
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4])
+        segment = data[place + 4 : place + 2 + length]
+        if marker == _START_OF_FRAME and len(segment) >= 6:
+            components = segment[5]
+            names, sampling = segment[6 : 6 + 3 * components : 3], segment[7 : 7 + 3 * components : 3]
+            usual = (components == 1 and sampling == b"\x11") or (
+                components == 3 and sampling[0] in _LUMA_SAMPLING and sampling[1:] == b"\x11\x11")
+            if segment[0] != 8 or not usual or names == b"RGB":
+                return None
+            size = int.from_bytes(segment[1:3]), int.from_bytes(segment[3:5])
+        elif marker == _ADOBE and segment[:5] == b"Adobe" and segment[11:12] == b"\0":
+            return None  # its colours are stored as RGB
+        elif marker == _START_OF_SCAN:
+            return size if size and all(size) and segment[:1] == bytes([components]) else None
+        elif marker in _OTHER_FRAMES or marker == 0xFF:
+            return None
+        place += 2 + length
+    return None
+
+
+_START_OF_FRAME, _START_OF_SCAN, _ADOBE = 0xC0, 0xDA, 0xEE
+_OTHER_FRAMES = frozenset(range(0xC1, 0xD0)) - {0xC4, 0xC8, 0xCC}  # tables have those three
+_LUMA_SAMPLING = b"\x11\x12\x21\x22"

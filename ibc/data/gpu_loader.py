@@ -1,8 +1,8 @@
-"""Batches made on the GPU: threads read JPEG files ahead, nvJPEG decodes, one crop a batch.
+"""Batches made on the GPU: worker processes read JPEG files ahead, nvJPEG decodes, one crop a batch.
 
 Decoding threads have CUDA streams of their own, so they overlap the update that consumes an earlier batch.
-Decoded images can stay in memory (``cache``), so that only the first epoch decodes. What nvJPEG
-does not take (PNG, CMYK, broken files) goes the CPU's way, with its messages.
+Decoded images can stay in memory (``cache``), so that only the first epoch decodes. What nvJPEG does not
+decode in a batch (progressive and CMYK JPEGs, PNGs, broken files) goes the CPU's way, with its messages.
 """
 
 from __future__ import annotations
@@ -11,38 +11,41 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
+from contextlib import contextmanager
 from itertools import islice
+from queue import SimpleQueue
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ibc.data.augment import crop_place, draws
+from ibc.data import nvjpeg
+from ibc.data.augment import crop_places, draws
+from ibc.data.contents import ContentReader, Contents
 from ibc.data.dataset import Batch, Key, Pixels
-from ibc.data.decode import decode_image, is_whole_jpeg, shorter_side
+from ibc.data.decode import decode_image, shorter_side
 from ibc.data.list_file import ImageList
-from ibc.data.packed import read_bytes
+from ibc.data.workers import by_workers
 from ibc.errors import InputError
 
-READERS = 2      # threads that read files, a batch each; more only contend for the interpreter
-READ_AHEAD = 8   # batches whose files are being read
-DECODERS = 2     # threads that decode: nvJPEG serves one at a time, the other one meanwhile cuts its batch
-DECODED = 4      # batches being decoded, or waiting for the update
+DECODERS = 2  # threads that decode: one prepares its batch while the decoder works for the other
+DECODED = 4   # batches being decoded, or waiting for the update
+PORTION = 16 << 20  # bytes of files decoded together, and of pixels enlarged together: photographs fit the memory too
 MEMORY_SHARE = 0.8  # part of the free device memory that the cache may take
 
 
 class GpuLoader:
-    """Decodes, crops and flips the images of a list on ``device``.
+    """Decodes, crops and flips the images of a list on ``device``; ``readers`` processes read the files.
 
     ``cache``: ``off``; ``device`` or ``host``: decoded images stay there as far as they fit.
     """
 
     def __init__(self, images: ImageList, pixels: Pixels, device: torch.device, *, seed: int, skip_bad: bool,
-                 cache: str = "off"):
+                 cache: str = "off", readers: int = 0):
         self.images, self.pixels, self.device = images, pixels, device
-        self.seed, self.skip_bad = seed, skip_bad
+        self.seed, self.skip_bad, self.readers = seed, skip_bad, readers
         self.home = torch.device("cpu") if cache == "host" else device  # where decoded images are kept
         self.cache: dict[int, Tensor] = {}
         self.room = 0  # bytes that the cache may still take
@@ -52,20 +55,24 @@ class GpuLoader:
         elif cache == "host":
             self.room = host_memory_free() // 2
         self.labels = torch.from_numpy(images.labels)
+        self.reader = ContentReader(images.files)
 
     def batches(self, order: Iterable[list[Key]]) -> Iterator[Batch]:
         """The batches of ``order``, images on the device, read and decoded ahead."""
-        keys = iter(order)
-        reading: deque[tuple[list[Key], Future]] = deque()
-        made: deque[Future] = deque()
-        with (ThreadPoolExecutor(READERS) as readers,
-              ThreadPoolExecutor(DECODERS, initializer=self._own_stream) as makers):
+        asked: deque[list[Key]] = deque()
+
+        def not_in_cache() -> Iterator[list[int]]:
+            for keys in order:
+                asked.append(keys)
+                yield [index for _, index in keys if index not in self.cache]
+
+        made: deque[Future[tuple[Batch, torch.cuda.Event | None]]] = deque()
+        with lanes(self.device) as free, ThreadPoolExecutor(DECODERS) as makers:
+            files = by_workers(self.reader, not_in_cache(), self.readers, pin_memory=False)
             try:
                 while True:
-                    for later in islice(keys, READ_AHEAD + DECODED - len(reading) - len(made)):
-                        reading.append((later, self._read(readers, later)))
-                    while reading and len(made) < DECODED:
-                        made.append(makers.submit(self._make_ahead, *reading.popleft()))
+                    for contents in islice(files, DECODED - len(made)):
+                        made.append(makers.submit(self._make_ahead, free, asked.popleft(), contents))
                     if not made:
                         return
                     batch, event = made.popleft().result()
@@ -77,39 +84,28 @@ class GpuLoader:
             finally:
                 for waiting in made:
                     waiting.cancel()
-                for _, waiting in reading:
-                    waiting.cancel()
 
-    def _own_stream(self) -> None:
-        """A decoding thread begins: what it asks of the device overlaps the update."""
-        if self.device.type == "cuda":
-            torch.cuda.set_stream(torch.cuda.Stream(self.device))
-
-    def _make_ahead(self, keys: list[Key], files: Future) -> tuple[Batch, torch.cuda.Event | None]:
+    def _make_ahead(self, free: SimpleQueue[Lane], keys: list[Key],
+                    contents: Contents) -> tuple[Batch, torch.cuda.Event | None]:
         """A batch, and when it is there."""
-        batch = self.make(keys, files)
-        if self.device.type != "cuda":
-            return batch, None
-        event = torch.cuda.Event()
-        event.record()
-        return batch, event
+        lane = free.get()
+        try:
+            with torch.cuda.stream(lane.stream):
+                batch = self.make(keys, contents, lane.decoder)
+                return batch, None if lane.stream is None else lane.stream.record_event()
+        finally:
+            free.put(lane)
 
-    def _read(self, readers: ThreadPoolExecutor, keys: list[Key]) -> Future:
-        """Start reading the files of a batch that are not in the cache."""
-        return readers.submit(read_files, [(index, self.images.files[index]) for _, index in keys
-                                           if index not in self.cache])
-
-    def make(self, keys: list[Key], files: Future) -> Batch:
-        """One batch; ``files``: what ``read_files`` gives for those of its images that are not in the cache."""
-        data = dict(files.result())
+    def make(self, keys: list[Key], contents: Contents, decoder: nvjpeg.BatchDecoder | None = None) -> Batch:
+        """One batch; ``contents``: those of its files whose images are not in the cache."""
         bad: list[str] = []
-        fresh = self._decode({index: content for index, content in data.items() if index not in self.cache}, bad)
+        fresh = self._pictures(contents, decoder, bad)
         pictures: list[Tensor] = []
         kept: list[int] = []
         for _, index in keys:
             picture = fresh[index] if index in fresh else self.cache.get(index)
             if picture is None and self.pixels.train:
-                index, picture = self._next_readable(index, bad)
+                index, picture = self._next_readable(index, decoder, bad)
             if picture is not None:
                 pictures.append(picture)
                 kept.append(index)
@@ -120,43 +116,59 @@ class GpuLoader:
             return Batch(torch.empty(0, 3, height, width, dtype=torch.uint8, device=self.device),
                          self.labels[indices], indices, bad, "")
         table = draws(self.seed, keys[0][0], [index for _, index in keys]) if self.pixels.train else None
-        return Batch(self._crop(self._resize(pictures), table), self.labels[indices], indices, bad, "")
+        return Batch(self._crop(pictures, table), self.labels[indices], indices, bad, "")
 
-    def _decode(self, data: dict[int, Tensor | InputError], bad: list[str]) -> dict[int, Tensor]:
-        """Index to (3, H, W) uint8. Unreadable images go to ``bad`` with skip_bad, else raise InputError."""
-        from torchvision.io import ImageReadMode, decode_jpeg
+    def _pictures(self, contents: Contents, decoder: nvjpeg.BatchDecoder | None, bad: list[str]) -> dict[int, Tensor]:
+        """Index to (3, H, W) uint8 of the size that is cropped, where decoded images are kept.
 
-        jpegs = {index: content for index, content in data.items()
-                 if not isinstance(content, InputError) and is_whole_jpeg(content.numpy())}
-        decoded: dict[int, Tensor] = {}
+        Unreadable ones go to ``bad`` with skip_bad, else raise InputError.
+        """
+        pictures: dict[int, Tensor] = {}
+        for places in portions(contents):
+            decoded = self._decode_together(contents, places, decoder)
+            for place in places.tolist():
+                index = contents.indices[place]
+                if index not in decoded:
+                    with self._skipping(index, bad):
+                        picture = decode_image(contents.file(place), name=self.images.files[index])
+                        decoded[index] = picture.to(self.device)
+            self._resize(decoded)
+            pictures.update((index, picture.to(self.home)) for index, picture in decoded.items())
+        for index, error in contents.errors.items():
+            with self._skipping(index, bad):
+                raise error
+        return pictures
+
+    def _decode_together(self, contents: Contents, places: np.ndarray,
+                         decoder: nvjpeg.BatchDecoder | None) -> dict[int, Tensor]:
+        """Index to picture, of those that the decoder takes."""
+        places = places[contents.sizes[places].all(axis=1)]
+        if decoder is None:
+            return {}
+        begins, ends = contents.starts[places], contents.starts[places + 1]
         try:
-            if jpegs:
-                tensors = decode_jpeg(list(jpegs.values()), mode=ImageReadMode.RGB, device=self.device)
-                decoded = dict(zip(jpegs, tensors, strict=True))
-        except RuntimeError as error:
-            if "out of memory" in str(error):
-                raise
-            decoded = {}  # one of them is no JPEG for nvJPEG: take the whole batch the CPU's way
-        for index, content in data.items():
-            if index not in decoded:
-                try:
-                    if isinstance(content, InputError):
-                        raise content
-                    picture = decode_image(content.numpy().tobytes(), name=self.images.files[index])
-                    decoded[index] = picture.to(self.device)
-                except InputError:
-                    if not self.skip_bad:
-                        raise
-                    bad.append(self.images.files[index])
-        return {index: decoded[index].to(self.home) for index in data if index in decoded}
+            decoded = decoder.decode(contents.data, begins, ends - begins, contents.sizes[places])
+        except nvjpeg.NvjpegError:  # one of them is broken: each is looked at on the CPU
+            return {}
+        return dict(zip([contents.indices[place] for place in places], decoded, strict=True))
 
-    def _next_readable(self, index: int, bad: list[str]) -> tuple[int, Tensor]:
+    @contextmanager
+    def _skipping(self, index: int, bad: list[str]) -> Iterator[None]:
+        """With skip_bad, an unreadable image is noted instead of raised."""
+        try:
+            yield
+        except InputError:
+            if not self.skip_bad:
+                raise
+            bad.append(self.images.files[index])
+
+    def _next_readable(self, index: int, decoder: nvjpeg.BatchDecoder | None, bad: list[str]) -> tuple[int, Tensor]:
         """The next image of the list that can be read, in place of an unreadable one."""
         for step in range(1, len(self.images)):
             candidate = (index + step) % len(self.images)
             if candidate in self.cache:
                 return candidate, self.cache[candidate]
-            found = self._decode(dict(read_files([(candidate, self.images.files[candidate])])), bad)
+            found = self._pictures(self.reader.__getitems__([candidate]), decoder, bad)
             if found:
                 return candidate, found[candidate]
         raise InputError(f"{self.images.files[index]}: no image of the list can be read")
@@ -170,81 +182,90 @@ class GpuLoader:
                     self.room -= picture.nbytes
                     self.cache[index] = picture
 
-    def _resize(self, pictures: list[Tensor]) -> list[Tensor]:
-        """Bring those that need it to the shorter side ``size``; equal shapes together."""
+    def _resize(self, pictures: dict[int, Tensor]) -> None:
+        """In place: bring those that need it to the shorter side ``size``; equal shapes together."""
         groups: dict[torch.Size, list[int]] = defaultdict(list)
-        for place, picture in enumerate(pictures):
+        for index, picture in pictures.items():
             if self.pixels.resizes(picture):
-                groups[picture.shape].append(place)
-        for shape, places in groups.items():
-            stack = torch.stack([pictures[place] for place in places]).to(self.device).float()
+                groups[picture.shape].append(index)
+        for shape, members in groups.items():
             target = shorter_side(shape[-2], shape[-1], self.pixels.size)
-            resized = F.interpolate(stack, target, mode="bilinear", antialias=True).round_().clamp_(0, 255).byte()
-            for place, picture in zip(places, resized, strict=True):
-                pictures[place] = picture
-        return pictures
+            together = max(1, PORTION // max(shape.numel(), 3 * target[0] * target[1]))
+            for first in range(0, len(members), together):
+                some = members[first : first + together]
+                stack = torch.stack([pictures[index] for index in some]).float()
+                resized = F.interpolate(stack, target, mode="bilinear", antialias=True).round_().clamp_(0, 255).byte()
+                pictures.update(zip(some, resized, strict=True))
 
     def _crop(self, pictures: list[Tensor], table: np.ndarray | None) -> Tensor:
         """(n, 3, h, w) uint8 on the device: cut every picture, then mirror those that are to be mirrored."""
-        places = [crop_place(picture, self.pixels.crop, None if table is None else table[number])
-                  for number, picture in enumerate(pictures)]
-        if len({(picture.shape, picture.device) for picture in pictures}) == 1 and self.home == self.device:
-            return cut_all(torch.stack(pictures), places, self.pixels.crop)
+        sizes = np.array([picture.shape[-2:] for picture in pictures])
         height, width = self.pixels.crop
-        if len({picture.device for picture in pictures}) > 1:  # resized ones are on the device already
-            pictures = [picture.to(self.device) for picture in pictures]
-        device = pictures[0].device
-        pinned = self.device.type == "cuda" and device.type == "cpu"  # it reaches the GPU without waiting
-        cut = torch.empty(len(pictures), 3, height, width, dtype=torch.uint8, device=device, pin_memory=pinned)
+        places = crop_places(sizes, self.pixels.crop, table)
+        if (sizes == sizes[0]).all() and self.home == self.device:
+            return cut_all(torch.stack(pictures), places, self.pixels.crop)
+        pinned = self.device.type == "cuda" and self.home.type == "cpu"  # it reaches the GPU without waiting
+        cut = torch.empty(len(pictures), 3, height, width, dtype=torch.uint8, device=self.home, pin_memory=pinned)
         torch.stack([picture[:, top : top + height, left : left + width]
-                     for picture, (top, left, _) in zip(pictures, places, strict=True)], out=cut)
+                     for picture, (top, left, _) in zip(pictures, places.tolist(), strict=True)], out=cut)
         cut = cut.to(self.device, non_blocking=True)
         if table is None:
             return cut
-        mirrored = torch.tensor([mirror for _, _, mirror in places]).to(self.device, non_blocking=True)
+        mirrored = torch.from_numpy(places[:, 2] > 0).to(self.device, non_blocking=True)
         return torch.where(mirrored[:, None, None, None], cut.flip(-1), cut)
 
 
-def cut_all(stack: Tensor, places: list[tuple[int, int, bool]], crop: tuple[int, int]) -> Tensor:
+class Lane(NamedTuple):
+    """What one decoding thread works with; (None, None) where nvJPEG does not."""
+
+    stream: torch.cuda.Stream | None
+    decoder: nvjpeg.BatchDecoder | None
+
+
+@contextmanager
+def lanes(device: torch.device) -> Iterator[SimpleQueue[Lane]]:
+    """``DECODERS`` lanes on ``device``. They go to the next loader, since streams and decoders hold memory for good."""
+    with _idle_lock:
+        taken = [_idle[device].pop() if _idle[device] else _new_lane(device) for _ in range(DECODERS)]
+    free: SimpleQueue[Lane] = SimpleQueue()
+    for lane in taken:
+        free.put(lane)
+    try:
+        yield free
+    finally:
+        with _idle_lock:
+            _idle[device] += taken
+
+
+def _new_lane(device: torch.device) -> Lane:
+    if device.type != "cuda":
+        return Lane(None, None)
+    stream = torch.cuda.Stream(device, priority=-1)  # its kernels are small: the update's let them through
+    return Lane(stream, nvjpeg.BatchDecoder(device) if nvjpeg.works(device) else None)
+
+
+_idle: dict[torch.device, list[Lane]] = defaultdict(list)
+_idle_lock = threading.Lock()
+
+
+def cut_all(stack: Tensor, places: np.ndarray, crop: tuple[int, int]) -> Tensor:
     """(n, 3, H, W) -> (n, 3, h, w), channels last: of every picture the crop at its (top, left, mirror).
 
     One gather instead of a slice a picture, which the interpreter would spend milliseconds on.
     """
     height, width = crop
-    table = torch.tensor([(top, left, mirror) for top, left, mirror in places]).to(stack.device, non_blocking=True)
-    top, left, mirror = table[:, 0, None], table[:, 1, None], table[:, 2, None] > 0
+    top, left, mirror = torch.from_numpy(places).to(stack.device, non_blocking=True).T[:, :, None]
     across = torch.arange(width, device=stack.device)
     rows = top + torch.arange(height, device=stack.device)
-    columns = left + torch.where(mirror, width - 1 - across, across)
+    columns = left + torch.where(mirror > 0, width - 1 - across, across)
     numbers = torch.arange(len(stack), device=stack.device)
     return stack[numbers[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def read_files(files: list[tuple[int, str]]) -> list[tuple[int, Tensor | InputError]]:
-    """(index, content as (n,) uint8) of each file or ``pack.zip:member``."""
-    return [(index, _content(path)) for index, path in files]
-
-
-def _content(path: str) -> Tensor | InputError:
-    try:
-        data = bytearray(read_bytes(path))  # a copy that a tensor may own
-    except OSError as error:
-        return InputError(f"{path}: {error.strerror}")
-    except InputError as error:
-        return error
-    return torch.frombuffer(data, dtype=torch.uint8) if data else InputError(f"{path}: an empty file")
-
-
-@lru_cache
-def nvjpeg_works(device: torch.device) -> bool:
-    """Whether torchvision can decode a JPEG on ``device``."""
-    from torchvision.io import decode_jpeg, encode_jpeg
-
-    try:
-        decode_jpeg(encode_jpeg(torch.zeros(3, 16, 16, dtype=torch.uint8)), device=device)
-    except RuntimeError:
-        return False
-    return True
+def portions(contents: Contents) -> list[np.ndarray]:
+    """Places of ``contents.indices``, in parts of about ``PORTION`` bytes."""
+    part = contents.starts[1:] // PORTION
+    return [np.flatnonzero(part == number) for number in np.unique(part)]
 
 
 def host_memory_free() -> int:

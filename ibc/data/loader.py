@@ -7,23 +7,20 @@ interrupted goes on with the very batch that would have come.
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
-from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Sampler
 
 from ibc.config import Config
 from ibc.data.dataset import Batch, ImageDataset, Key, Pixels
 from ibc.data.list_file import ImageList, extend_with_attributes, read_list
+from ibc.data.workers import by_workers
 from ibc.distributed import share_of_halves
 from ibc.errors import InputError, input_error
 
-PREFETCH = 4      # batches read ahead by each worker
 TEST_BATCH = 100  # where the config gives no batch_size
-MOST_ON_A_GPU = 2     # processes that decode on one GPU; more hardly bring more, and each takes 1 GB of it
-MANY_IMAGES = 20_000  # to be decoded there, from which on such processes are worth their start
+MOST_READERS = 4  # processes that read files for a decoder on the GPU
 
 
 def train_images(config: Config) -> ImageList:
@@ -105,24 +102,29 @@ def _stream(config: Config, images: ImageList, pixels: Pixels, order: TrainingOr
         raise input_error(config.source, "decoder: nvjpeg on the CPU", "a GPU", "set decoder to auto")
     if device.type == "cuda" and config.decoder in ("auto", "nvjpeg") and _nvjpeg_wanted(config, device, cache):
         from ibc.data.gpu_loader import GpuLoader
-        from ibc.data.gpu_workers import GpuWorkers
 
-        count = min(config.num_workers, MOST_ON_A_GPU, cores_here() // 4)
-        if cache == "off" and count > 1 and len(order) * len(next(iter(order), [])) >= MANY_IMAGES:
-            return GpuWorkers(images, pixels, device, seed=config.seed, skip_bad=skip_bad, count=count).batches(order)
-        return GpuLoader(images, pixels, device, seed=config.seed, skip_bad=skip_bad, cache=cache).batches(order)
+        readers = min(config.num_workers, cores_here(), MOST_READERS)
+        return GpuLoader(images, pixels, device, seed=config.seed, skip_bad=skip_bad, cache=cache,
+                         readers=readers).batches(order)
     dataset = ImageDataset(images, pixels, seed=config.seed, decoder=cpu_decoder(config.decoder), skip_bad=skip_bad)
     cores = cores_here()
     # Beside a network that computes on the same cores, workers hold up its threads more than they help.
     most = cores // 4 if device.type == "cpu" else cores
-    return _by_workers(dataset, order, min(config.num_workers, most))
+    return _or_raise(by_workers(dataset, order, min(config.num_workers, most)))
+
+
+def _or_raise(batches: Iterator[Batch]) -> Iterator[Batch]:
+    for batch in batches:
+        if batch.error:
+            raise InputError(batch.error)
+        yield batch
 
 
 def _nvjpeg_wanted(config: Config, device: torch.device, cache: str) -> bool:
     """Whether the GPU makes the batches: it can decode, or is to keep decoded images."""
-    from ibc.data.gpu_loader import nvjpeg_works
+    from ibc.data import nvjpeg
 
-    works = nvjpeg_works(device)
+    works = nvjpeg.works(device)
     if config.decoder == "nvjpeg" and not works:
         raise input_error(config.source, "decoder: nvjpeg, which this torchvision was built without", "nvJPEG",
                           "set decoder to auto")
@@ -137,27 +139,3 @@ def cores_here() -> int:
 def cpu_decoder(name: str) -> str:
     """The CPU decoder that a config word stands for. libjpeg-turbo gives Pillow's very pixels, faster."""
     return "pillow" if name == "pillow" else "turbo"
-
-
-def _by_workers(dataset: ImageDataset, order: Sampler | list[list[Key]], workers: int) -> Iterator[Batch]:
-    loader: DataLoader = DataLoader(
-        dataset, batch_sampler=order, collate_fn=as_it_is, num_workers=workers,
-        worker_init_fn=leave_signals_to_the_main_process, pin_memory=torch.cuda.is_available(),
-        prefetch_factor=PREFETCH if workers else None,
-        generator=torch.Generator().manual_seed(0),  # the loader must not draw from the global one
-    )
-    for batch in loader:
-        if batch.error:
-            raise InputError(batch.error)
-        yield batch
-
-
-def as_it_is(batch: Any) -> Any:
-    """For a data set that makes whole batches: nothing is left to collate."""
-    return batch
-
-
-def leave_signals_to_the_main_process(_: int) -> None:
-    # Ctrl-C reaches the whole process group; the main process still needs its batches to end well.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)

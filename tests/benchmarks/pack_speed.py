@@ -1,4 +1,4 @@
-"""Reading a data set from a folder and from its archive: what the loader's reading threads reach.
+"""Reading a data set from a folder and from its archive: what the processes that read for a GPU reach.
 
 Real JPEGs of 256 px, repeated, are read in a random order, as training does: first with the files
 dropped from the page cache, then with all of them in it.
@@ -10,17 +10,18 @@ import argparse
 import os
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from ibc.data.gpu_loader import READERS, read_files
+from ibc.data.contents import ContentReader
 from ibc.data.list_file import read_list, write_list
+from ibc.data.loader import MOST_READERS, cores_here
 from ibc.data.prepare.pack import pack_folder
+from ibc.data.workers import by_workers
 from tests.benchmarks.train_speed import unzip
 
-TASK = 25  # files that a thread reads in one task
+BATCH = 200  # files read together
 
 
 def main() -> None:
@@ -55,13 +56,13 @@ def main() -> None:
 
 
 def pace(files: list[str], order: list[int]) -> float:
-    """Images a second that READERS threads read."""
-    tasks = [[(index, files[index]) for index in order[first : first + TASK]] for first in range(0, len(order), TASK)]
+    """Images a second that the reading processes hand over."""
+    batches = [order[first : first + BATCH] for first in range(0, len(order), BATCH)]
     start = time.perf_counter()
-    with ThreadPoolExecutor(READERS) as readers:
-        for _ in readers.map(read_files, tasks):
-            pass
-    return len(order) / (time.perf_counter() - start)
+    read = sum(len(contents.indices) for contents in
+               by_workers(ContentReader(files), batches, min(MOST_READERS, cores_here()), pin_memory=False))
+    assert read == len(order)
+    return read / (time.perf_counter() - start)
 
 
 def forget(files: list[str]) -> None:

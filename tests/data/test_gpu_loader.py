@@ -1,11 +1,14 @@
 """The GPU's loader, run on the CPU: the very batches of the ordinary loader, ahead and in order."""
 
+import numpy as np
 import pytest
 import torch
 
 from ibc.config import load_config
+from ibc.data.augment import crop_places, cut, draws
+from ibc.data.contents import ContentReader
 from ibc.data.dataset import ImageDataset, Pixels
-from ibc.data.gpu_loader import GpuLoader, cut_all
+from ibc.data.gpu_loader import GpuLoader, cut_all, portions
 from ibc.data.list_file import read_list
 from ibc.data.loader import TrainingOrder
 from ibc.errors import InputError
@@ -20,13 +23,14 @@ def images(tmp_path):
     return read_list("train.txt", config.data_folder)
 
 
-@pytest.mark.parametrize("crop, cache", [((72, 72), "off"), ((72, 72), "host"), ((90, 72), "off")])
-def test_batches_are_those_of_the_ordinary_loader(images, crop, cache):
+@pytest.mark.parametrize("crop, cache, readers", [((72, 72), "off", 2), ((72, 72), "host", 1), ((90, 72), "host", 0)])
+def test_batches_are_those_of_the_ordinary_loader(images, crop, cache, readers):
     """Pictures of several widths (cut one by one), cached ones, enlarged ones (shapes alike: cut together)."""
     pixels = Pixels(crop, 100, False, train=True)
     order = TrainingOrder(len(images), 8, seed=3, start=0, stop=17)
     plain = ImageDataset(images, pixels, seed=3, decoder="turbo", skip_bad=False)
-    made = list(GpuLoader(images, pixels, CPU, seed=3, skip_bad=False, cache=cache).batches(order))
+    loader = GpuLoader(images, pixels, CPU, seed=3, skip_bad=False, cache=cache, readers=readers)
+    made = list(loader.batches(order))
     assert len(made) == 17
     for keys, batch in zip(order, made, strict=True):
         twin = plain.__getitems__(keys)
@@ -40,7 +44,36 @@ def test_one_gather_cuts_as_slices_do():
     places = [(0, 0, False), (3, 10, True), (8, 5, True), (1, 2, False), (4, 7, True)]
     slow = [picture[:, top : top + 12, left : left + 20] for picture, (top, left, _) in zip(stack, places, strict=True)]
     slow = torch.stack([part.flip(-1) if mirror else part for part, (_, _, mirror) in zip(slow, places, strict=True)])
-    assert torch.equal(cut_all(stack, places, (12, 20)), slow)
+    assert torch.equal(cut_all(stack, np.array(places), (12, 20)), slow)
+
+
+def test_crops_of_a_batch_are_those_of_its_pictures():
+    sizes = np.array([[20, 30], [12, 20], [13, 21], [40, 25]])
+    table = draws(3, 5, [0, 1, 2, 7])
+    assert {bool(mirror) for mirror in table[:, 0] < 0.5} == {True, False}
+    for (height, width), draw, place in zip(sizes, table, crop_places(sizes, (12, 20), table), strict=True):
+        picture = torch.arange(height * width).view(1, height, width)
+        whole = picture.flip(-1) if draw[0] < 0.5 else picture
+        top, left = int(draw[1] * (height - 12 + 1)), int(draw[2] * (width - 20 + 1))
+        slow = whole[:, top : top + 12, left : left + 20]
+        top, left, mirror = place
+        fast = picture[:, top : top + 12, left : left + 20]
+        assert torch.equal(fast.flip(-1) if mirror else fast, slow)
+        assert torch.equal(cut(picture, (12, 20), draw), slow)
+    assert crop_places(sizes, (12, 20), None).tolist() == [
+        [round((height - 12) / 2), round((width - 20) / 2), 0] for height, width in sizes.tolist()]
+
+
+def test_a_batch_is_decoded_in_parts_of_bounded_size(images, monkeypatch):
+    contents = ContentReader(images.files).__getitems__(list(range(12)))
+    assert [part.tolist() for part in portions(contents)] == [list(range(12))]
+    monkeypatch.setattr("ibc.data.gpu_loader.PORTION", int(contents.starts[-1]) // 3)
+    parts = [part.tolist() for part in portions(contents)]
+    assert 3 <= len(parts) <= 4 and [place for part in parts for place in part] == list(range(12))
+    loader = GpuLoader(images, Pixels((90, 72), 100, False, train=False), CPU, seed=3, skip_bad=False)
+    cut_in_parts = loader.make([(0, index) for index in range(12)], contents).images
+    monkeypatch.undo()
+    assert torch.equal(cut_in_parts, loader.make([(0, index) for index in range(12)], contents).images)
 
 
 def test_a_bad_image_stops_it_by_name(images, tmp_path):

@@ -20,8 +20,8 @@ import torch
 
 from eval.report import _class_names
 from ibc.config import load_config
+from ibc.data.contents import ContentReader
 from ibc.data.doctor.__main__ import main as doctor
-from ibc.data.gpu_loader import read_files
 from ibc.data.list_file import read_list
 from ibc.data.packed import Pack, file_of, is_pack, read_bytes
 from ibc.data.prepare.__main__ import main as prepare
@@ -110,13 +110,14 @@ def test_the_readers_of_the_gpu_loader_take_both(sources):
     _, folder, archive = sources
     contents = {}
     for source in (folder, archive):
-        files = list(enumerate(read_list("train.txt", source).files))
+        reader = ContentReader(read_list("train.txt", source).files)
         with ThreadPoolExecutor(8) as readers:  # threads share one open archive
-            parts = list(readers.map(read_files, [files[first::8] for first in range(8)]))
-        contents[source] = dict(pair for part in parts for pair in part)
-    assert len(contents[folder]) == 40
-    for index, content in contents[folder].items():
-        assert torch.equal(content, contents[archive][index]) and content.dtype == torch.uint8
+            parts = list(readers.map(reader.__getitems__, [list(range(first, 40, 8)) for first in range(8)]))
+        assert not any(part.errors for part in parts)
+        contents[source] = {index: part.file(place) for part in parts for place, index in enumerate(part.indices)}
+    assert len(contents[folder]) == 40 and contents[folder] == contents[archive]
+    files = read_list("train.txt", folder).files
+    assert all(Path(files[index]).read_bytes() == content for index, content in contents[folder].items())
 
 
 def test_the_doctor_reads_an_archive(sources, tmp_path):
@@ -141,8 +142,8 @@ def test_a_missing_member_is_treated_as_a_missing_file(sources, tmp_path):
     skipping = run(*command, "--skip_bad_images")
     assert skipping.returncode == 0 and "1 unreadable" in skipping.stdout
     assert len(np.load(tmp_path / "results/small/x.npz")["binary_codes"]) == 39
-    [(_, content)] = read_files([(39, f"{short}:images/039.jpg")])
-    assert str(content) == f"{short}:images/039.jpg: No such file or directory"
+    contents = ContentReader([f"{short}:images/038.jpg", f"{short}:images/039.jpg"]).__getitems__([1, 0])
+    assert contents.indices == [0] and str(contents.errors[1]) == f"{short}:images/039.jpg: No such file or directory"
     with pytest.raises(FileNotFoundError, match=r"short\.zip:train\.txt"):
         read_list("train.txt", short)
 
@@ -157,8 +158,7 @@ def test_a_deflated_archive_is_read_too(sources, tmp_path):
     for one in read_list("train.txt", deflated).names:
         assert read_bytes(f"{deflated}:{one}") == (folder / one).read_bytes()
     assert read_bytes(f"{deflated}:empty.jpg") == b""
-    [(_, empty)] = read_files([(0, f"{deflated}:empty.jpg")])
-    assert isinstance(empty, InputError) and "empty.jpg: an empty file" in str(empty)
+    assert "empty.jpg: an empty file" in str(ContentReader([f"{deflated}:empty.jpg"]).__getitems__([0]).errors[0])
 
     start = zipfile.ZipFile(deflated).getinfo("images/005.jpg").header_offset
 
@@ -206,8 +206,7 @@ def test_a_hole_in_an_archive_names_the_member(sources, tmp_path):
     holed = changed(sources[2], tmp_path / "holed.zip", hole)
     with pytest.raises(InputError, match=r"holed\.zip:images/007\.jpg: found no header"):
         read_bytes(f"{holed}:images/007.jpg")
-    [(_, content)] = read_files([(7, f"{holed}:images/007.jpg")])
-    assert isinstance(content, InputError) and "007.jpg" in str(content)
+    assert "007.jpg" in str(ContentReader([f"{holed}:images/007.jpg"]).__getitems__([0]).errors[0])
     assert read_bytes(f"{holed}:images/006.jpg") == read_bytes(f"{sources[2]}:images/006.jpg")
 
 

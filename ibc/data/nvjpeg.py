@@ -1,0 +1,119 @@
+"""nvJPEG called directly: a batch of JPEG files in main memory to pixels on the GPU, in one call.
+
+The library is the one that torchvision carries and has loaded. torchvision's own ``decode_jpeg`` uses it
+image by image under the interpreter's lock, so that neither more threads nor the decoding engines of
+data-centre GPUs help much, and without interpolating the chroma planes, which moves pixels by a grey level
+on average. Names and rules: NVIDIA's nvJPEG documentation (``nvjpeg.h``).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+HARDWARE, GPU_HYBRID = 3, 2  # NVJPEG_BACKEND_...: decoding engines; or kernels, in batches of more than 50
+_OUTPUT_RGB = 3              # NVJPEG_OUTPUT_RGB: three planes
+_INTERPOLATE = 1 << 5        # NVJPEG_FLAGS_UPSAMPLING_WITH_INTERPOLATION: as libjpeg does by default
+
+
+class NvjpegError(RuntimeError):
+    """nvJPEG is not there, or refused a call."""
+
+
+class BatchDecoder:
+    """Decodes batches on ``device`` for one thread, on whatever stream is current there.
+
+    Raises NvjpegError where the library, or a GPU that suits one of ``backends``, is missing.
+    """
+
+    def __init__(self, device: torch.device, backends: Sequence[int] = (HARDWARE, GPU_HYBRID)):
+        path = library()
+        if path is None:
+            raise NvjpegError("torchvision has loaded no nvJPEG")
+        self.device = device
+        self._nvjpeg = ctypes.CDLL(path)  # releases the interpreter's lock during calls
+        self._handle, self._state = ctypes.c_void_p(), ctypes.c_void_p()
+        with torch.cuda.device(device):
+            torch.cuda.current_stream(device).synchronize()  # the library needs torch's context to be there
+            for backend in backends:
+                status = self._nvjpeg.nvjpegCreateEx(backend, None, None, _INTERPOLATE, ctypes.byref(self._handle))
+                if status == 0:
+                    break
+            _check(status, "nvjpegCreateEx")
+            _check(self._nvjpeg.nvjpegJpegStateCreate(self._handle, ctypes.byref(self._state)), "nvjpegJpegStateCreate")
+        end = weakref.finalize(self, _destroy, self._nvjpeg, self._handle, self._state)
+        end.atexit = False  # the end of the process frees everything anyway
+        self._prepared = 0  # size of the batch that the state expects
+
+    def decode(self, data: Tensor, begins: np.ndarray, lengths: np.ndarray, sizes: np.ndarray) -> list[Tensor]:
+        """Baseline JPEG files in ``data``, (bytes,) uint8 in main memory -> (3, H, W) uint8 RGB each, on the device.
+
+        begins, lengths: (n,), where each file lies. sizes: (n, 2), its height and width. The pixels are there
+        for work on the current stream. Raises NvjpegError if any file is broken; which one, it does not say.
+        """
+        count = len(begins)
+        if not count:
+            return []
+        pixels = sizes.prod(axis=1)
+        with torch.cuda.device(self.device):
+            buffer = torch.empty(int(pixels.sum()) * 3, dtype=torch.uint8, device=self.device)
+            images = np.zeros((count, 2, 4), np.uintp)  # nvjpegImage_t: four planes, four row lengths
+            images[:, 0, :3] = buffer.data_ptr() + (3 * (pixels.cumsum() - pixels))[:, None]
+            images[:, 0, :3] += (pixels[:, None] * np.arange(3)).astype(np.uintp)
+            images[:, 1, :3] = sizes[:, 1:]
+            self._decode(images, (data.data_ptr() + begins).astype(np.uintp), lengths.astype(np.uintp))
+        if (sizes == sizes[0]).all():
+            return list(buffer.view(count, 3, *sizes[0].tolist()).unbind())
+        return [flat.view(3, height, width) for flat, (height, width) in
+                zip(buffer.split((pixels * 3).tolist()), sizes.tolist(), strict=True)]
+
+    def _decode(self, images: np.ndarray, files: np.ndarray, lengths: np.ndarray) -> None:
+        if self._prepared != len(images):
+            _check(self._nvjpeg.nvjpegDecodeBatchedInitialize(self._handle, self._state, len(images), 1, _OUTPUT_RGB),
+                   "nvjpegDecodeBatchedInitialize")
+        self._prepared = 0  # after a failure the state has to be prepared anew
+        stream = torch.cuda.current_stream(self.device).cuda_stream
+        _check(self._nvjpeg.nvjpegDecodeBatched(self._handle, self._state, _address(files), _address(lengths),
+                                                _address(images), ctypes.c_void_p(stream)), "nvjpegDecodeBatched")
+        self._prepared = len(images)
+
+
+@lru_cache
+def works(device: torch.device) -> bool:
+    """Whether a BatchDecoder can be made for ``device``."""
+    try:
+        BatchDecoder(device)
+    except NvjpegError:
+        return False
+    return True
+
+
+def library() -> str | None:
+    """Path of the nvJPEG that torchvision has loaded, as this process's memory map names it (Linux)."""
+    try:
+        import torchvision.io  # noqa: F401  (loads it, if this torchvision was built with it)
+
+        with open("/proc/self/maps", encoding="utf-8") as maps:
+            return next((line.split(maxsplit=5)[5].strip() for line in maps if "libnvjpeg" in line), None)
+    except (ImportError, OSError):
+        return None
+
+
+def _address(array: np.ndarray) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+def _check(status: int, call: str) -> None:
+    if status:
+        raise NvjpegError(f"{call} gave status {status}")
+
+
+def _destroy(nvjpeg: ctypes.CDLL, handle: ctypes.c_void_p, state: ctypes.c_void_p) -> None:
+    nvjpeg.nvjpegJpegStateDestroy(state)
+    nvjpeg.nvjpegDestroy(handle)

@@ -1,0 +1,38 @@
+"""Worker processes that make whole batches ahead, in order."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+AHEAD = 4  # batches that each worker makes ahead
+
+
+def by_workers(dataset: Dataset, order: Iterable[list], workers: int, *, ahead: int = AHEAD,
+               pin_memory: bool | None = None) -> Iterator[Any]:
+    """What ``dataset.__getitems__`` makes of each list of keys; ``workers`` 0: in this process.
+
+    ``order`` is drawn from in this process, ``ahead`` lists a worker ahead. ``pin_memory``: tensors come in
+    memory that a GPU copies from without waiting (None: where there is a GPU).
+    """
+    return iter(DataLoader(
+        dataset, batch_sampler=order, collate_fn=as_it_is, num_workers=workers,  # type: ignore[arg-type]
+        worker_init_fn=leave_signals_to_the_main_process, prefetch_factor=ahead if workers else None,
+        pin_memory=torch.cuda.is_available() if pin_memory is None else pin_memory,
+        generator=torch.Generator().manual_seed(0),  # the loader must not draw from the global one
+    ))
+
+
+def as_it_is(batch: Any) -> Any:
+    """For a data set that makes whole batches: nothing is left to collate."""
+    return batch
+
+
+def leave_signals_to_the_main_process(_: int) -> None:
+    # Ctrl-C reaches the whole process group; the main process still needs its batches to end well.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
