@@ -7,6 +7,7 @@ which turns bad input into ``error: ...`` on stderr and exit code 2.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import math
 import os
@@ -64,6 +65,8 @@ def run_command(parser: argparse.ArgumentParser, body: Callable[[argparse.Namesp
                 argv: list[str] | None = None) -> int:
     """Parse, run ``body(args)``, and return the exit code: 0, 2 on bad input, 130 on Ctrl-C."""
     args = parser.parse_args(argv)
+    if not faulthandler.is_enabled():
+        faulthandler.enable(sys.__stderr__)  # a crash in a native library then says where it came from
     try:
         return body(args) or 0
     except BrokenPipeError:  # the reader of a pipe went away (| head): not an error of ours

@@ -66,7 +66,7 @@ class GpuLoader:
                 asked.append(keys)
                 yield [index for _, index in keys if index not in self.cache]
 
-        made: deque[Future[tuple[Batch, torch.cuda.Event | None]]] = deque()
+        made: deque[Future[Batch]] = deque()
         with lanes(self.device) as free, ThreadPoolExecutor(DECODERS) as makers:
             files = by_workers(self.reader, not_in_cache(), self.readers, pin_memory=False)
             try:
@@ -75,24 +75,23 @@ class GpuLoader:
                         made.append(makers.submit(self._make_ahead, free, asked.popleft(), contents))
                     if not made:
                         return
-                    batch, event = made.popleft().result()
-                    if event is not None:
-                        stream = torch.cuda.current_stream(self.device)
-                        stream.wait_event(event)
-                        batch.images.record_stream(stream)
+                    batch = made.popleft().result()
+                    if batch.images.is_cuda:  # made on another stream, in memory of that stream
+                        batch.images.record_stream(torch.cuda.current_stream(self.device))
                     yield batch
             finally:
                 for waiting in made:
                     waiting.cancel()
 
-    def _make_ahead(self, free: SimpleQueue[Lane], keys: list[Key],
-                    contents: Contents) -> tuple[Batch, torch.cuda.Event | None]:
-        """A batch, and when it is there."""
+    def _make_ahead(self, free: SimpleQueue[Lane], keys: list[Key], contents: Contents) -> Batch:
+        """A batch that is there: its files may go, and the lane may serve the next one."""
         lane = free.get()
         try:
             with torch.cuda.stream(lane.stream):
                 batch = self.make(keys, contents, lane.decoder)
-                return batch, None if lane.stream is None else lane.stream.record_event()
+                if lane.stream is not None:
+                    lane.stream.synchronize()
+                return batch
         finally:
             free.put(lane)
 

@@ -10,6 +10,7 @@ end; and a plain loop (float32, two passes, Pillow) in the same run.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import statistics
 import sys
@@ -17,17 +18,23 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import numpy as np
 import torch
 
 from ibc.config import Config, load_config
+from ibc.data.contents import ContentReader
 from ibc.data.dataset import Batch
-from ibc.data.list_file import read_list, write_list
-from ibc.data.loader import test_batches, train_batches
+from ibc.data.list_file import ImageList, read_list, write_list
+from ibc.data.loader import MOST_READERS, test_batches, train_batches
+from ibc.data.nvjpeg import BatchDecoder
+from ibc.data.workers import by_workers
 from ibc.extraction import encode_batches
 from ibc.trainer import Trainer
 from tests.plain_twin import PlainTrainer, plain_codes, plain_loader
@@ -156,11 +163,38 @@ def data_variants(config: Config, device: torch.device, updates: int, paths: lis
     for workers in sorted({min(4, config.num_workers), config.num_workers}):
         loader = plain_loader(images, config.crop, config.batch_size, workers, train=True)
         row(f"plain: Pillow, float tensors, {workers} workers", rate(iter(loader), updates // 3, config), "images/s")
+    if device.type == "cuda":
+        stages(images, config, device, updates)
     for what, options in paths:
         changed = changed_config(config, **options, max_iter=10**9)
         batches = train_batches(changed, images, 0, device)
         epoch = len(images) // config.batch_size if options.get("cache", "off") != "off" else 0
         row(f"{what}", rate(batches, updates, config, skip=max(epoch, 5)), "images/s")
+
+
+def stages(images: ImageList, config: Config, device: torch.device, count: int) -> None:
+    """The two stages before a GPU's batches by themselves: files to memory, and from memory to pixels."""
+    size = config.batch_size
+    order = [list(range(first, first + size)) for first in range(0, len(images) - size, size)]
+    workers = min(config.num_workers, MOST_READERS)
+    reader = ContentReader(images.files)
+    files = by_workers(reader, cycle(order), workers, pin_memory=False)
+    row(f"files read by {workers} processes", size * count / seconds(lambda: [next(files) for _ in range(count)], 1, 1),
+        "images/s")
+    contents = reader.__getitems__(order[0])
+    lengths = np.diff(contents.starts)
+
+    def decode_some(decoder: BatchDecoder) -> None:
+        with torch.cuda.stream(torch.cuda.Stream(device)):
+            for _ in range(20):
+                decoder.decode(contents.data, contents.starts[:-1], lengths, contents.sizes)
+                torch.cuda.current_stream().synchronize()
+
+    for threads in (1, 2, 3):
+        decoders = [BatchDecoder(device) for _ in range(threads)]
+        with ThreadPoolExecutor(threads) as pool:
+            elapsed = seconds(lambda: list(pool.map(decode_some, decoders)), 1, 1)  # noqa: B023  (called at once)
+        row(f"nvJPEG from memory, {threads} threads", 20 * threads * size / elapsed, "images/s")
 
 
 def data_options(device: torch.device, wanted: list[str]) -> list[tuple[str, dict]]:
@@ -216,6 +250,7 @@ def training(config: Config, device: torch.device, updates: int, paths: list[tup
 
 def device_memory() -> float:
     """GB in use on the GPU, the libraries' share included, what torch could give back not."""
+    gc.collect()  # earlier trainers hold themselves
     torch.cuda.empty_cache()
     free, whole = torch.cuda.mem_get_info()
     return (whole - free) / 1e9
