@@ -65,7 +65,7 @@ def run_command(parser: argparse.ArgumentParser, body: Callable[[argparse.Namesp
                 argv: list[str] | None = None) -> int:
     """Parse, run ``body(args)``, and return the exit code: 0, 2 on bad input, 130 on Ctrl-C."""
     args = parser.parse_args(argv)
-    if not faulthandler.is_enabled():
+    if sys.__stderr__ and not faulthandler.is_enabled():
         faulthandler.enable(sys.__stderr__)  # a crash in a native library then says where it came from
     try:
         return body(args) or 0

@@ -17,6 +17,8 @@ from ibc.data.loader import test_batches
 from ibc.distributed import gather, is_main, rank, world_size
 from ibc.network import IBC
 
+PART = 16384  # codes in a part of pinned memory, which takes long to get
+
 
 @dataclass
 class Encoded:
@@ -55,7 +57,7 @@ def encode_batches(model: IBC, batches: Iterable[Batch], device: torch.device,
 
     The copy of a batch's codes back to the host overlaps the next batch.
     """
-    codes: list[torch.Tensor] = []
+    codes = _HostCodes(model.grm.shape[1])
     indices: list[torch.Tensor] = []
     bad: list[str] = []
     with torch.inference_mode():
@@ -64,18 +66,31 @@ def encode_batches(model: IBC, batches: Iterable[Batch], device: torch.device,
             if len(batch.images):
                 images = normalise(batch.images.to(device, non_blocking=True))
                 images = images.contiguous(memory_format=torch.channels_last)
-                codes.append(_to_host(model.encode(images).float()))
+                codes.append(model.encode(images).float())
                 indices.append(batch.indices)
             done(len(batch.images) + len(batch.bad))
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    bits = model.grm.shape[1]
-    return Encoded(torch.cat(codes).numpy() if codes else np.empty((0, bits), np.float32),
+    return Encoded(codes.all().numpy(),
                    torch.cat(indices).numpy() if indices else np.empty(0, np.int64), bad)
 
 
-def _to_host(codes: torch.Tensor) -> torch.Tensor:
-    if codes.device.type == "cpu":
-        return codes
-    host = torch.empty(codes.shape, dtype=codes.dtype, pin_memory=True)
-    return host.copy_(codes, non_blocking=True)
+class _HostCodes:
+    """Codes in main memory, copied there batch by batch; from a GPU without waiting, into large pinned parts."""
+
+    def __init__(self, bits: int):
+        self.parts = [torch.empty(0, bits)]
+        self.filled = 0  # rows of the last part
+
+    def append(self, codes: torch.Tensor) -> None:
+        if self.filled + len(codes) > len(self.parts[-1]):
+            self.parts[-1] = self.parts[-1][: self.filled]
+            rows = max(len(codes), PART if codes.is_cuda else len(codes))
+            self.parts.append(torch.empty(rows, codes.shape[1], pin_memory=codes.is_cuda))
+            self.filled = 0
+        self.parts[-1][self.filled : self.filled + len(codes)].copy_(codes, non_blocking=True)
+        self.filled += len(codes)
+
+    def all(self) -> torch.Tensor:
+        """(n, bits) float32; the device must have finished."""
+        return torch.cat([*self.parts[:-1], self.parts[-1][: self.filled]])

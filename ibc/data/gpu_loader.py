@@ -27,11 +27,12 @@ from ibc.data.contents import ContentReader, Contents
 from ibc.data.dataset import Batch, Key, Pixels
 from ibc.data.decode import decode_image, shorter_side
 from ibc.data.list_file import ImageList
-from ibc.data.workers import by_workers
+from ibc.data.workers import by_workers, cores_here
 from ibc.errors import InputError
 
-DECODERS = 2  # threads that decode: one prepares its batch while the decoder works for the other
-DECODED = 4   # batches being decoded, or waiting for the update
+MOST_LANES = 4  # threads that decode; each waits for the GPU most of the time, and takes 0.4 GB of it
+READY = 2       # batches made beyond those that are being made
+IN_USE = 4      # batches that the consumer may have asked the device to use, before it has done so
 PORTION = 16 << 20  # bytes of files decoded together, and of pixels enlarged together: photographs fit the memory too
 MEMORY_SHARE = 0.8  # part of the free device memory that the cache may take
 
@@ -46,6 +47,7 @@ class GpuLoader:
                  cache: str = "off", readers: int = 0):
         self.images, self.pixels, self.device = images, pixels, device
         self.seed, self.skip_bad, self.readers = seed, skip_bad, readers
+        self.lanes = max(1, min(MOST_LANES, cores_here() // 4))  # a lane that waits keeps a core busy
         self.home = torch.device("cpu") if cache == "host" else device  # where decoded images are kept
         self.cache: dict[int, Tensor] = {}
         self.room = 0  # bytes that the cache may still take
@@ -67,11 +69,12 @@ class GpuLoader:
                 yield [index for _, index in keys if index not in self.cache]
 
         made: deque[Future[Batch]] = deque()
-        with lanes(self.device) as free, ThreadPoolExecutor(DECODERS) as makers:
+        in_use: deque[torch.cuda.Event] = deque()
+        with lanes(self.device, self.lanes) as free, ThreadPoolExecutor(self.lanes) as makers:
             files = by_workers(self.reader, not_in_cache(), self.readers, pin_memory=False)
             try:
                 while True:
-                    for contents in islice(files, DECODED - len(made)):
+                    for contents in islice(files, self.lanes + READY - len(made)):
                         made.append(makers.submit(self._make_ahead, free, asked.popleft(), contents))
                     if not made:
                         return
@@ -79,6 +82,11 @@ class GpuLoader:
                     if batch.images.is_cuda:  # made on another stream, in memory of that stream
                         batch.images.record_stream(torch.cuda.current_stream(self.device))
                     yield batch
+                    if batch.images.is_cuda:
+                        in_use.append(torch.cuda.current_stream(self.device).record_event())
+                        del batch
+                        if len(in_use) > IN_USE:
+                            in_use.popleft().synchronize()
             finally:
                 for waiting in made:
                     waiting.cancel()
@@ -222,10 +230,10 @@ class Lane(NamedTuple):
 
 
 @contextmanager
-def lanes(device: torch.device) -> Iterator[SimpleQueue[Lane]]:
-    """``DECODERS`` lanes on ``device``. They go to the next loader, since streams and decoders hold memory for good."""
+def lanes(device: torch.device, count: int) -> Iterator[SimpleQueue[Lane]]:
+    """``count`` lanes on ``device``. They go to the next loader, since streams and decoders hold memory for good."""
     with _idle_lock:
-        taken = [_idle[device].pop() if _idle[device] else _new_lane(device) for _ in range(DECODERS)]
+        taken = [_idle[device].pop() if _idle[device] else _new_lane(device) for _ in range(count)]
     free: SimpleQueue[Lane] = SimpleQueue()
     for lane in taken:
         free.put(lane)

@@ -6,7 +6,6 @@ interrupted goes on with the very batch that would have come.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import torch
@@ -15,7 +14,7 @@ from torch.utils.data import Sampler
 from ibc.config import Config
 from ibc.data.dataset import Batch, ImageDataset, Key, Pixels
 from ibc.data.list_file import ImageList, extend_with_attributes, read_list
-from ibc.data.workers import by_workers
+from ibc.data.workers import by_workers, cores_here
 from ibc.distributed import share_of_halves
 from ibc.errors import InputError, input_error
 
@@ -129,11 +128,6 @@ def _nvjpeg_wanted(config: Config, device: torch.device, cache: str) -> bool:
         raise input_error(config.source, "decoder: nvjpeg, which this torchvision was built without", "nvJPEG",
                           "set decoder to auto")
     return works or cache != "off"
-
-
-def cores_here() -> int:
-    """CPU cores for this process: those of the machine, shared with the others that torchrun started on it."""
-    return len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def cpu_decoder(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -36,3 +37,8 @@ def leave_signals_to_the_main_process(_: int) -> None:
     # Ctrl-C reaches the whole process group; the main process still needs its batches to end well.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+def cores_here() -> int:
+    """CPU cores for this process: those of the machine, shared with the others that torchrun started on it."""
+    return len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

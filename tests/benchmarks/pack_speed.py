@@ -16,9 +16,9 @@ import numpy as np
 
 from ibc.data.contents import ContentReader
 from ibc.data.list_file import read_list, write_list
-from ibc.data.loader import MOST_READERS, cores_here
+from ibc.data.loader import MOST_READERS
 from ibc.data.prepare.pack import pack_folder
-from ibc.data.workers import by_workers
+from ibc.data.workers import by_workers, cores_here
 from tests.benchmarks.train_speed import unzip
 
 BATCH = 200  # files read together
