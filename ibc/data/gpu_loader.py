@@ -12,7 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, cycle, islice
 from queue import SimpleQueue
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ from ibc.data.contents import ContentReader, Contents
 from ibc.data.dataset import Batch, Key, Pixels
 from ibc.data.decode import decode_image, shorter_side
 from ibc.data.list_file import ImageList
-from ibc.data.workers import by_workers, cores_here
+from ibc.data.workers import AHEAD, by_workers, cores_here
 from ibc.errors import InputError
 
 MOST_LANES = 4  # threads that decode; each waits for the GPU most of the time, and takes 0.4 GB of it
@@ -57,25 +57,18 @@ class GpuLoader:
         elif cache == "host":
             self.room = host_memory_free() // 2
         self.labels = torch.from_numpy(images.labels)
-        self.reader = ContentReader(images.files)
 
     def batches(self, order: Iterable[list[Key]]) -> Iterator[Batch]:
         """The batches of ``order``, images on the device, read and decoded ahead."""
-        asked: deque[list[Key]] = deque()
-
-        def not_in_cache() -> Iterator[list[int]]:
-            for keys in order:
-                asked.append(keys)
-                yield [index for _, index in keys if index not in self.cache]
-
+        ahead = self.lanes + READY
         made: deque[Future[Batch]] = deque()
         in_use: deque[torch.cuda.Event] = deque()
         with lanes(self.device, self.lanes) as free, ThreadPoolExecutor(self.lanes) as makers:
-            files = by_workers(self.reader, not_in_cache(), self.readers, pin_memory=False)
+            files = self._read(order, ahead)
             try:
                 while True:
-                    for contents in islice(files, self.lanes + READY - len(made)):
-                        made.append(makers.submit(self._make_ahead, free, asked.popleft(), contents))
+                    for keys, contents in islice(files, ahead - len(made)):
+                        made.append(makers.submit(self._make_ahead, free, keys, contents))
                     if not made:
                         return
                     batch = made.popleft().result()
@@ -90,6 +83,25 @@ class GpuLoader:
             finally:
                 for waiting in made:
                     waiting.cancel()
+
+    def _read(self, order: Iterable[list[Key]], in_use: int) -> Iterator[tuple[list[Key], Contents]]:
+        """Keys of every batch, and the files of those images that are not in the cache.
+
+        The contents last until ``in_use`` later batches have been asked for.
+        """
+        every = iter(order)
+        first = next(every, [])
+        asked: deque[list[Key]] = deque()
+        slots = AHEAD * self.readers + in_use + 1
+        reader = ContentReader(self.images.files, slots, len(first))
+
+        def missing() -> Iterator[tuple[int, list[int]]]:
+            for slot, keys in zip(cycle(range(slots)), chain([first], every), strict=False):
+                asked.append(keys)
+                yield slot, [index for _, index in keys if index not in self.cache]
+
+        for contents in by_workers(reader, missing() if first else [], self.readers, pin_memory=False, fork=True):
+            yield asked.popleft(), reader.received(contents)
 
     def _make_ahead(self, free: SimpleQueue[Lane], keys: list[Key], contents: Contents) -> Batch:
         """A batch that is there: its files may go, and the lane may serve the next one."""
@@ -175,7 +187,8 @@ class GpuLoader:
             candidate = (index + step) % len(self.images)
             if candidate in self.cache:
                 return candidate, self.cache[candidate]
-            found = self._pictures(self.reader.__getitems__([candidate]), decoder, bad)
+            contents = ContentReader(self.images.files).__getitems__((None, [candidate]))
+            found = self._pictures(contents, decoder, bad)
             if found:
                 return candidate, found[candidate]
         raise InputError(f"{self.images.files[index]}: no image of the list can be read")

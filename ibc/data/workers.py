@@ -13,15 +13,17 @@ from torch.utils.data import DataLoader, Dataset
 AHEAD = 4  # batches that each worker makes ahead
 
 
-def by_workers(dataset: Dataset, order: Iterable[list], workers: int, *, ahead: int = AHEAD,
-               pin_memory: bool | None = None) -> Iterator[Any]:
-    """What ``dataset.__getitems__`` makes of each list of keys; ``workers`` 0: in this process.
+def by_workers(dataset: Dataset, order: Iterable, workers: int, *, ahead: int = AHEAD,
+               pin_memory: bool | None = None, fork: bool = False) -> Iterator[Any]:
+    """What ``dataset.__getitems__`` makes of each item of ``order``; ``workers`` 0: in this process.
 
-    ``order`` is drawn from in this process, ``ahead`` lists a worker ahead. ``pin_memory``: tensors come in
-    memory that a GPU copies from without waiting (None: where there is a GPU).
+    ``order`` is drawn from in this process, ``ahead`` items a worker ahead. ``pin_memory``: tensors come in
+    memory that a GPU copies from without waiting (None: where there is a GPU). ``fork``: workers share
+    what is shared memory here, whatever the platform's way to start them is.
     """
     return iter(DataLoader(
         dataset, batch_sampler=order, collate_fn=as_it_is, num_workers=workers,  # type: ignore[arg-type]
+        multiprocessing_context="fork" if fork and workers else None,
         worker_init_fn=leave_signals_to_the_main_process, prefetch_factor=ahead if workers else None,
         pin_memory=torch.cuda.is_available() if pin_memory is None else pin_memory,
         generator=torch.Generator().manual_seed(0),  # the loader must not draw from the global one

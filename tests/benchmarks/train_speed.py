@@ -34,7 +34,7 @@ from ibc.data.dataset import Batch
 from ibc.data.list_file import ImageList, read_list, write_list
 from ibc.data.loader import MOST_READERS, test_batches, train_batches
 from ibc.data.nvjpeg import BatchDecoder
-from ibc.data.workers import by_workers
+from ibc.data.workers import AHEAD, by_workers
 from ibc.extraction import encode_batches
 from ibc.trainer import Trainer
 from tests.plain_twin import PlainTrainer, plain_codes, plain_loader
@@ -177,11 +177,12 @@ def stages(images: ImageList, config: Config, device: torch.device, count: int) 
     size = config.batch_size
     order = [list(range(first, first + size)) for first in range(0, len(images) - size, size)]
     workers = min(config.num_workers, MOST_READERS)
-    reader = ContentReader(images.files)
-    files = by_workers(reader, cycle(order), workers, pin_memory=False)
+    slots = AHEAD * workers + 1
+    reader = ContentReader(images.files, slots, size)
+    files = by_workers(reader, zip(cycle(range(slots)), cycle(order), strict=False), workers, fork=True)
     row(f"files read by {workers} processes", size * count / seconds(lambda: [next(files) for _ in range(count)], 1, 1),
         "images/s")
-    contents = reader.__getitems__(order[0])
+    contents = reader.__getitems__((None, order[0]))
     lengths = np.diff(contents.starts)
 
     def decode_some(decoder: BatchDecoder) -> None:

@@ -1,5 +1,8 @@
 """The GPU's loader, run on the CPU: the very batches of the ordinary loader, ahead and in order."""
 
+from collections import deque
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -65,7 +68,7 @@ def test_crops_of_a_batch_are_those_of_its_pictures():
 
 
 def test_a_batch_is_decoded_in_parts_of_bounded_size(images, monkeypatch):
-    contents = ContentReader(images.files).__getitems__(list(range(12)))
+    contents = ContentReader(images.files).__getitems__((None, list(range(12))))
     assert [part.tolist() for part in portions(contents)] == [list(range(12))]
     monkeypatch.setattr("ibc.data.gpu_loader.PORTION", int(contents.starts[-1]) // 3)
     parts = [part.tolist() for part in portions(contents)]
@@ -74,6 +77,23 @@ def test_a_batch_is_decoded_in_parts_of_bounded_size(images, monkeypatch):
     cut_in_parts = loader.make([(0, index) for index in range(12)], contents).images
     monkeypatch.undo()
     assert torch.equal(cut_in_parts, loader.make([(0, index) for index in range(12)], contents).images)
+
+
+@pytest.mark.parametrize("usual", [1, 1 << 20])  # bytes of shared memory a file: too few, enough
+def test_files_read_by_workers_are_those_on_disk(images, monkeypatch, usual):
+    """Every slot is used several times; the last ``in_use`` batches are looked at only after later ones came."""
+    monkeypatch.setattr("ibc.data.contents.USUAL_FILE", usual)
+    loader = GpuLoader(images, Pixels((72, 72), 80, False, train=False), CPU, seed=3, skip_bad=False, readers=2)
+    order = [[(0, (first + place) % 40) for place in range(4)] for first in range(0, 240, 4)]
+    waiting = deque()
+    for keys, contents in loader._read(order, in_use=3):
+        waiting.append((keys, contents))
+        if len(waiting) > 3:
+            keys, contents = waiting.popleft()
+            assert contents.indices == [index for _, index in keys]
+            for place, index in enumerate(contents.indices):
+                assert contents.file(place) == Path(images.files[index]).read_bytes()
+    assert len(waiting) == 3 and waiting[-1][0] == order[-1]
 
 
 def test_a_bad_image_stops_it_by_name(images, tmp_path):

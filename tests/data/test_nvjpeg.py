@@ -56,7 +56,7 @@ def decoded(decoder, folder, files):
     for number, file in enumerate(files):
         (folder / f"{number}.jpg").write_bytes(file)
     contents = ContentReader([str(folder / f"{number}.jpg") for number in range(len(files))]).__getitems__(
-        list(range(len(files))))
+        (None, list(range(len(files)))))
     return decoder.decode(contents.data, contents.starts[:-1], np.diff(contents.starts), contents.sizes)
 
 
