@@ -19,16 +19,16 @@ from ibc.data.decode import baseline_size, is_whole_jpeg
 from ibc.data.packed import read_bytes
 from ibc.errors import InputError
 
-USUAL_FILE = 256 << 10  # bytes kept free for each file; a batch of larger ones is handed over as a tensor
+USUAL_FILE = 256 << 10  # bytes of shared memory for each file of a batch
 
 
 class Contents(NamedTuple):
-    """The files of one batch, those that can be read.
+    """Files of one batch, those that can be read and fit.
 
     indices: their places in the list. data: (bytes,) uint8, one file after the other. starts: (n + 1,) int64,
     where each begins and the last one ends. sizes: (n, 2) int64, height and width of a whole baseline JPEG,
-    zeros for any other file. errors: index -> why a file cannot be read. slot: where in the shared memory
-    the data lie, on the way from a worker.
+    zeros for any other file. errors: index -> why a file cannot be read. left: indices that did not fit.
+    slot: where in the shared memory the data lie, on the way from a worker.
     """
 
     indices: list[int]
@@ -36,7 +36,8 @@ class Contents(NamedTuple):
     starts: np.ndarray
     sizes: np.ndarray
     errors: dict[int, InputError]
-    slot: int | None = None
+    left: list[int]
+    slot: int | None
 
     def file(self, place: int) -> bytes:
         """The content at a place of ``indices``."""
@@ -46,44 +47,55 @@ class Contents(NamedTuple):
 class ContentReader(Dataset):
     """Reads files (or members, ``pack.zip:member``), a batch at a time.
 
-    ``slots`` batches of up to ``batch_size`` files fit the memory shared with processes forked later.
+    ``slots`` batches of ``batch_size`` usual files fit the memory shared with processes forked later.
     """
 
     def __init__(self, files: Sequence[str], slots: int = 1, batch_size: int = 0):
         self.files = files
-        size = max(1, batch_size * USUAL_FILE)
-        memory = mmap.mmap(-1, slots * size)  # takes pages when they are filled
-        self._slots = torch.frombuffer(memory, dtype=torch.uint8).view(slots, size)
+        self.room = max(1, batch_size * USUAL_FILE)  # bytes of a slot
+        memory = mmap.mmap(-1, slots * self.room)  # takes pages when they are filled
+        self._slots = torch.frombuffer(memory, dtype=torch.uint8).view(slots, self.room)
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitems__(self, key: tuple[int | None, list[int]]) -> Contents:
-        """key: a slot that nobody reads any more, or None; indices."""
+    def __getitems__(self, key: tuple[int, list[int]]) -> Contents:
+        """key: a slot that nobody reads from any more, and indices."""
         slot, indices = key
-        found: dict[int, bytes] = {}
-        errors: dict[int, InputError] = {}
-        for index in indices:
-            try:
-                found[index] = _content(self.files[index])
-            except InputError as error:
-                errors[index] = error
-        contents = list(found.values())
-        starts = np.cumsum([0, *map(len, contents)])
-        sizes = [(is_whole_jpeg(content) and baseline_size(content)) or (0, 0) for content in contents]
-        size = int(starts[-1])
-        data = torch.empty(0, dtype=torch.uint8)
-        if slot is not None and size <= self._slots.shape[1]:
-            self._slots[slot].numpy()[:size] = np.frombuffer(b"".join(contents), np.uint8)
-        else:
-            slot = None
-            if size:
-                data = torch.frombuffer(bytearray().join(contents), dtype=torch.uint8)
-        return Contents(list(found), data, starts, np.array(sizes, np.int64).reshape(-1, 2), errors, slot)
+        return self._read(indices, self.room, slot)
 
     def received(self, contents: Contents) -> Contents:
         """What a worker has read, with its data."""
-        return contents if contents.slot is None else contents._replace(data=self._slots[contents.slot])
+        assert contents.slot is not None
+        return contents._replace(data=self._slots[contents.slot])
+
+    def read(self, indices: list[int], room: int) -> Contents:
+        """Read in this process: at least one file, and as many as ``room`` bytes hold."""
+        return self._read(indices, room, None)
+
+    def _read(self, indices: list[int], room: int, slot: int | None) -> Contents:
+        found: dict[int, bytes] = {}
+        errors: dict[int, InputError] = {}
+        left: list[int] = []
+        size = 0
+        for place, index in enumerate(indices):
+            try:
+                content = _content(self.files[index])
+            except InputError as error:
+                errors[index] = error
+                continue
+            if size + len(content) > room and (found or slot is not None):
+                left = indices[place:]
+                break
+            found[index] = content
+            size += len(content)
+        contents = list(found.values())
+        sizes = [(is_whole_jpeg(content) and baseline_size(content)) or (0, 0) for content in contents]
+        data = torch.empty(size if slot is None else 0, dtype=torch.uint8)
+        target = data if slot is None else self._slots[slot, :size]
+        target.numpy()[:] = np.frombuffer(b"".join(contents), np.uint8)
+        return Contents(list(found), data, np.cumsum([0, *map(len, contents)]),
+                        np.array(sizes, np.int64).reshape(-1, 2), errors, left, slot)
 
 
 def _content(path: str) -> bytes:

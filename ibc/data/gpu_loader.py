@@ -57,6 +57,7 @@ class GpuLoader:
         elif cache == "host":
             self.room = host_memory_free() // 2
         self.labels = torch.from_numpy(images.labels)
+        self.reader = ContentReader(images.files)  # for what the processes leave to this one
 
     def batches(self, order: Iterable[list[Key]]) -> Iterator[Batch]:
         """The batches of ``order``, images on the device, read and decoded ahead."""
@@ -142,6 +143,14 @@ class GpuLoader:
 
         Unreadable ones go to ``bad`` with skip_bad, else raise InputError.
         """
+        pictures = self._pictures_read(contents, decoder, bad)
+        while contents.left:  # large files: never more of them in memory than a portion
+            contents = self.reader.read(contents.left, PORTION)
+            pictures |= self._pictures_read(contents, decoder, bad)
+        return pictures
+
+    def _pictures_read(self, contents: Contents, decoder: nvjpeg.BatchDecoder | None,
+                       bad: list[str]) -> dict[int, Tensor]:
         pictures: dict[int, Tensor] = {}
         for places in portions(contents):
             decoded = self._decode_together(contents, places, decoder)
@@ -187,8 +196,7 @@ class GpuLoader:
             candidate = (index + step) % len(self.images)
             if candidate in self.cache:
                 return candidate, self.cache[candidate]
-            contents = ContentReader(self.images.files).__getitems__((None, [candidate]))
-            found = self._pictures(contents, decoder, bad)
+            found = self._pictures(self.reader.read([candidate], PORTION), decoder, bad)
             if found:
                 return candidate, found[candidate]
         raise InputError(f"{self.images.files[index]}: no image of the list can be read")

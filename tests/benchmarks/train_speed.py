@@ -182,7 +182,7 @@ def stages(images: ImageList, config: Config, device: torch.device, count: int) 
     files = by_workers(reader, zip(cycle(range(slots)), cycle(order), strict=False), workers, fork=True)
     row(f"files read by {workers} processes", size * count / seconds(lambda: [next(files) for _ in range(count)], 1, 1),
         "images/s")
-    contents = reader.__getitems__((None, order[0]))
+    contents = reader.read(order[0], 1 << 30)
     lengths = np.diff(contents.starts)
 
     def decode_some(decoder: BatchDecoder) -> None:

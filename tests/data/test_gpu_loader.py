@@ -68,21 +68,39 @@ def test_crops_of_a_batch_are_those_of_its_pictures():
 
 
 def test_a_batch_is_decoded_in_parts_of_bounded_size(images, monkeypatch):
-    contents = ContentReader(images.files).__getitems__((None, list(range(12))))
+    contents = ContentReader(images.files).read(list(range(12)), 1 << 30)
     assert [part.tolist() for part in portions(contents)] == [list(range(12))]
     monkeypatch.setattr("ibc.data.gpu_loader.PORTION", int(contents.starts[-1]) // 3)
     parts = [part.tolist() for part in portions(contents)]
     assert 3 <= len(parts) <= 4 and [place for part in parts for place in part] == list(range(12))
     loader = GpuLoader(images, Pixels((90, 72), 100, False, train=False), CPU, seed=3, skip_bad=False)
     cut_in_parts = loader.make([(0, index) for index in range(12)], contents).images
+    few = loader.reader.read(list(range(12)), 1)  # as a worker does with what does not fit
+    assert few.indices == [0] and few.left == list(range(1, 12))
+    left_over = loader.make([(0, index) for index in range(12)], few).images
     monkeypatch.undo()
-    assert torch.equal(cut_in_parts, loader.make([(0, index) for index in range(12)], contents).images)
+    whole = loader.make([(0, index) for index in range(12)], contents).images
+    assert torch.equal(cut_in_parts, whole) and torch.equal(left_over, whole)
 
 
-@pytest.mark.parametrize("usual", [1, 1 << 20])  # bytes of shared memory a file: too few, enough
-def test_files_read_by_workers_are_those_on_disk(images, monkeypatch, usual):
+@pytest.mark.parametrize("share, fitting", [(0, range(1)), (0.5, range(1, 19)), (2, range(19, 20))])
+def test_files_too_large_for_the_shared_memory(images, monkeypatch, share, fitting):
+    """Of 20 files, one missing, none, some or all fit the memory of ``share`` times their size."""
+    mean = np.mean([len(Path(file).read_bytes()) for file in images.files[:20]])
+    monkeypatch.setattr("ibc.data.contents.USUAL_FILE", int(share * mean) or 1)
+    Path(images.files[5]).unlink()
+    pixels, order = Pixels((72, 72), 80, False, train=False), [[(0, index) for index in range(20)]] * 3
+    loader = GpuLoader(images, pixels, CPU, seed=3, skip_bad=True, readers=1)
+    for _, contents in loader._read(order, in_use=1):
+        assert len(contents.indices) in fitting
+    plain = ImageDataset(images, pixels, seed=3, decoder="turbo", skip_bad=True).__getitems__(order[0])
+    for batch in loader.batches(order):
+        assert torch.equal(batch.images, plain.images) and batch.bad == plain.bad == [images.files[5]]
+
+
+
+def test_files_read_by_workers_are_those_on_disk(images):
     """Every slot is used several times; the last ``in_use`` batches are looked at only after later ones came."""
-    monkeypatch.setattr("ibc.data.contents.USUAL_FILE", usual)
     loader = GpuLoader(images, Pixels((72, 72), 80, False, train=False), CPU, seed=3, skip_bad=False, readers=2)
     order = [[(0, (first + place) % 40) for place in range(4)] for first in range(0, 240, 4)]
     waiting = deque()

@@ -55,8 +55,8 @@ def decoded(decoder, folder, files):
     """Through files on disk, as the loader does."""
     for number, file in enumerate(files):
         (folder / f"{number}.jpg").write_bytes(file)
-    contents = ContentReader([str(folder / f"{number}.jpg") for number in range(len(files))]).__getitems__(
-        (None, list(range(len(files)))))
+    contents = ContentReader([str(folder / f"{number}.jpg") for number in range(len(files))]).read(
+        list(range(len(files))), 1 << 30)
     return decoder.decode(contents.data, contents.starts[:-1], np.diff(contents.starts), contents.sizes)
 
 

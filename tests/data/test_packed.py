@@ -111,8 +111,9 @@ def test_the_readers_of_the_gpu_loader_take_both(sources):
     contents = {}
     for source in (folder, archive):
         reader = ContentReader(read_list("train.txt", source).files)
+        eighths = [list(range(first, 40, 8)) for first in range(8)]
         with ThreadPoolExecutor(8) as readers:  # threads share one open archive
-            parts = list(readers.map(reader.__getitems__, [(None, list(range(first, 40, 8))) for first in range(8)]))
+            parts = list(readers.map(reader.read, eighths, [1 << 30] * 8))
         assert not any(part.errors for part in parts)
         contents[source] = {index: part.file(place) for part in parts for place, index in enumerate(part.indices)}
     assert len(contents[folder]) == 40 and contents[folder] == contents[archive]
@@ -142,7 +143,7 @@ def test_a_missing_member_is_treated_as_a_missing_file(sources, tmp_path):
     skipping = run(*command, "--skip_bad_images")
     assert skipping.returncode == 0 and "1 unreadable" in skipping.stdout
     assert len(np.load(tmp_path / "results/small/x.npz")["binary_codes"]) == 39
-    contents = ContentReader([f"{short}:images/038.jpg", f"{short}:images/039.jpg"]).__getitems__((None, [1, 0]))
+    contents = ContentReader([f"{short}:images/038.jpg", f"{short}:images/039.jpg"]).read([1, 0], 1 << 30)
     assert contents.indices == [0] and str(contents.errors[1]) == f"{short}:images/039.jpg: No such file or directory"
     with pytest.raises(FileNotFoundError, match=r"short\.zip:train\.txt"):
         read_list("train.txt", short)
@@ -158,7 +159,7 @@ def test_a_deflated_archive_is_read_too(sources, tmp_path):
     for one in read_list("train.txt", deflated).names:
         assert read_bytes(f"{deflated}:{one}") == (folder / one).read_bytes()
     assert read_bytes(f"{deflated}:empty.jpg") == b""
-    empty = ContentReader([f"{deflated}:empty.jpg"]).__getitems__((None, [0]))
+    empty = ContentReader([f"{deflated}:empty.jpg"]).read([0], 1 << 30)
     assert "empty.jpg: an empty file" in str(empty.errors[0])
 
     start = zipfile.ZipFile(deflated).getinfo("images/005.jpg").header_offset
@@ -207,7 +208,7 @@ def test_a_hole_in_an_archive_names_the_member(sources, tmp_path):
     holed = changed(sources[2], tmp_path / "holed.zip", hole)
     with pytest.raises(InputError, match=r"holed\.zip:images/007\.jpg: found no header"):
         read_bytes(f"{holed}:images/007.jpg")
-    assert "007.jpg" in str(ContentReader([f"{holed}:images/007.jpg"]).__getitems__((None, [0])).errors[0])
+    assert "007.jpg" in str(ContentReader([f"{holed}:images/007.jpg"]).read([0], 1 << 30).errors[0])
     assert read_bytes(f"{holed}:images/006.jpg") == read_bytes(f"{sources[2]}:images/006.jpg")
 
 
