@@ -96,7 +96,7 @@ def baseline_size(data: bytes) -> tuple[int, int] | None:
             components = segment[5]
             names, sampling = segment[6 : 6 + 3 * components : 3], segment[7 : 7 + 3 * components : 3]
             usual = (components == 1 and sampling == b"\x11") or (
-                components == 3 and sampling[0] in _LUMA_SAMPLING and sampling[1:] == b"\x11\x11")
+                components == 3 and sampling[1:] == b"\x11\x11" and sampling[0] in _LUMA_SAMPLING)
             if segment[0] != 8 or not usual or names == b"RGB":
                 return None
             size = int.from_bytes(segment[1:3]), int.from_bytes(segment[3:5])

@@ -29,7 +29,8 @@ def jpeg(width, height, seed=0, mode="RGB", kind="JPEG", **options):
 PLAIN = [jpeg(64, 48), jpeg(61, 47, subsampling=0), jpeg(33, 90, subsampling=1), jpeg(50, 51, mode="L"),
          jpeg(17, 300, quality=95), jpeg(40, 40, optimize=True), jpeg(40, 41, exif=b"Exif\0\0 and what follows")]
 OTHERS = [jpeg(64, 48, progressive=True), jpeg(64, 48, mode="CMYK"), jpeg(64, 48, kind="PNG"), b"\xff\xd8\xff", b"",
-          jpeg(64, 48, keep_rgb=True, subsampling=0), jpeg(64, 48)[:300], b"\xff\xd8" + b"\xff\xe0\0\2" * 9]
+          jpeg(64, 48, keep_rgb=True, subsampling=0), jpeg(64, 48)[:300], b"\xff\xd8" + b"\xff\xe0\0\2" * 9,
+          b"\xff\xd8\xff\xc0\0\x08\x08\0\x10\0\x10\x03\xff\xda\0\x03\x03"]  # a frame of no components
 
 
 def test_baseline_files_are_told_from_others():
