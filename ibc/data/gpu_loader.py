@@ -8,11 +8,13 @@ decode in a batch (progressive and CMYK JPEGs, PNGs, broken files) goes the CPU'
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain, cycle, islice
+from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
@@ -27,7 +29,7 @@ from ibc.data.contents import ContentReader, Contents
 from ibc.data.dataset import Batch, Key, Pixels
 from ibc.data.decode import decode_image, shorter_side
 from ibc.data.list_file import ImageList
-from ibc.data.workers import AHEAD, by_workers, cores_here
+from ibc.data.workers import AHEAD, by_workers, cores_here, processes_here
 from ibc.errors import InputError
 
 MOST_LANES = 4  # threads that decode; each waits for the GPU most of the time, and takes 0.4 GB of it
@@ -55,7 +57,7 @@ class GpuLoader:
         if cache == "device":
             self.room = int(torch.cuda.mem_get_info(device)[0] * MEMORY_SHARE)
         elif cache == "host":
-            self.room = host_memory_free() // 2
+            self.room = host_memory_free() // 2 // processes_here()
         self.labels = torch.from_numpy(images.labels)
         self.reader = ContentReader(images.files)  # for what the processes leave to this one
 
@@ -176,7 +178,8 @@ class GpuLoader:
         begins, ends = contents.starts[places], contents.starts[places + 1]
         try:
             decoded = decoder.decode(contents.data, begins, ends - begins, contents.sizes[places])
-        except nvjpeg.NvjpegError:  # one of them is broken: each is looked at on the CPU
+        except nvjpeg.NvjpegError as error:  # one of them is broken: each is looked at on the CPU
+            warnings.warn(f"{error}: decoding this batch on the CPU", stacklevel=2)
             return {}
         return dict(zip([contents.indices[place] for place in places], decoded, strict=True))
 
@@ -204,6 +207,8 @@ class GpuLoader:
     def _keep(self, fresh: dict[int, Tensor]) -> None:
         if not self.room:
             return
+        if self.device.type == "cuda":  # other threads use them on other streams
+            torch.cuda.current_stream(self.device).synchronize()
         with self.keeping:
             for index, picture in fresh.items():
                 if self.room >= picture.nbytes and index not in self.cache:
@@ -252,9 +257,15 @@ class Lane(NamedTuple):
 
 @contextmanager
 def lanes(device: torch.device, count: int) -> Iterator[SimpleQueue[Lane]]:
-    """``count`` lanes on ``device``. They go to the next loader, since streams and decoders hold memory for good."""
+    """Up to ``count`` lanes on ``device``. They go on to the next loader: streams and decoders keep memory."""
+    taken: list[Lane] = []
     with _idle_lock:
-        taken = [_idle[device].pop() if _idle[device] else _new_lane(device) for _ in range(count)]
+        try:
+            while len(taken) < count:
+                taken.append(_idle[device].pop() if _idle[device] else _new_lane(device))
+        except nvjpeg.NvjpegError:  # no memory for another one
+            if not taken:
+                raise
     free: SimpleQueue[Lane] = SimpleQueue()
     for lane in taken:
         free.put(lane)
@@ -297,6 +308,11 @@ def portions(contents: Contents) -> list[np.ndarray]:
 
 
 def host_memory_free() -> int:
-    """Bytes of main memory that can be taken without swapping (Linux)."""
+    """Bytes of main memory that can be taken without swapping, or without passing a container's limit (Linux)."""
     with open("/proc/meminfo", encoding="ascii") as handle:
-        return next(int(line.split()[1]) * 1024 for line in handle if line.startswith("MemAvailable"))
+        free = next(int(line.split()[1]) * 1024 for line in handle if line.startswith("MemAvailable"))
+    try:
+        limit, used = (Path("/sys/fs/cgroup", name).read_text().strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return free
+    return free if limit == "max" else max(0, min(free, int(limit) - int(used)))

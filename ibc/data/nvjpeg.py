@@ -54,8 +54,8 @@ class BatchDecoder:
     def decode(self, data: Tensor, begins: np.ndarray, lengths: np.ndarray, sizes: np.ndarray) -> list[Tensor]:
         """Baseline JPEG files in ``data``, (bytes,) uint8 in main memory -> (3, H, W) uint8 RGB each, on the device.
 
-        begins, lengths: (n,), where each file lies. sizes: (n, 2), its height and width. The pixels are there
-        for work on the current stream. Raises NvjpegError if any file is broken; which one, it does not say.
+        begins, lengths: (n,), where each file lies. sizes: (n, 2), its height and width. Returns when the pixels
+        are there. Raises NvjpegError if any file is broken; which one, it does not say.
         """
         count = len(begins)
         if not count:
@@ -78,9 +78,13 @@ class BatchDecoder:
             _check(self._nvjpeg.nvjpegDecodeBatchedInitialize(self._handle, self._state, len(images), 1, _OUTPUT_RGB),
                    "nvjpegDecodeBatchedInitialize")
         self._prepared = 0  # after a failure the state has to be prepared anew
-        stream = torch.cuda.current_stream(self.device).cuda_stream
-        _check(self._nvjpeg.nvjpegDecodeBatched(self._handle, self._state, _address(files), _address(lengths),
-                                                _address(images), ctypes.c_void_p(stream)), "nvjpegDecodeBatched")
+        stream = torch.cuda.current_stream(self.device)
+        try:
+            _check(self._nvjpeg.nvjpegDecodeBatched(self._handle, self._state, _address(files), _address(lengths),
+                                                    _address(images), ctypes.c_void_p(stream.cuda_stream)),
+                   "nvjpegDecodeBatched")
+        finally:
+            stream.synchronize()  # the next call would overwrite what the engines still read
         self._prepared = len(images)
 
 

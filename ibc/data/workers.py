@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 from collections.abc import Iterable, Iterator
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -21,13 +23,26 @@ def by_workers(dataset: Dataset, order: Iterable, workers: int, *, ahead: int = 
     memory that a GPU copies from without waiting (None: where there is a GPU). ``fork``: workers share
     what is shared memory here, whatever the platform's way to start them is.
     """
-    return iter(DataLoader(
+    batches = iter(DataLoader(
         dataset, batch_sampler=order, collate_fn=as_it_is, num_workers=workers,  # type: ignore[arg-type]
         multiprocessing_context="fork" if fork and workers else None,
         worker_init_fn=leave_signals_to_the_main_process, prefetch_factor=ahead if workers else None,
         pin_memory=torch.cuda.is_available() if pin_memory is None else pin_memory,
         generator=torch.Generator().manual_seed(0),  # the loader must not draw from the global one
     ))
+    _at_work.add(batches)
+    return batches
+
+
+_at_work: WeakSet[Any] = WeakSet()
+
+
+@atexit.register
+def _end_workers() -> None:
+    """After an exception that nobody caught, whose frames keep the workers: they do not heed being terminated."""
+    for batches in list(_at_work):
+        if hasattr(batches, "_shutdown_workers"):
+            batches._shutdown_workers()
 
 
 def as_it_is(batch: Any) -> Any:
@@ -41,6 +56,11 @@ def leave_signals_to_the_main_process(_: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def processes_here() -> int:
+    """Processes that share this machine in one run: as many as torchrun started on it."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 def cores_here() -> int:
-    """CPU cores for this process: those of the machine, shared with the others that torchrun started on it."""
-    return len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    """CPU cores for this process: those of the machine, shared with the others of the run."""
+    return len(os.sched_getaffinity(0)) // processes_here()
