@@ -55,6 +55,8 @@ def main() -> None:
     parser.add_argument("--json", help="also write the figures there")
     parser.add_argument("--worker", help=argparse.SUPPRESS)  # the data set's folder, in a process that torchrun started
     args = parser.parse_args()
+    if not torch.cuda.is_available():
+        parser.error("no usable GPU")
     batches = [int(batch) for batch in args.batches.split(",")]
     if args.worker:
         with processes(torch.device("cuda")) as device:
