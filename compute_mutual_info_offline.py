@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from ibc.cli import add_json_flag, add_seed_flag, command_parser, run_command, speaker, write_json
+from ibc.cli import SEEDS, add_json_flag, add_seed_flag, command_parser, run_command, speaker, write_json
 
 if TYPE_CHECKING:
     from eval.mis_report import MisReport
@@ -79,6 +79,8 @@ def main(args: argparse.Namespace) -> None:
 def _samples(args: argparse.Namespace) -> int | str:
     from ibc.errors import input_error
 
+    if args.seed + args.repeats > SEEDS:
+        raise input_error("--seed and --repeats", f"{args.seed} and {args.repeats}", f"a sum of at most {SEEDS}")
     for flag in ("repeats", "class_num"):
         value = getattr(args, flag)
         if value is not None and value < 1:
@@ -90,7 +92,7 @@ def _samples(args: argparse.Namespace) -> int | str:
             raise input_error("--samples", "'all' with the k-nearest-neighbour estimate", "a number",
                               "add --estimator exact")
         return "all"
-    if not args.samples.isdigit():
+    if not args.samples.isdecimal():
         raise input_error("--samples", f"'{args.samples}'", "a number from 2, or 'all'")
     return int(args.samples)
 

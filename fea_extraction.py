@@ -62,13 +62,15 @@ def main(args: argparse.Namespace) -> None:
 
     if args.max_num is not None and args.max_num < 1:
         raise input_error("--max_num", str(args.max_num), "at least 1")
-    if Path(args.save_name).name != args.save_name:
+    if Path(args.save_name).name != args.save_name or args.save_name in ("", ".."):
         raise input_error("--save_name", f"'{args.save_name}'", "a plain file name",
                           "choose the folder by --output_path")
     config = load_config(args.config, args.overrides)
     config.require("model_name")
     images = images_of(args, config)
     device = resolve_device(args.device)
+
+    import numpy as np
 
     from ibc.checkpoint import find_checkpoint, load_model
     from ibc.distributed import processes
@@ -78,13 +80,16 @@ def main(args: argparse.Namespace) -> None:
     with processes(device) as device:
         model = load_model(checkpoint, config.model).to(device)
         start = time.perf_counter()
-        encoded = encode_images(model, config, images, device, resize_always=True if args.images else None,
+        encoded = encode_images(model, config, images, device, resize_always=None if args.images is None else True,
                                 skip_bad=args.skip_bad_images)
         rate = len(images) / (time.perf_counter() - start)
     if encoded is None:  # the main process of several writes
         return
     for bad in encoded.bad:
         print(f"skipped: {bad}", file=sys.stderr)
+    if not np.isfinite(encoded.codes).all():
+        raise input_error(checkpoint, "weights that give codes which are not finite", "finite numbers",
+                          "take another checkpoint")
     if not len(encoded.codes):
         raise input_error(args.images or config.source, "no readable image", "at least one")
 
@@ -104,7 +109,7 @@ def main(args: argparse.Namespace) -> None:
     say(f"{len(codes)} images{left_out}, {codes.code_length} bits, {rate:.1f} images/s on {device}")
     if args.json_path:
         write_json(args.json_path, command="fea_extraction", seed=args.seed,
-                   protocol={"split": None if args.images else args.split, "folder": args.images,
+                   protocol={"split": None if args.images is not None else args.split, "folder": args.images,
                              "crop": list(config.crop), "decoder": config.decoder, "device": str(device)},
                    inputs=[args.config, checkpoint],
                    metrics={"images": len(codes), "skipped_images": len(encoded.bad),
@@ -132,8 +137,9 @@ def images_of(args: argparse.Namespace, config: Config) -> ImageList:
     from ibc.data.list_file import images_below
     from ibc.data.loader import test_images, train_images
 
-    if args.images:
-        config.require("crop_image_height", "crop_image_width", "new_size")
+    if args.images is not None:
+        size = "new_size" if config.new_size_b is None else "new_size_b"
+        config.require("crop_image_height", "crop_image_width", size)
         images = images_below(args.images)
     else:
         images = test_images(config) if args.split == "test" else train_images(config)

@@ -105,6 +105,9 @@ def load_values(code_path: str, label_path: str | None, is_mat: bool, rows: int,
         raise input_error("--sample_num and --fea_dim", f"{rows} and {length}", "at least 1 each")
     raw = load_raw(code_path, label_path, rows, length)
     values = raw.binary_codes
+    for path, numbers in ((code_path, values), (label_path, raw.labels)):
+        if not np.isfinite(numbers).all():
+            raise input_error(path, "numbers that are not finite", "finite ones", "check --sample_num and --fea_dim")
     signs = values.astype(np.int8) if np.isin(values, (-1, 0, 1)).all() and (values < 0).any() else binarise(values)
     return Values(values, signs, raw.labels[:, 0], RAW_CLASSES if class_num is None else class_num)
 

@@ -7,10 +7,9 @@ besides (iteration, optimiser state, random state).
 
 from __future__ import annotations
 
+import errno
 import os
-import pickle
 import re
-import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,9 +29,12 @@ OPTIMIZER = "optimizer.pt"
 
 
 def save_file(path: Path, content: dict[str, Any]) -> None:
-    """torch.save, aside and then renamed."""
-    with atomic_write(path) as handle:
-        torch.save(content, handle)
+    """torch.save, aside and then renamed. Raises OSError where it cannot be written."""
+    try:
+        with atomic_write(path) as handle:
+            torch.save(content, handle)
+    except RuntimeError as error:  # what torch makes of a full disk
+        raise OSError(errno.EIO, f"could not be written ({str(error).splitlines()[0]})", os.fspath(path)) from None
 
 
 def save_checkpoint(folder: str | os.PathLike, model: IBC, iteration: int, config: dict[str, Any]) -> Path:
@@ -42,10 +44,11 @@ def save_checkpoint(folder: str | os.PathLike, model: IBC, iteration: int, confi
     return path
 
 
-def prune(folder: str | os.PathLike, keep_last: int) -> None:
-    """Delete all but the newest ``keep_last`` checkpoints (0: keep all)."""
+def prune(folder: str | os.PathLike, keep_last: int, current: int) -> None:
+    """Delete all but ``keep_last`` checkpoints (0: keep all): that of update ``current``, and the newest others."""
     if keep_last:
-        for _, path in list_checkpoints(folder)[:-keep_last]:
+        others = [path for iteration, path in list_checkpoints(folder) if iteration != current]
+        for path in others[: max(0, len(others) - keep_last + 1)]:
             path.unlink()
 
 
@@ -86,8 +89,7 @@ def read_file(path: str | os.PathLike, *, mmap: bool = False) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap and zipfile.is_zipfile(path))
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, KeyError, AttributeError,
-            struct.error) as error:
+    except Exception as error:  # of what is no torch file, torch's reader stumbles over anything
         reason = str(error).split("\n", 1)[0].split(". ", 1)[0]
         raise input_error(path, f"an unreadable file ({type(error).__name__}: {reason})",
                           "a torch file of tensors and plain values", "write or download it again") from None
@@ -154,13 +156,15 @@ def _fitting(model: IBC, weights: dict[str, Tensor], source: str | os.PathLike) 
             raise input_error(source, f"no weight '{names[0]}'", f"an IBC network of {grm_shape(model)}")
         value = weights[present[0]]
         for name in present:
+            if not weights[name].is_floating_point() or weights[name].layout != torch.strided:
+                raise input_error(source, f"'{name}' of {weights[name].dtype}, {weights[name].layout}", "plain floats")
             if weights[name].shape != wanted[name].shape:
                 raise input_error(source, f"'{name}' of shape {tuple(weights[name].shape)}",
                                   f"{tuple(wanted[name].shape)}", "check fc_dim, is_sun and the code length")
             same = weights[name].data_ptr() == value.data_ptr() or torch.equal(weights[name], value)
             if not same:
                 raise input_error(source, f"'{name}' and '{present[0]}' that differ", "one layer under both names")
-        complete.update(dict.fromkeys(names, value))
+        complete.update(dict.fromkeys(names, value.float()))
     return {name: complete[name] for name in wanted}
 
 

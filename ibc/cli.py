@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
+SEEDS = 2**32  # of numpy's generators; seeds are smaller
 PLAIN_PROGRESS_SECONDS = 10.0  # between two lines where stderr is not a terminal
 
 
@@ -53,7 +54,13 @@ def add_device_flag(parser: argparse.ArgumentParser) -> None:
 
 
 def add_seed_flag(parser: argparse.ArgumentParser, default: int | None, what: str) -> None:
-    parser.add_argument("--seed", type=int, default=default, metavar="N", help=f"{what} (default: {default})")
+    parser.add_argument("--seed", type=_seed, default=default, metavar="N", help=f"{what} (default: {default})")
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= SEEDS:
+        raise argparse.ArgumentTypeError(f"found '{text}', expected a whole number from 0 to {SEEDS - 1}")
+    return int(text)
 
 
 def add_json_flag(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +72,9 @@ def run_command(parser: argparse.ArgumentParser, body: Callable[[argparse.Namesp
                 argv: list[str] | None = None) -> int:
     """Parse, run ``body(args)``, and return the exit code: 0, 2 on bad input, 130 on Ctrl-C."""
     args = parser.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without the character, an odd file name
     if sys.__stderr__ and not faulthandler.is_enabled():
         faulthandler.enable(sys.__stderr__)  # a crash in a native library then says where it came from
     try:
@@ -164,8 +174,9 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.bar is not None or kind is None or not issubclass(kind, InputError | OSError):
+            self.close()  # an error's one line stands alone
 
 
 def track(items: Iterable[T], what: str, total: int | None = None, unit: str = "items") -> Iterator[T]:

@@ -9,7 +9,6 @@ the codes with ``binarise`` and packed 64 to a word with ``pack_bits``.
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,7 +192,7 @@ def _read_arrays(path: Path, keys: tuple[str, ...]) -> Mapping[str, np.ndarray]:
         if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError)):
             raise
         raise _unreadable(path, error) from None
-    except (ValueError, KeyError, EOFError, TypeError, IndexError, zipfile.BadZipFile) as error:
+    except Exception as error:  # of a damaged file, the readers stumble over anything
         raise _unreadable(path, error) from None
     raise input_error(path, f"the file ending '{path.suffix}'", ".npz or .mat")
 
@@ -207,11 +206,10 @@ def _read_mat(path: Path, keys: tuple[str, ...]) -> Mapping[str, np.ndarray]:
     import scipy.io
 
     try:
-        content = scipy.io.loadmat(path, variable_names=list(keys))
+        with open(path, "rb") as handle:
+            content = scipy.io.loadmat(handle, variable_names=list(keys))
     except NotImplementedError:  # v7.3, an HDF5 file
         return _read_mat73(path, keys)
-    except (scipy.io.matlab.MatReadError, AttributeError) as error:
-        raise ValueError(error) from None
     return {key: content[key] for key in keys if key in content}
 
 
@@ -237,7 +235,8 @@ def _write_mat5(path: Path, arrays: dict[str, Any], paths: list[str] | None) -> 
 
     if paths is not None:
         cells = np.empty((len(paths), 1), object)
-        cells[:, 0] = paths
+        # Names that are no UTF-8 have no place in a .mat file.
+        cells[:, 0] = [path.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for path in paths]
         arrays = {**arrays, "paths": cells}
     with atomic_write(path) as handle:
         scipy.io.savemat(handle, arrays, do_compression=False)

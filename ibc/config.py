@@ -17,6 +17,7 @@ from ibc.errors import InputError, input_error
 from ibc.typed_yaml import ConfigError, Entry, build, key, override, read_tree, wrap
 
 PRETRAINED_FC_DIM = 4096  # width of the fully connected layers of the published AlexNets
+LARGEST_SEED = 2**63 - 1  # torch's generators take no more
 SMALLEST_CROP = 63        # pixels; less leaves nothing of AlexNet's feature maps
 NOT_GIVEN: Any = None  # a key that only some commands need; they ask for it with Config.require
 
@@ -201,5 +202,8 @@ def _check(config: Config, tree: Entry) -> None:
     if model.fc_dim != PRETRAINED_FC_DIM and model.pretrained != "none":
         raise wrong("model.fc_dim", f"fc_dim: {model.fc_dim} with pretrained: {model.pretrained}",
                     f"pretrained weights of width {PRETRAINED_FC_DIM}", "set pretrained: none")
-    if config.model_name is not None and Path(config.model_name).name != config.model_name:
-        raise wrong("model_name", f"model_name: {config.model_name}", "a plain folder name, without '/'")
+    name = config.model_name
+    if name is not None and (Path(name).name != name or name in ("", "..")):
+        raise wrong("model_name", f"model_name: {name}", "a plain folder name, without '/'")
+    if config.seed > LARGEST_SEED:
+        raise wrong("seed", f"seed: {config.seed}", f"at most {LARGEST_SEED}")

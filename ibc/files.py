@@ -32,9 +32,19 @@ def atomic_write(path: str | os.PathLike, mode: str = "wb", **open_args: Any) ->
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(aside, path)
+    except OSError as error:
+        if error.filename == os.fspath(aside):
+            error.filename, error.filename2 = os.fspath(path), None  # the name that its user knows
+        raise
     finally:
         with contextlib.suppress(FileNotFoundError):
             aside.unlink()
+
+
+def remove_leftovers(folder: str | os.PathLike) -> None:
+    """Delete what a killed process was writing aside in ``folder``; nobody else may be writing there."""
+    for aside in Path(folder).glob(".*.tmp"):
+        aside.unlink(missing_ok=True)
 
 
 def sha256(path: str | os.PathLike) -> str:

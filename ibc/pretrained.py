@@ -53,8 +53,10 @@ def fetch_weights(url: str, what: str, otherwise: str) -> tuple[dict[str, Tensor
         raise input_error(None, f"no pretrained {what} and no way to fetch it ({reason})",
                           f"the file {os.path.basename(url)}",
                           f"put it at {cached} (from {url}), or {otherwise}") from None
-    except (RuntimeError, EOFError) as error:
-        raise input_error(cached, f"an unusable file ({error})", f"torchvision's {what}",
+    except OSError:
+        raise
+    except Exception as error:  # of what is no torch file, torch's reader stumbles over anything
+        raise input_error(cached, f"an unusable file ({type(error).__name__}: {error})", f"torchvision's {what}",
                           "delete it, so that it is fetched again") from None
     return weights, str(cached)
 

@@ -23,7 +23,7 @@ from ibc.data.dataset import Batch
 from ibc.data.loader import train_batches, train_images
 from ibc.distributed import any_process, is_main, mean_over_processes, rank, restarted, world_size
 from ibc.errors import input_error
-from ibc.files import atomic_write
+from ibc.files import atomic_write, remove_leftovers
 from ibc.journal import Journal, warn
 from ibc.network import IBC
 from ibc.trainer import Trainer
@@ -67,6 +67,8 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
         raise input_error(folders.checkpoints, "checkpoints of an earlier run", "a folder without",
                           "go on with --resume, delete them, or choose another --output_path or model_name")
     images = train_images(config)
+    if is_main():
+        remove_leftovers(folders.checkpoints)
     trainer = Trainer(config, device, pretrained=not (resume or init_from), amp=amp, compile_update=compile_update)
     if resume:
         _resume(trainer, folders.checkpoints)
@@ -121,7 +123,7 @@ def save(trainer: Trainer, folder: Path) -> None:
     """Checkpoint first, ``optimizer.pt`` second: the second names the first, which is then there."""
     checkpoint.save_checkpoint(folder, trainer.model, trainer.iteration, trainer.config.as_dict())
     checkpoint.save_file(folder / checkpoint.OPTIMIZER, trainer.state())
-    checkpoint.prune(folder, trainer.config.keep_last)
+    checkpoint.prune(folder, trainer.config.keep_last, trainer.iteration)
 
 
 def _resume(trainer: Trainer, folder: Path) -> None:
@@ -132,7 +134,9 @@ def _resume(trainer: Trainer, folder: Path) -> None:
                           "start without --resume, or check --output_path and model_name")
     path = folder / checkpoint.OPTIMIZER
     state: dict[str, Any] = checkpoint.read_file(path) if path.exists() else {}
-    iteration = int(state.get("iteration", max(present)))
+    iteration = state.get("iteration", max(present))
+    if not isinstance(iteration, int):
+        raise input_error(path, f"the iteration {iteration!r}", "a whole number", "take another optimizer.pt")
     if iteration not in present:
         raise input_error(path, f"the state after update {iteration}, whose checkpoint is gone",
                           checkpoint.NAME.format(iteration),

@@ -51,7 +51,12 @@ def read_tree(path: Path) -> Entry:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is None:
             raise input_error(path, "an empty file", "keys and values", kind=ConfigError)
-        return _entry(path, node)
+        tree = _entry(path, node)
+        if not isinstance(tree.value, dict):
+            raise input_error(path, _show(tree.value), "keys and values", line=tree.line, kind=ConfigError)
+        return tree
+    except RecursionError:
+        raise input_error(path, "a section within itself", "key: value", kind=ConfigError) from None
     except UnicodeDecodeError:
         raise input_error(path, "bytes that are not UTF-8", "a YAML text file", kind=ConfigError) from None
     except yaml.MarkedYAMLError as error:
@@ -66,9 +71,16 @@ def _entry(path: Path, node: yaml.Node) -> Entry:
     line = node.start_mark.line + 1
     if not isinstance(node, yaml.MappingNode):
         constructor = yaml.constructor.SafeConstructor()
-        return Entry(constructor.construct_object(node, deep=True), os.fspath(path), line)
+        try:
+            return Entry(constructor.construct_object(node, deep=True), os.fspath(path), line)
+        except (ValueError, TypeError, OverflowError) as error:  # a date that does not exist, say
+            raise input_error(path, f"a value that cannot be read ({error})", "a number, a word or a [list]",
+                              line=line, kind=ConfigError) from None
     entries: dict[str, Entry] = {}
     for key_node, value_node in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise input_error(path, "a list or section as a key", "a word", line=key_node.start_mark.line + 1,
+                              kind=ConfigError)
         if key_node.value in entries:
             raise input_error(path, f"the key '{key_node.value}' twice", "each key once",
                               line=key_node.start_mark.line + 1, kind=ConfigError)
@@ -83,7 +95,7 @@ def override(tree: Entry, text: str) -> None:
         raise input_error("--set", f"'{text}'", "key=value, as in lr=1e-3 or model.code_len=64", kind=ConfigError)
     try:
         parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError):
         raise input_error(f"--set {text}", "a value that is not YAML", "a number, a word or a [list]",
                           kind=ConfigError) from None
     *sections, key = name.split(".")

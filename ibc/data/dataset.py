@@ -91,6 +91,10 @@ class ImageDataset(Dataset):
                 pictures.append(self.pixels(image, draw))
                 kept.append(candidate)
                 break
+            else:
+                if self.pixels.train:
+                    message = f"{self.images.files[index]}: no image of the list can be read"
+                    return Batch(torch.empty(0), torch.empty(0), torch.empty(0), bad, message)
         indices = torch.tensor(kept, dtype=torch.int64)
         height, width = self.pixels.crop
         stacked = torch.stack(pictures) if pictures else torch.empty(0, 3, height, width, dtype=torch.uint8)

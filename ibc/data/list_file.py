@@ -38,6 +38,9 @@ class ImageList:
         return ImageList([self.names[i] for i in indices], [self.files[i] for i in indices], self.labels[indices])
 
 
+LARGEST_LABEL = 2**24  # float32, in which labels are kept, holds no larger odd number
+
+
 def read_list(
     list_file: str | os.PathLike,
     data_folder: str | os.PathLike = "",
@@ -72,6 +75,10 @@ def read_list(
             bad = next(field for field in fields if not _is_integer(field))
             raise input_error(source, f"label '{bad}'", "an integer",
                               "quote a path that contains spaces", line=number) from None
+        if max(map(abs, row), default=0) > LARGEST_LABEL:
+            raise input_error(source, f"label {max(row, key=abs)}", f"at most {LARGEST_LABEL}", line=number)
+        if "\0" in name:
+            raise input_error(source, "a path with a zero byte", "a path", line=number)
         if rows and len(row) != len(rows[0]):
             raise input_error(source, f"{len(row)} labels", f"{len(rows[0])}, as in line {numbers[0]}", line=number)
         if not row:

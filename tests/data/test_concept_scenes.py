@@ -331,7 +331,7 @@ def test_a_second_run_does_nothing_and_a_missing_picture_is_drawn_again(tmp_path
 @pytest.mark.parametrize(("flags", "said"), [
     (["--size", "10"], "--size: found 10, expected a number from 64 to 1024"),
     (["--train", "0"], "--train: found 0"),
-    (["--seed", "-1"], "--seed: found -1"),
+    (["--seed", "-1"], "--seed: found '-1'"),
     (["--broden", "-2"], "--broden: found -2"),
     (["--train", "many"], "invalid int value: 'many'"),
 ])
