@@ -127,7 +127,8 @@ class Broden:
             raise input_error(self._where(record, name), "no such file", "a label map",
                               "unpack the data set again") from None
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise input_error(self._where(record, name), f"a broken picture ({error})", "a PNG label map",
+            reason = "of no known kind" if isinstance(error, UnidentifiedImageError) else error
+            raise input_error(self._where(record, name), f"a broken picture ({reason})", "a PNG label map",
                               "unpack the data set again") from None
         if mode not in ("RGB", "RGBA", "P"):
             raise input_error(self._where(record, name), f"a picture of mode {mode}", "RGB, label = R + 256 G")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ibc.errors import input_error
 from ibc.files import atomic_write
 from netdissect_lite.outputs import TALLY_FILE, load_tally, summary
@@ -66,6 +68,8 @@ def compare(names: list[str], tallies: list[Tally], score_threshold: float) -> C
             remarks.append(f"the runs differ in {name}: {', '.join(map(str, values))}")
     if len({tally.images for tally in tallies}) > 1:
         remarks.append(f"the runs saw different data: {', '.join(str(tally.images) for tally in tallies)} images")
+    elif any(not np.array_equal(tally.truth, tallies[0].truth) for tally in tallies):
+        remarks.append("the runs saw different label maps")
     return Comparison(names, tallies, score_threshold, order, concepts, _renamed(tallies), remarks)
 
 
@@ -106,7 +110,8 @@ def compare_command(runs: list[str], output: Path, score_threshold: float, json_
     say(f"wrote {page}")
     if json_path:
         write_json(json_path, command="dissect --compare", seed=None, protocol={"score_threshold": score_threshold},
-                   inputs=[folder / TALLY_FILE for folder in folders], metrics=_metrics(result))
+                   inputs=[folder / TALLY_FILE if folder.is_dir() else folder for folder in folders],
+                   metrics=_metrics(result))
 
 
 def _metrics(result: Comparison) -> dict[str, Any]:

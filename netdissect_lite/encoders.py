@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from inspect import signature
 from pathlib import Path
 from textwrap import shorten
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +48,10 @@ class Encoder:
 
     def prepare(self, device: torch.device) -> None:
         """Move to the device, in the order of memory that its convolutions are fastest in; no dropout."""
-        self.module.eval().to(device).to(memory_format=memory_format(device))
+        try:
+            self.module.eval().to(device).to(memory_format=memory_format(device))
+        except RuntimeError as error:  # weights of three-dimensional convolutions have no such order
+            raise input_error("--model", f"a network that does not take pictures ({error})", "one for images") from None
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """(b, 3, H, W) float32 -> tensors whose first axis is b."""
@@ -100,6 +104,7 @@ class HookedEncoder(Encoder):
                 near = ", ".join(item for item in present if item and item.count(".") <= name.count("."))
                 raise input_error("--layer", f"'{name}'", f"a layer of {type(module).__name__}", f"choose among {near}")
             present[name].register_forward_hook(self._keep(name))
+        self._units_last = {name for name in layers if _units_last(module, present[name], name)}
         self._seen: dict[str, Tensor] = {}
 
     def _keep(self, name: str) -> Callable:
@@ -115,7 +120,16 @@ class HookedEncoder(Encoder):
             if not isinstance(output, Tensor) or output.ndim != 4:
                 raise input_error("--layer", f"'{name}', whose output is not (images, units, height, width)",
                                   "a convolutional layer")
+            if name in self._units_last:
+                raise input_error("--layer", f"'{name}', whose output is (images, height, width, units)",
+                                  "(images, units, height, width)", "in a Swin transformer, take --layer permute")
         return [self._seen[name] for name in self.layers]
+
+
+def _units_last(network: nn.Module, layer: nn.Module, name: str) -> bool:
+    """Whether the layer gives (images, height, width, units), as far as types tell."""
+    swin = type(network).__name__ == "SwinTransformer" and name.partition(".")[0] in ("features", "norm")
+    return type(layer) is nn.LayerNorm or isinstance(layer, nn.Linear) or (swin and not isinstance(layer, nn.Conv2d))
 
 
 class PlainEncoder(Encoder):
@@ -160,7 +174,11 @@ def torchvision_encoder(name: str, layers: Sequence[str], weights: str | None) -
     elif weights is not None:
         values = {key.removeprefix("module."): value for key, value in read_state_dict(weights).items()}
     try:
-        options = {"num_classes": list(values.values())[-1].shape[0]} if values else {}
+        options: dict[str, Any] = {"num_classes": list(values.values())[-1].shape[0]} if values else {}
+        if "weights_backbone" in signature(zoo.get_model_builder(name)).parameters:
+            options["weights_backbone"] = None  # or torchvision would fetch some
+        if name in ("googlenet", "inception_v3"):
+            options["init_weights"] = False  # its own way takes minutes, and announces a change
         model = zoo.get_model(name, weights=None, **options)
         if values:
             model.load_state_dict(values)

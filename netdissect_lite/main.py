@@ -113,7 +113,7 @@ def dissect_command(args: argparse.Namespace) -> None:
     from netdissect_lite.outputs import finished, write_results
     from netdissect_lite.pipeline import Run, dissect_layers, run_key
     from netdissect_lite.reading import input_size
-    from netdissect_lite.report import write_page
+    from netdissect_lite.report import clear_pages, write_page
     from netdissect_lite.sources import model_source
 
     say = speaker(args.json_path)
@@ -148,6 +148,7 @@ def dissect_command(args: argparse.Namespace) -> None:
 
         def write(tallies: list[Tally]) -> None:
             for own, tally in zip(folders, tallies, strict=True):
+                clear_pages(own)  # those of the results before, perhaps of another layer
                 write_results(own, tally, settings.score_threshold)
 
         try:
@@ -159,7 +160,7 @@ def dissect_command(args: argparse.Namespace) -> None:
     begin = time.perf_counter()
     for own, tally in zip(folders, run.tallies, strict=True):
         page = write_page(own, tally, broden, size, title=source.title, score_threshold=settings.score_threshold,
-                          facts=_facts(source, broden, settings, size, tally))
+                          facts=_facts(source, broden, settings, size, tally, args.thresholds))
         _say_results(say, tally, settings.score_threshold)
         say(f"wrote {own}/tally.csv, units.csv, tally.json, quantile.npy and {page}")
     run.seconds["page"] = time.perf_counter() - begin
@@ -167,7 +168,7 @@ def dissect_command(args: argparse.Namespace) -> None:
              if not run.continued and name in run.seconds]
     say(", ".join([*rates, f"page {run.seconds['page']:.1f} s"]))
     if args.json_path:
-        _write_json(args.json_path, source, broden, settings, size, run)
+        _write_json(args.json_path, source, broden, settings, size, run, args.thresholds)
 
 
 def _settings(args: argparse.Namespace, values: dict[str, Any], crop: tuple[int, int] | None, folder: Path) -> Settings:
@@ -232,18 +233,19 @@ def _say_results(say: Callable[[str], None], tally: Tally, threshold: float) -> 
 
 
 def _facts(source: Source, broden: Broden, settings: Settings, size: tuple[int, int],
-           tally: Tally) -> list[tuple[str, str]]:
+           tally: Tally, thresholds: str | None) -> list[tuple[str, str]]:
     """What the page says of model and settings."""
     error = f", within {tally.rank_error:.1e} of the ranks" if tally.rank_error else ""
     return [("Model", ", ".join(map(str, source.files)) or source.title),
             ("Data", f"{broden.folder} ({broden.index_file}), {len(broden)} images at {size[0]} × {size[1]} pixels"),
-            ("Threshold", f"upper {settings.quantile:g} of responses, {settings.quantile_position} position{error}"),
+            ("Threshold", f"given: {thresholds}" if thresholds else
+             f"upper {settings.quantile:g} of responses, {settings.quantile_position} position{error}"),
             ("Normalisation", settings.normalization),
             ("Chance", f"{settings.null} pairings, seed {settings.seed}"), ("Key", tally.key)]
 
 
 def _write_json(path: str, source: Source, broden: Broden, settings: Settings, size: tuple[int, int],
-                run: Run) -> None:
+                run: Run, thresholds: str | None) -> None:
     import numpy as np
 
     from netdissect_lite.outputs import summary
@@ -254,12 +256,14 @@ def _write_json(path: str, source: Source, broden: Broden, settings: Settings, s
                                "best_iou": float(tally.score.max()), "mean_iou": float(tally.score.mean()),
                                "found": summary(tally, settings.score_threshold)}
         if tally.alignment is not None:
-            layers[tally.layer]["bit_correlation_mean"] = float(np.nanmean(tally.alignment.correlation))
+            known = tally.alignment.correlation[np.isfinite(tally.alignment.correlation)]
+            layers[tally.layer]["bit_correlation_mean"] = float(known.mean()) if len(known) else None
             layers[tally.layer]["bit_images_iou_mean"] = float(tally.alignment.iou.mean())
     write_json(path, command="dissect", seed=settings.seed,
-               protocol={**settings.numbers(), "image_size": list(size), "score_threshold": settings.score_threshold,
-                         "resize": "bilinear, 32-bit", "iou": "both / (activation + truth - both)"},
-               inputs=[*source.files, broden.folder / broden.index_file],
+               protocol={**run.tallies[0].settings, "image_size": list(size),
+                         "score_threshold": settings.score_threshold, "resize": "bilinear, 32-bit",
+                         "iou": "both / (activation + truth - both)"},
+               inputs=[*source.files, broden.folder / broden.index_file, *([Path(thresholds)] if thresholds else [])],
                metrics={"images": len(broden), "layers": layers, "seconds": run.seconds})
 
 

@@ -20,6 +20,8 @@ CPU_MEMORY, GPU_MEMORY = 384 * MEGABYTE, 8192 * MEGABYTE  # for feature maps and
 UNUSED = ("PARALLEL", "TALLY_BATCH_SIZE", "TALLY_AHEAD", "CLEAN", "CODE_LEN", "NUM_CLASSES", "DATASET",
           "MODEL_PARALLEL", "SEG_THRESHOLD")
 MOST_UNITS = 10**6
+MOST_PAIRINGS = 10_000
+LARGEST_SIDE = 10_000  # pixels
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ class Settings:
         check(self.memory is None or self.memory >= 0, "memory", "at least 0")
         check(bool(self.categories), "categories", "at least one")
         check(self.units is None or (len(self.units) > 0 and min(self.units) >= 1), "units", "numbers from 1 up")
-        check(self.image_size is None or min(self.image_size) >= 1, "image_size", "at least 1")
+        check(self.null <= MOST_PAIRINGS, "null", f"at most {MOST_PAIRINGS}")
+        check(self.image_size is None or (min(self.image_size) >= 1 and max(self.image_size) <= LARGEST_SIDE),
+              "image_size", f"from 1 to {LARGEST_SIDE}")
 
     def numbers(self) -> dict[str, Any]:
         """Those settings that can move a number of the tally."""
@@ -95,6 +99,9 @@ def from_module(module: ModuleType) -> dict[str, Any]:
         if not isinstance(values[name], kinds):
             expected = " or ".join("None" if kind is type(None) else kind.__name__ for kind in kinds)
             raise input_error(where, f"{name} = {values[name]!r}", f"a value of type {expected}")
+    for name in ("CATAGORIES", "FEATURE_NAMES"):
+        if not all(isinstance(item, str) for item in values[name]):
+            raise input_error(where, f"{name} = {values[name]!r}", "a list of texts")
     return values
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import zipfile
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
@@ -152,7 +151,7 @@ def load_tally(path: str | os.PathLike) -> Tally:
         return Tally(**values, alignment=Alignment(**own) if own else None)
     except FileNotFoundError:
         raise input_error(path, "no dissection", f"a folder with {TALLY_FILE}", "dissect the model first") from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # of a damaged file, numpy's reader stumbles over anything
         raise input_error(file, f"an unreadable file ({type(error).__name__})", "the tally of a dissection",
                           "dissect again") from None
 

@@ -139,6 +139,7 @@ def _tally(layer: str, broden: Broden, settings: Settings, survey: Survey, thres
     if survey.alignment is not None:
         images_on = (on.cpu().numpy() for on in (survey.bits_on, counts.filter_on, counts.both_on))
         alignment = Alignment(survey.alignment.result(), *images_on)
+    given = {} if survey.given is None else {"thresholds": hashlib.sha256(thresholds.tobytes()).hexdigest()}
     shown, places = np.unique(survey.top.image.cpu().numpy(), return_inverse=True)
     names = [broden.records[index].image if index >= 0 else "" for index in shown]
     height, width = survey.top.maps.shape[2:]
@@ -152,4 +153,4 @@ def _tally(layer: str, broden: Broden, settings: Settings, survey: Survey, thres
         pixels=counts.counts.pixels, null=best_by_chance(counts.counts, truth, broden.primary),
         top_images=places.reshape(survey.top.image.shape), top_peaks=survey.top.peak.cpu().numpy(),
         top_maps=survey.top.maps.cpu().numpy(), image_names=names, images=len(broden), alignment=alignment,
-        settings=settings.numbers(), key=key)
+        settings=settings.numbers() | given, key=key)

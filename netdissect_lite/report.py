@@ -119,6 +119,13 @@ def unit_context(tally: Tally, row: int, threshold: float) -> dict[str, Any]:
     return context
 
 
+def clear_pages(folder: Path) -> None:
+    """Delete the pages and pictures in a results folder, before what they show is replaced."""
+    html = folder / "html"
+    for old in (*html.glob("*.html"), *html.glob("image/*.jpg"), *html.glob("image/*.svg")):
+        old.unlink(missing_ok=True)
+
+
 def write_page(folder: Path, tally: Tally, broden: Broden, size: tuple[int, int], *, title: str,
                score_threshold: float, facts: list[tuple[str, str]], threads: int = 2) -> Path:
     """Write ``html/<layer>.html`` below ``folder`` with its pictures; returns its path.
@@ -127,7 +134,7 @@ def write_page(folder: Path, tally: Tally, broden: Broden, size: tuple[int, int]
     """
     page = folder / "html" / f"{tally.layer}.html"
     images = page.parent / "image"
-    page.unlink(missing_ok=True)  # an older page must not show new pictures
+    clear_pages(folder)  # an older page must not show new pictures
     write_strips(images, tally, broden, size, threads)
     found = bars(tally, score_threshold)
     graph = bar_graph(found)

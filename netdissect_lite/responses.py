@@ -66,7 +66,7 @@ class Responder:
         except torch.OutOfMemoryError:
             raise input_error("--batch_size", f"{len(images)} images, too many for the memory of {self.device}",
                               "fewer", "also try a smaller --memory") from None
-        except RuntimeError as error:
+        except (RuntimeError, TypeError) as error:
             if self._size_fits:
                 raise
             height, width = self.reader.size

@@ -45,6 +45,9 @@ def _ibc(args: argparse.Namespace, values: dict[str, Any]) -> Source:
         if getattr(args, flag):
             raise input_error(f"--{flag}", "an IBC checkpoint", "--model with it",
                               f"the layer of a checkpoint is always {CONCEPT_LAYER}")
+    if not args.checkpoint and values["MODEL_FILE"] is None:
+        raise input_error("settings.py", "MODEL_FILE = None with CUSTOM", "a checkpoint",
+                          "give --checkpoint or --model")
     path = find_checkpoint(args.checkpoint or HERE / values["MODEL_FILE"])
     config = load_config(args.config).as_dict() if args.config else read_file(path, mmap=True).get("config") or {}
     height, width = config.get("crop_image_height"), config.get("crop_image_width")
