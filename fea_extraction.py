@@ -136,8 +136,11 @@ def images_of(args: argparse.Namespace, config: Config) -> ImageList:
 
     from ibc.data.list_file import images_below
     from ibc.data.loader import test_images, train_images
+    from ibc.errors import input_error
 
     if args.images is not None:
+        if not args.images:
+            raise input_error("--images", "''", "a folder")
         size = "new_size" if config.new_size_b is None else "new_size_b"
         config.require("crop_image_height", "crop_image_width", size)
         images = images_below(args.images)

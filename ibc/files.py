@@ -33,7 +33,7 @@ def atomic_write(path: str | os.PathLike, mode: str = "wb", **open_args: Any) ->
             os.fsync(handle.fileno())
         os.replace(aside, path)
     except OSError as error:
-        if error.filename == os.fspath(aside):
+        if error.filename in (None, os.fspath(aside)):
             error.filename, error.filename2 = os.fspath(path), None  # the name that its user knows
         raise
     finally:

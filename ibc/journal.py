@@ -51,7 +51,7 @@ class Journal:
                  trace: TracebackType | None) -> None:
         if self.writer is not None and self.bar is not None:
             self.writer.close()
-            self.bar.close()
+            self.bar.__exit__(kind, error, trace)
         if self.skipped:
             warn(f"{self.skipped} unreadable images were replaced by others")
 

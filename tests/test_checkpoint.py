@@ -79,6 +79,18 @@ def test_no_file_is_trusted(tmp_path):
             checkpoint.load_model(tmp_path / name, small())
 
 
+def test_half_precision_is_read_and_whole_numbers_are_not(tmp_path):
+    model = IBC(small()).eval()
+    halves = {name: value.half() for name, value in model.state_dict().items()}
+    torch.save({"state_dict": halves}, tmp_path / "half.pt")
+    loaded = checkpoint.load_model(tmp_path / "half.pt")
+    assert all(torch.equal(value, halves[name].float()) for name, value in loaded.state_dict().items())
+    for odd in (halves["GRM"].int(), halves["GRM"].float().to_sparse()):
+        torch.save({"state_dict": {**halves, "GRM": odd}}, tmp_path / "odd.pt")
+        with pytest.raises(InputError, match=r"odd\.pt: found 'GRM' of torch\."):
+            checkpoint.load_model(tmp_path / "odd.pt")
+
+
 def test_checkpoints_are_found_by_number(tmp_path):
     path = checkpoint.save_checkpoint(tmp_path, IBC(small()), 80000, {})
     assert path.name == "checkpoint_00080000.pt"

@@ -68,6 +68,7 @@ def test_unknown_key_in_a_section(path):
     ("lr_policy", "cosine", "step or constant"), ("model.is_sun", "maybe", "true or false"),
     ("crop_image_height", 81, "at most new_size"), ("model.class_weights", [1, 2], "4, one for each class"),
     ("model_name", "a/b", "plain folder name"), ("model.dropout", 1, "below 1"),
+    ("model_name", "..", "plain folder name"), ("seed", 2**63, "at most"),
     ("filter_labels", 3, "a list of integers"), ("lr", ".nan", "a number"),
 ])
 def test_wrong_values_name_the_line(path, key, value, expected):
@@ -97,7 +98,9 @@ def test_step_policy_needs_its_keys(path):
 
 
 @pytest.mark.parametrize("text, expected", [
-    ("", "an empty file"), ("a: [", "not YAML"), ("- 1\n- 2", "keys and values"), ("lr: 1\nlr: 2\n", "twice")])
+    ("", "an empty file"), ("a: [", "not YAML"), ("- 1\n- 2", "keys and values"), ("lr: 1\nlr: 2\n", "twice"),
+    ("? [a, b]\n: 1", ":1: found a list or section as a key"), ("a: &a {b: *a}", "a section within itself"),
+    ("lr: 1\nmodel_name: 2024-02-31", ":2: found a value that cannot be read")])
 def test_files_that_are_no_configuration(path, text, expected):
     assert expected in message(path, text)
 
@@ -107,8 +110,10 @@ def test_overrides(path):
     assert (config.lr, config.model.code_len, config.filter_labels) == (1e-3, 16, [1, 2])
     assert "--set model.codelen=3" in message(path, overrides=["model.codelen=3"])
     assert "'lr'" in message(path, overrides=["lr"])
+    assert "a value that is not YAML" in message(path, overrides=["model_name=2024-02-31"])
     assert "holds no keys" in message(path, overrides=["lr.x=3"])
     assert "an even number" in message(path, overrides=["batch_size=3"])
+    assert "keys and values" in message(path, "- 1", overrides=["lr=1"])
 
 
 def test_numbers_that_yaml_reads_as_text(path):

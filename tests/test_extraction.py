@@ -1,6 +1,8 @@
 """Code extraction: the official codes, the official files, and bad input."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import scipy.io
 import torch
 
 from ibc import checkpoint
+from ibc.codes import load_codes
 from ibc.config import load_config
 from ibc.network import IBC
 from tests.official_weights import set_official_weights
@@ -96,6 +99,10 @@ def test_bad_images_are_named_or_left_out(trained):
     (["--checkpoint", "nowhere/checkpoint_1.pt"], "no such file"),
     (["--max_num", "0"], "at least 1"),
     (["--save_name", "a/b"], "plain file name"),
+    (["--save_name", ""], "plain file name"),
+    (["--images", ""], "--images: found ''"),
+    (["--checkpoint", "README.md"], "README.md: found an unreadable file"),
+    (["--seed", "-1"], "expected a whole number from 0"),
     (["--images", "nowhere"], "no such folder"),
     (["--set", "test_list_file=absent.txt"], "absent.txt"),
     (["--config", "absent.yaml"], "absent.yaml"),
@@ -103,6 +110,26 @@ def test_bad_images_are_named_or_left_out(trained):
 ])
 def test_bad_input(trained, more, message):
     assert message in error_of(extract(trained, "bad", *more))
+
+
+def test_codes_that_are_not_finite_are_not_written(trained, tmp_path):
+    path = next((trained[1] / "outputs/small/checkpoints").glob("checkpoint_*.pt"))
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["enc_style.hash_layer.bias"][3] = float("nan")
+    torch.save(content, tmp_path / "nan.pt")
+    assert "nan.pt: found weights that give codes which are not finite" in error_of(
+        extract(trained, "nan", "--checkpoint", tmp_path / "nan.pt"))
+    assert not list(trained[1].rglob("nan.npz"))
+
+
+def test_a_name_that_is_not_utf8(trained, tmp_path):
+    folder = os.fsencode(tmp_path / "odd")
+    os.mkdir(folder)
+    shutil.copy(next((trained[0].parent / "images").glob("*.jpg")), folder + b"/lat\xe9.jpg")
+    result = extract(trained, "odd", "--images", tmp_path / "odd")
+    assert result.returncode == 0, result.stderr
+    for ending in ("npz", "mat"):
+        assert len(load_codes(trained[1] / f"results/small/odd.{ending}")) == 1
 
 
 def test_both_branches_are_not_computed(trained):

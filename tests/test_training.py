@@ -117,6 +117,38 @@ def test_resume_follows_the_optimizer_file(whole, tmp_path):
     assert_same_checkpoint(final(out), final(tmp_path))
 
 
+def test_its_own_checkpoint_is_never_pruned(whole, tmp_path):
+    """Going on from an earlier update than that of the newest checkpoint, with the last one kept; interrupted again."""
+    config, out, _ = whole
+    arguments = ["train.py", "--config", config, "--output_path", tmp_path, "--set", "keep_last=1"]
+    assert run(*arguments, "--set", "max_iter=5").returncode == 0
+    checkpoints = tmp_path / "outputs/small/checkpoints"
+    (checkpoints / "checkpoint_00000099.pt").write_bytes((checkpoints / "checkpoint_00000005.pt").read_bytes())
+    leftover = checkpoints / ".optimizer.pt.12345.tmp"  # of a killed run
+    leftover.touch()
+    assert run(*arguments, "--set", "max_iter=10", "--resume").returncode == 0
+    assert [n for n, _ in list_checkpoints(checkpoints)] == [10] and not leftover.exists()
+    assert run(*arguments, "--resume").returncode == 0
+    assert_same_checkpoint(final(out), final(tmp_path))
+
+
+def test_a_full_disk_is_one_line(whole, tmp_path):
+    config, _, _ = whole
+    command = f"{sys.executable} train.py --config {config} --output_path {tmp_path}"
+    result = subprocess.run(["bash", "-c", f"ulimit -f 100; exec {command}"], cwd=ROOT, capture_output=True, text=True,
+                            timeout=200, check=False)
+    assert "checkpoint_00000005.pt: " in error_of(result)
+    assert not list((tmp_path / "outputs/small/checkpoints").glob(".*"))
+
+
+def test_no_readable_image_at_all(whole, tmp_path):
+    (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "train.txt").write_text("torn.jpg 0\n" * 8)
+    result = run("train.py", "--config", whole[0], "--output_path", tmp_path, "--skip_bad_images",
+                 "--set", f"data_folder={tmp_path}")
+    assert "torn.jpg: no image of the list can be read" in error_of(result)
+
+
 def test_validation_changes_nothing(whole, tmp_path):
     config, out, _ = whole
     result = run("train.py", "--config", config, "--output_path", tmp_path, "--set", "val_iter=4")

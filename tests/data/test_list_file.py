@@ -43,6 +43,8 @@ def test_filtered_columns(tmp_path):
     ("../a.jpg 0\n", r"list\.txt:1: found path '\.\./a\.jpg'.*inside the data folder"),
     ("b/../../a.jpg 0\n", "inside the data folder"),
     ('"a.jpg 0\n', "does not close"),
+    ("a 99999999999999999999\n", r"list\.txt:1: found label 99999999999999999999, expected at most"),
+    ("a\0b 0\n", r"list\.txt:1: found a path with a zero byte"),
 ])
 def test_bad_rows_name_file_and_line(tmp_path, text, message):
     with pytest.raises(InputError, match=message):

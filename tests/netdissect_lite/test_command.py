@@ -108,6 +108,35 @@ def test_thresholds_of_another_run(place, tmp_path):
     assert dissect(place, "--output", tmp_path / "b", "--thresholds", tmp_path / "t.npy") == 0
     np.testing.assert_array_equal(np.load(tmp_path / "b" / "quantile.npy"), np.load(tmp_path / "t.npy"))
     assert (tmp_path / "a" / "tally.csv").read_bytes() != (tmp_path / "b" / "tally.csv").read_bytes()
+    assert f"given: {tmp_path / 't.npy'}" in (tmp_path / "b" / "html" / "conv_last.html").read_text()
+    digests = [json.loads((tmp_path / name / "tally.json").read_text())["settings"].get("thresholds") for name in "ab"]
+    assert digests[0] is None and len(digests[1]) == 64
+
+
+def test_pages_of_another_layer_go(place, tmp_path):
+    for layer in ("layer4", "layer3"):
+        arguments = ["--model", "resnet18", "--layer", layer, "--broden", str(place / "broden"),
+                     "--output", str(tmp_path / "out"), *FLAGS, "--index", "index_sm.csv", "--units", "1-3"]
+        assert run_command(command.build_parser(), command.main, arguments) == 0
+    assert [path.name for path in (tmp_path / "out" / "html").glob("*.html")] == ["layer3.html"]
+    assert all(path.name.startswith("layer3") for path in (tmp_path / "out" / "html" / "image").iterdir())
+
+
+@pytest.mark.parametrize("place_of_damage", [0.3, 0.5, 0.7, 0.9])
+def test_damaged_results_are_made_again(place, tmp_path, capsys, place_of_damage):
+    assert dissect(place, "--output", tmp_path / "a") == 0 and dissect(place, "--output", tmp_path / "b") == 0
+    file = tmp_path / "a" / "tally.npz"
+    whole = file.read_bytes()
+    content = bytearray(whole)
+    begin = int(place_of_damage * len(content))
+    content[begin : begin + 40] = bytes(value ^ 0xFF for value in content[begin : begin + 40])
+    file.write_bytes(content)
+    capsys.readouterr()
+    compare = ["--compare", str(tmp_path / "a"), str(tmp_path / "b"), "--output", str(tmp_path)]
+    assert run_command(command.build_parser(), command.main, compare) == 2
+    assert capsys.readouterr().err.startswith(f"error: {file}: found an unreadable file")
+    assert dissect(place, "--output", tmp_path / "a") == 0
+    assert file.read_bytes() == whole
 
 
 def test_layers_of_a_torchvision_network(place, tmp_path):
@@ -140,6 +169,8 @@ def test_weights_of_a_file(place, tmp_path):
     (["--units", "1-99999999999"], "numbers from 1 to 1,000,000"),
     (["--units", "5-2"], "the smaller one first"),
     (["--image_size", "0"], "image_size: found (0, 0)"),
+    (["--image_size", "1000000"], "image_size: found (1000000, 1000000), expected from 1 to 10000"),
+    (["--null", "100000000"], "null: found 100000000, expected at most 10000"),
     (["--image_size", "20"], "20 x 20 pixels, which the network does not take"),
     (["--categories", " , "], "categories: found ()"),
     (["--output", "own.pt"], "own.pt: File exists"),
@@ -168,6 +199,9 @@ def test_bad_input_in_one_line(place, tmp_path, monkeypatch, capsys, flags, mess
     (["--model", "resnet18", "--layer", "layer9"], "choose among"),
     (["--model", "resnet18"], "for example --layer layer4"),
     (["--model", "resnet18", "--layer", "fc"], "expected a convolutional layer"),
+    (["--model", "swin_t", "--layer", "features.7"], "in a Swin transformer, take --layer permute"),
+    (["--model", "r3d_18", "--layer", "layer1"], "a network that does not take pictures"),
+    (["--model", "fcn_resnet50", "--layer", "nothing"], "a layer of FCN"),
     (["--model", "resnet18", "--layer", "layer1", "--weights", "own.pt"], "weights that do not fit resnet18"),
     (["--model", "resnet18", "--layer", "layer1", "--weights", "imagenet"],
      "no pretrained resnet18 and no way to fetch it (no network here), expected the file resnet18-"),
@@ -272,6 +306,13 @@ def test_settings_file(place, tmp_path, monkeypatch, capsys):
     assert report["settings"]["categories"] == ["object", "color"] and report["images"] == 4
     assert report["settings"]["image_size"] == [64, 64]
     assert list(report["summary"]) == ["iou_0.03", "iou_0.04"]
+    monkeypatch.setattr(command.settings_module, "CATAGORIES", [1, 2])
+    assert run_command(command.build_parser(), command.main, []) == 2
+    assert "CATAGORIES = [1, 2], expected a list of texts" in capsys.readouterr().err
+    monkeypatch.setattr(command.settings_module, "CATAGORIES", ["object"])
+    monkeypatch.setattr(command.settings_module, "MODEL_FILE", None)
+    assert run_command(command.build_parser(), command.main, []) == 2
+    assert "MODEL_FILE = None with CUSTOM" in capsys.readouterr().err
     monkeypatch.setattr(command.settings_module, "QUANTIL", 0.1, raising=False)
     assert run_command(command.build_parser(), command.main, []) == 2
     assert "the setting QUANTIL, expected one of" in capsys.readouterr().err
