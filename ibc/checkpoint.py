@@ -33,7 +33,9 @@ def save_file(path: Path, content: dict[str, Any]) -> None:
     try:
         with atomic_write(path) as handle:
             torch.save(content, handle)
-    except RuntimeError as error:  # what torch makes of a full disk
+    except RuntimeError as error:
+        if "inline_container" not in str(error):  # torch's writer, which makes this of a full disk
+            raise
         raise OSError(errno.EIO, f"could not be written ({str(error).splitlines()[0]})", os.fspath(path)) from None
 
 

@@ -48,10 +48,7 @@ class Encoder:
 
     def prepare(self, device: torch.device) -> None:
         """Move to the device, in the order of memory that its convolutions are fastest in; no dropout."""
-        try:
-            self.module.eval().to(device).to(memory_format=memory_format(device))
-        except RuntimeError as error:  # weights of three-dimensional convolutions have no such order
-            raise input_error("--model", f"a network that does not take pictures ({error})", "one for images") from None
+        self.module.eval().to(device).to(memory_format=memory_format(device))
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """(b, 3, H, W) float32 -> tensors whose first axis is b."""
@@ -178,11 +175,13 @@ def torchvision_encoder(name: str, layers: Sequence[str], weights: str | None) -
         if "weights_backbone" in signature(zoo.get_model_builder(name)).parameters:
             options["weights_backbone"] = None  # or torchvision would fetch some
         if name in ("googlenet", "inception_v3"):
-            options["init_weights"] = False  # its own way takes minutes, and announces a change
+            options["init_weights"] = False  # its own way comes with an announcement on stderr
         model = zoo.get_model(name, weights=None, **options)
         if values:
             model.load_state_dict(values)
     except (RuntimeError, IndexError, TypeError, ValueError) as error:
         reason = shorten(str(error).partition("\n\t")[2] or str(error), LONGEST_REASON, placeholder=" …")
         raise InputError(f"{Path(weights or name)}: weights that do not fit {name} ({reason})") from None
+    if any(isinstance(module, nn.Conv3d) for module in model.modules()):
+        raise input_error("--model", f"{name}, a network for videos", "one for pictures")
     return HookedEncoder(model, layers)

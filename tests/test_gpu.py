@@ -14,9 +14,6 @@ from tests.small_run import make_run, run_alone
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
-TERMS = {"loss_real_cls_std": "real_std_w", "loss_code_cls_std": "hash_std_w", "loss_real_cls_mask": "real_mask_w",
-         "loss_code_cls_mask": "hash_mask_w", "loss_rule_sparse": "GRM_w", "loss_kl_div": "align_w",
-         "loss_code_sparse": "sparse_w"}
 
 
 @pytest.fixture
@@ -84,11 +81,8 @@ def test_captured_update_equals_the_ordinary_one(config, amp):
         if number == 7:
             labels[:] = 99999  # no category at all: an update that is not replayed
         slow, fast = (trainer.step(images, labels) for trainer in trainers)
-        for name in TERMS:  # the divergence is a small difference of large sums: rounding shows in it first
-            rel = tolerance * (10 if name == "loss_kl_div" else 1)
-            assert float(fast[name]) == pytest.approx(float(slow[name]), rel=rel, abs=1e-6), (number, name)
-        weighted = sum(getattr(config, weight) * float(fast[name]) for name, weight in TERMS.items())
-        assert float(fast["loss_total"]) == pytest.approx(weighted, rel=1e-4), number
+        for name, value in slow.items():
+            assert float(fast[name]) == pytest.approx(float(value), rel=tolerance, abs=tolerance * 0.05), (number, name)
     assert trainers[1]._captured is not None
     moves = [(trainer.model.enc_style.hash_layer.weight.detach() - start).flatten() for trainer in trainers]
     assert torch.nn.functional.cosine_similarity(*moves, dim=0) > 0.9

@@ -200,7 +200,7 @@ def test_bad_input_in_one_line(place, tmp_path, monkeypatch, capsys, flags, mess
     (["--model", "resnet18"], "for example --layer layer4"),
     (["--model", "resnet18", "--layer", "fc"], "expected a convolutional layer"),
     (["--model", "swin_t", "--layer", "features.7"], "in a Swin transformer, take --layer permute"),
-    (["--model", "r3d_18", "--layer", "layer1"], "a network that does not take pictures"),
+    (["--model", "r3d_18", "--layer", "layer1"], "found r3d_18, a network for videos"),
     (["--model", "fcn_resnet50", "--layer", "nothing"], "a layer of FCN"),
     (["--model", "resnet18", "--layer", "layer1", "--weights", "own.pt"], "weights that do not fit resnet18"),
     (["--model", "resnet18", "--layer", "layer1", "--weights", "imagenet"],
