@@ -189,7 +189,6 @@ def stages(images: ImageList, config: Config, device: torch.device, count: int) 
         with torch.cuda.stream(torch.cuda.Stream(device)):
             for _ in range(20):
                 decoder.decode(contents.data, contents.starts[:-1], lengths, contents.sizes)
-                torch.cuda.current_stream().synchronize()
 
     for threads in (1, 2, 3):
         decoders = [BatchDecoder(device) for _ in range(threads)]
