@@ -5,6 +5,7 @@ Sub-modules load on first use (``ibc.network``, ``ibc.trainer``, ...), so that
 """
 
 import importlib
+import os
 
 __version__ = "1.0.0"
 
@@ -13,6 +14,10 @@ _SUBMODULES = {
     "journal", "losses", "network", "pretrained", "schedule", "targets", "trainer", "training", "typed_yaml",
     "update",
 }
+
+# nvJPEG decodes on dozens of CUDA streams. On the usual 8 hardware queues some of them share the update's and
+# wait for it, so that decoding and training take turns. Read when CUDA starts; 32 is the most there is.
+os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
 
 
 def __getattr__(name):

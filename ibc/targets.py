@@ -37,13 +37,13 @@ class Half:
         named = ((field.name, getattr(self, field.name)) for field in fields(self))
         return {name: value for name, value in named if isinstance(value, Tensor)}
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Half:
-        """Copy to the device without waiting for it; floats as ``dtype``."""
-        return self._map(lambda value: value.to(device, dtype if value.is_floating_point() else None,
-                                                non_blocking=True))
+    def to(self, device: torch.device) -> Half:
+        """Copy to the device without waiting for it."""
+        return self._map(lambda value: value.to(device, non_blocking=True))
 
-    def clone(self) -> Half:
-        return self._map(torch.clone)
+    def floats(self, dtype: torch.dtype) -> Half:
+        """Floats as ``dtype``."""
+        return self._map(lambda value: value.to(dtype) if value.is_floating_point() else value)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Half:
         changed: dict[str, Any] = {name: change(value) for name, value in self.tensors().items()}

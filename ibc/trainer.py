@@ -103,10 +103,11 @@ class Trainer:
         """The update, captured where that is possible: after some ordinary ones, anew when the rate changes."""
         warm_up = WARM_UP if world_size() == 1 else WARM_UP_DISTRIBUTED
         if not self.capture or self._updates_here <= warm_up or plain.count + masked.count == 0:
-            return self._update(images, plain, masked)
+            return self._update(images, plain.to(self.device), masked.to(self.device))
         if self._captured is None or self._captured[0] != factor:
             self._captured = None
-            self._captured = (factor, CapturedUpdate(self._update, images, plain, masked))
+            self._captured = (factor, CapturedUpdate(self._update, images, plain.to(self.device),
+                                                     masked.to(self.device)))
         return self._captured[1](images, plain, masked)
 
     def _update(self, images: Tensor, plain: Half, masked: Half) -> Tensor:
@@ -123,7 +124,7 @@ class Trainer:
         return torch.stack([values[name].detach() for name in LOSS_NAMES])
 
     def _halves(self, labels: Tensor) -> tuple[Half, Half]:
-        """Targets of both halves on the device, with denominators over all processes."""
+        """Targets of both halves, in main memory, with denominators over all processes."""
         model, half, weights = self.config.model, len(labels) // 2, self.config.model.class_weights
         labels = labels.cpu()
         class_weights = None if weights is None else torch.tensor(weights)
@@ -138,7 +139,7 @@ class Trainer:
             if part.count == 0:
                 part.denominator = torch.tensor(1.0)  # nothing is summed: the loss is 0
         dtype = self.model.GRM.dtype
-        return halves[0].to(self.device, dtype), halves[1].to(self.device, dtype)
+        return halves[0].floats(dtype), halves[1].floats(dtype)
 
     def state(self) -> dict[str, Any]:
         """What ``optimizer.pt`` holds: optimiser, iteration, random state; tensors and plain types."""

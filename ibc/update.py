@@ -96,12 +96,13 @@ class LossModule(nn.Module):
 class CapturedUpdate:
     """An update recorded once as a CUDA graph and replayed on new inputs: no launch gaps.
 
-    ``body(images, plain, masked)`` must have run a few times before, and returns a tensor.
+    ``body(images, plain, masked)`` must have run a few times before, and returns a tensor. ``plain`` and
+    ``masked`` are kept: later labels, from main memory or the device, overwrite them.
     """
 
     def __init__(self, body: Callable[..., Tensor], images: Tensor, plain: Half, masked: Half):
         self.images = images.clone()
-        self.plain, self.masked = plain.clone(), masked.clone()
+        self.plain, self.masked = plain, masked
         self.graph = torch.cuda.CUDAGraph()
         # thread_local: the thread that decodes the next images may go on allocating meanwhile.
         with torch.cuda.graph(self.graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):

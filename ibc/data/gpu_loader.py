@@ -33,7 +33,7 @@ from ibc.data.workers import AHEAD, by_workers, cores_here, processes_here
 from ibc.errors import InputError
 
 MOST_LANES = 4  # threads that decode; each waits for the GPU most of the time, and takes 0.4 GB of it
-READY = 2       # batches made beyond those that are being made
+READY = 4       # batches made beyond those that are being made
 IN_USE = 4      # batches that the consumer may have asked the device to use, before it has done so
 PORTION = 16 << 20  # bytes of files decoded together, and of pixels enlarged together: photographs fit the memory too
 MEMORY_SHARE = 0.8  # part of the free device memory that the cache may take

@@ -103,7 +103,7 @@ def of_batch(config: Config, updates: int, device: torch.device) -> dict[str, fl
     images = torch.randint(0, 256, (local, 3, 227, 227), dtype=torch.uint8, generator=generator).to(device)
     labels = torch.randint(0, CLASSES, (local, 1), generator=generator).float()
     trainer = Trainer(config, device, pretrained=False, amp="bf16", compile_update=True)
-    update = seconds(partial(trainer.step, images, labels), 30, 15)
+    update = seconds(partial(trainer.step, images, labels), 5, 2, 10)
     everything = read_list("train.txt", config.data_folder)
     stream = partial(train_batches, changed_config(config, decoder="nvjpeg", max_iter=10**9), everything, 0, device,
                      rank=rank(), size=world_size())
