@@ -13,6 +13,7 @@ from ibc.cli import (
     add_json_flag,
     add_seed_flag,
     command_parser,
+    keep_freed_memory,
     resolve_device,
     run_command,
     speaker,
@@ -69,6 +70,7 @@ def main(args: argparse.Namespace) -> None:
     config.require("model_name")
     images = images_of(args, config)
     device = resolve_device(args.device)
+    keep_freed_memory(device)
 
     import numpy as np
 

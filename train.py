@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from ibc.cli import add_device_flag, command_parser, resolve_device, run_command
+from ibc.cli import add_device_flag, command_parser, keep_freed_memory, resolve_device, run_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +50,7 @@ def main(args: argparse.Namespace) -> int:
         raise input_error("--init_from", "--resume beside it", "one of the two")
     config = load_config(args.config, args.overrides + ([f"seed={args.seed}"] if args.seed is not None else []))
     device = resolve_device(args.device)
+    keep_freed_memory(device)
 
     from ibc.distributed import processes
     from ibc.training import make_deterministic, train

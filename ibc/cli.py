@@ -7,6 +7,7 @@ which turns bad input into ``error: ...`` on stderr and exit code 2.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import faulthandler
 import json
 import math
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 SEEDS = 2**32  # of numpy's generators; seeds are smaller
 PLAIN_PROGRESS_SECONDS = 10.0  # between two lines where stderr is not a terminal
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -117,6 +120,17 @@ def resolve_device(name: str) -> torch.device:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise input_error("--device", f"{name}, but no usable GPU", "a CUDA device", "use --device cpu")
     return torch.device(name)
+
+
+def keep_freed_memory(device: torch.device) -> None:
+    """Let malloc keep large blocks for a network's next batch on a CPU (glibc; elsewhere, and for a GPU, nothing).
+
+    Else the kernel clears the pages of every layer's output anew: a quarter of an update's time on two cores.
+    """
+    if device.type == "cpu" and platform.libc_ver()[0] == "glibc":
+        mallopt = ctypes.CDLL(None).mallopt
+        for setting in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+            mallopt(setting, 2**31 - 1)
 
 
 class Progress:

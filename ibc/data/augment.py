@@ -55,9 +55,13 @@ def crop_places(sizes: np.ndarray, crop: tuple[int, int], table: np.ndarray | No
     return np.stack([top, np.where(mirror, room[:, 1] - left, left), mirror], axis=1)
 
 
-def cut(image: Tensor, crop: tuple[int, int], draw: np.ndarray | None) -> Tensor:
-    """(3, H, W) -> (3, h, w): a random crop, mirrored half of the time, or (draw None) the centre."""
-    table = None if draw is None else draw[None]
-    [(top, left, mirror)] = crop_places(np.array([image.shape[-2:]]), crop, table).tolist()
-    picture = image[..., top : top + crop[0], left : left + crop[1]]
-    return picture.flip(-1) if mirror else picture
+def cut(pictures: Sequence[Tensor], crop: tuple[int, int], table: np.ndarray | None) -> Tensor:
+    """n pictures (3, H, W), each of its own size -> (n, 3, h, w): their ``crop_places``, mirrored as those say."""
+    if not pictures:
+        return torch.empty(0, 3, *crop, dtype=torch.uint8)
+    sizes = np.array([picture.shape[-2:] for picture in pictures])
+    parts = []
+    for picture, (top, left, mirror) in zip(pictures, crop_places(sizes, crop, table).tolist(), strict=True):
+        part = picture[..., top : top + crop[0], left : left + crop[1]]
+        parts.append(part.flip(-1) if mirror else part)
+    return torch.stack(parts)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -53,11 +52,9 @@ class Pixels:
         """Whether (3, H, W) has to be brought to ``size`` before it is cut."""
         return self.always or image.shape[-2] < self.crop[0] or image.shape[-1] < self.crop[1]
 
-    def __call__(self, image: Tensor, draw: np.ndarray | None) -> Tensor:
-        """(3, H, W) uint8 -> (3, h, w) uint8."""
-        if self.resizes(image):
-            image = resize_shorter(image, self.size)
-        return cut(image, self.crop, draw)
+    def sized(self, image: Tensor) -> Tensor:
+        """(3, H, W) uint8, brought to ``size`` where it has to be."""
+        return resize_shorter(image, self.size) if self.resizes(image) else image
 
 
 class ImageDataset(Dataset):
@@ -76,10 +73,8 @@ class ImageDataset(Dataset):
 
         In training the next readable image of the list takes its place, so that halves stay full.
         """
-        epoch = keys[0][0]
-        table = draws(self.seed, epoch, [index for _, index in keys]) if self.pixels.train else [None] * len(keys)
         pictures, kept, bad = [], [], []
-        for (_, index), draw in zip(keys, table, strict=True):
+        for _, index in keys:
             for candidate in self._candidates(index):
                 try:
                     image = decode_image(self.images.files[candidate], self.decoder)
@@ -88,7 +83,7 @@ class ImageDataset(Dataset):
                         return Batch(torch.empty(0), torch.empty(0), torch.empty(0), [], str(error))
                     bad.append(self.images.files[candidate])
                     continue
-                pictures.append(self.pixels(image, draw))
+                pictures.append(self.pixels.sized(image))
                 kept.append(candidate)
                 break
             else:
@@ -96,9 +91,8 @@ class ImageDataset(Dataset):
                     message = f"{self.images.files[index]}: no image of the list can be read"
                     return Batch(torch.empty(0), torch.empty(0), torch.empty(0), bad, message)
         indices = torch.tensor(kept, dtype=torch.int64)
-        height, width = self.pixels.crop
-        stacked = torch.stack(pictures) if pictures else torch.empty(0, 3, height, width, dtype=torch.uint8)
-        return Batch(stacked, self.labels[indices], indices, bad, "")
+        table = draws(self.seed, keys[0][0], [index for _, index in keys]) if self.pixels.train else None
+        return Batch(cut(pictures, self.pixels.crop, table), self.labels[indices], indices, bad, "")
 
     def _candidates(self, index: int) -> list[int]:
         count = len(self.images)

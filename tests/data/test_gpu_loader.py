@@ -1,5 +1,8 @@
 """The GPU's loader, run on the CPU: the very batches of the ordinary loader, ahead and in order."""
 
+import os
+import subprocess
+import sys
 from collections import deque
 from pathlib import Path
 
@@ -62,7 +65,7 @@ def test_crops_of_a_batch_are_those_of_its_pictures():
         top, left, mirror = place
         fast = picture[:, top : top + 12, left : left + 20]
         assert torch.equal(fast.flip(-1) if mirror else fast, slow)
-        assert torch.equal(cut(picture, (12, 20), draw), slow)
+        assert torch.equal(cut([picture], (12, 20), draw[None])[0], slow)
     assert crop_places(sizes, (12, 20), None).tolist() == [
         [round((height - 12) / 2), round((width - 20) / 2), 0] for height, width in sizes.tolist()]
 
@@ -129,3 +132,13 @@ def test_it_ends_with_its_iterator(images):
     batches.close()  # returns: the threads have ended
     with pytest.raises(StopIteration):
         next(batches)
+
+
+@pytest.mark.parametrize("given, found", [({}, "32"), ({"CUDA_DEVICE_MAX_CONNECTIONS": "8"}, "8")])
+def test_cuda_starts_with_a_hardware_queue_for_every_stream(given, found, root):
+    """Set before anything can start CUDA, unless the user says otherwise."""
+    others = {name: value for name, value in os.environ.items() if name != "CUDA_DEVICE_MAX_CONNECTIONS"}
+    look = "import ibc, os, sys; print(os.environ['CUDA_DEVICE_MAX_CONNECTIONS'], 'torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", look], cwd=root, env=others | given, text=True, check=True,
+                            capture_output=True)
+    assert result.stdout.split() == [found, "False"]

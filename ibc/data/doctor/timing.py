@@ -22,9 +22,10 @@ def estimate_epoch(config: Config, images: ImageList, device: str, findings: Fin
     """Add the estimate; both paces are measured: the loader for some seconds, two updates after a first."""
     import torch
 
-    from ibc.cli import resolve_device
+    from ibc.cli import keep_freed_memory, resolve_device
 
     target = resolve_device(device)
+    keep_freed_memory(target)  # as the commands do
     loaded, updated = _loader_pace(config, images, target), _update_pace(config, target)
     pace = min(loaded, updated)
     seconds = len(images) / pace

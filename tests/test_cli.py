@@ -1,0 +1,31 @@
+"""What the commands share, where no command's own tests see it."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PAGES = """
+import resource, sys, torch
+from ibc.cli import keep_freed_memory
+if sys.argv[1] == "keep":
+    keep_freed_memory(torch.device("cpu"))
+def layers():
+    return [torch.ones(millions * 1_000_000, dtype=torch.uint8) for millions in (40, 10, 30)]
+def pages():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+layers(), layers()
+before = pages()
+for _ in range(5):
+    layers()
+print(pages() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc")
+def test_freed_memory_is_kept(root):
+    """Blocks as large as layers' outputs come back as they were: without new pages."""
+    given_back, kept = (int(subprocess.run([sys.executable, "-c", PAGES, word], cwd=root, check=True, text=True,
+                                           capture_output=True).stdout) for word in ("give back", "keep"))
+    assert kept < given_back / 5
