@@ -155,8 +155,11 @@ def update_variants(config: Config, device: torch.device, batch: int) -> None:
         if gpu:
             torch.cuda.reset_peak_memory_stats()
         elapsed = 1e3 * seconds(partial(trainer.step, images, labels), repeats, warm_up, row_of)
-        memory = f", {torch.cuda.max_memory_allocated() / 1e9:.1f} GB" if gpu else ""
-        row(what, elapsed, "ms", f"{base / elapsed:.2f} x plain{memory}")
+        note = f"{base / elapsed:.2f} x plain"
+        if gpu:
+            alone = 1e3 * seconds(partial(trainer.step, images, labels), 30, 0)
+            note += f", {alone:.2f} ms one by one, {torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
+        row(what, elapsed, "ms", note)
         del trainer
 
 
@@ -290,12 +293,14 @@ def extraction(config: Config, device: torch.device) -> None:
         limit, of_what = one, "the encoder alone"
     else:
         images = images.subset(list(range(len(images))) * 10)
+        limit = rate(test_batches(config, images, device), len(images) // config.batch_size - 20, config)
+        of_what = "the data path alone"
+        row("data path alone, once it runs", limit, "images/s")
         start = time.perf_counter()
         for batch in test_batches(config, images, device):
             del batch  # its memory serves the next one
         synchronise()
-        limit, of_what = len(images) / (time.perf_counter() - start), "the data path alone"
-        row("data path alone, start of the workers included", limit, "images/s")
+        row("data path alone, start of the workers included", len(images) / (time.perf_counter() - start), "images/s")
     start = time.perf_counter()
     encode_batches(model, test_batches(config, images, device), device)
     whole = len(images) / (time.perf_counter() - start)
