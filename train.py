@@ -80,7 +80,7 @@ def validator(config: Config, device: torch.device, skip_bad: bool) -> Callable[
     images = images.subset(np.linspace(0, len(images) - 1, count).round().astype(int))
 
     def validate(model: IBC) -> float:
-        encoded = encode_batches(model, test_batches(config, images, device, skip_bad=skip_bad), device)
+        encoded = encode_batches(model, test_batches(config, images, device, skip_bad=skip_bad), len(images), device)
         bits, labels = binarise(encoded.codes), images.labels[encoded.indices]
         if not config.model.multi_label:
             labels = labels[:, 0].astype(np.int64)

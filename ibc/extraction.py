@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from ibc.captured import Captured
 from ibc.cli import Progress
 from ibc.config import Config
-from ibc.data.augment import normalise
+from ibc.data.augment import normalise, statistics
 from ibc.data.dataset import Batch
 from ibc.data.list_file import ImageList
 from ibc.data.loader import test_batches
 from ibc.distributed import gather, is_main, rank, world_size
 from ibc.network import IBC
 
-PART = 16384  # codes in a part of pinned memory, which takes long to get
+WARM_UP = 3  # batches encoded before one is captured as a CUDA graph
+WORTH_CAPTURE = 50  # batches to come, for which that takes less time than it saves
+COMING = 4  # batches whose codes may be on their way from the GPU
 
 
 @dataclass
@@ -40,9 +44,9 @@ def encode_images(model: IBC, config: Config, images: ImageList, device: torch.d
     batches = test_batches(config, mine, device, resize_always=resize_always, skip_bad=skip_bad)
     if is_main():
         with Progress(len(mine), "extracting") as bar:
-            encoded = encode_batches(model, batches, device, bar.update)
+            encoded = encode_batches(model, batches, len(mine), device, bar.update)
     else:
-        encoded = encode_batches(model, batches, device)
+        encoded = encode_batches(model, batches, len(mine), device)
     encoded.indices += first
     parts = gather(encoded)
     if not parts:
@@ -51,46 +55,88 @@ def encode_images(model: IBC, config: Config, images: ImageList, device: torch.d
                    [path for part in parts for path in part.bad])
 
 
-def encode_batches(model: IBC, batches: Iterable[Batch], device: torch.device,
+def encode_batches(model: IBC, batches: Iterable[Batch], count: int, device: torch.device,
                    done: Callable[[int], None] = lambda count: None) -> Encoded:
-    """Encode every batch with ``model`` (on ``device``, in eval mode); ``done`` hears of each batch's size.
+    """Encode every batch, at most ``count`` images, with ``model`` (on ``device``, in eval mode).
 
-    The copy of a batch's codes back to the host overlaps the next batch.
+    ``done`` hears of each batch's size. The copy of a batch's codes back to the host overlaps the next batches.
     """
-    codes = _HostCodes(model.grm.shape[1])
+    codes = _HostCodes(count, model.grm.shape[1])
     indices: list[torch.Tensor] = []
     bad: list[str] = []
+    encode = _Encoder(model, device)
+    for batch in batches:
+        bad += batch.bad
+        if len(batch.images):
+            codes.append(encode(batch.images.to(device, non_blocking=True), count - codes.filled))
+            indices.append(batch.indices)
+        done(len(batch.images) + len(batch.bad))
+    return Encoded(codes.all(), torch.cat(indices).numpy() if indices else np.empty(0, np.int64), bad)
+
+
+def encode_pixels(model: IBC, images: torch.Tensor,
+                  known: tuple[torch.Tensor, torch.Tensor] | None = None) -> torch.Tensor:
+    """(B, 3, H, W) uint8 pixels on the model's device -> (B, K) float32 codes in (0, 1), without gradient.
+
+    ``known``: as for ``normalise``.
+    """
     with torch.inference_mode():
-        for batch in batches:
-            bad += batch.bad
-            if len(batch.images):
-                images = normalise(batch.images.to(device, non_blocking=True))
-                images = images.contiguous(memory_format=torch.channels_last)
-                codes.append(model.encode(images).float())
-                indices.append(batch.indices)
-            done(len(batch.images) + len(batch.bad))
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return Encoded(codes.all().numpy(),
-                   torch.cat(indices).numpy() if indices else np.empty(0, np.int64), bad)
+        return model.encode(normalise(images, known).contiguous(memory_format=torch.channels_last)).float()
+
+
+class _Encoder:
+    """``encode_pixels``; for many batches on a GPU recorded as a CUDA graph, since the threads that decode the
+    next images leave the interpreter little time to launch kernels."""
+
+    def __init__(self, model: IBC, device: torch.device):
+        self.model, self.known = model, statistics(device)
+        self.shape: torch.Size | None = None
+        self.seen = 0  # batches of this shape in a row
+        self.captured: Captured | None = None
+
+    def __call__(self, images: torch.Tensor, left: int) -> torch.Tensor:
+        """``left``: images still to come, these included."""
+        if self.captured is None:
+            self.seen = self.seen + 1 if images.shape == self.shape else 1
+            self.shape = images.shape
+            if images.is_cuda and self.seen > WARM_UP and left >= WORTH_CAPTURE * len(images):
+                self.captured = Captured(self._encode, images.clone())
+        if self.captured is not None and images.shape == self.shape:
+            return self.captured(images)
+        return self._encode(images)
+
+    def _encode(self, images: torch.Tensor) -> torch.Tensor:
+        return encode_pixels(self.model, images, self.known)
 
 
 class _HostCodes:
-    """Codes in main memory, copied there batch by batch; from a GPU without waiting, into large pinned parts."""
+    """Codes in main memory, copied there batch by batch; from a GPU without waiting for it."""
 
-    def __init__(self, bits: int):
-        self.parts = [torch.empty(0, bits)]
-        self.filled = 0  # rows of the last part
+    def __init__(self, count: int, bits: int):
+        self.codes = np.empty((count, bits), np.float32)
+        self.filled = 0
+        self.coming: deque[tuple[torch.Tensor, torch.cuda.Event]] = deque()
 
     def append(self, codes: torch.Tensor) -> None:
-        if self.filled + len(codes) > len(self.parts[-1]):
-            self.parts[-1] = self.parts[-1][: self.filled]
-            rows = max(len(codes), PART if codes.is_cuda else len(codes))
-            self.parts.append(torch.empty(rows, codes.shape[1], pin_memory=codes.is_cuda))
-            self.filled = 0
-        self.parts[-1][self.filled : self.filled + len(codes)].copy_(codes, non_blocking=True)
+        if not codes.is_cuda:
+            self._put(codes)
+            return
+        copy = codes.to("cpu", non_blocking=True)  # into pinned memory that torch reuses once it is free again
+        self.coming.append((copy, torch.cuda.current_stream(codes.device).record_event()))
+        if len(self.coming) > COMING:
+            self._settle()
+
+    def _settle(self) -> None:
+        copy, there = self.coming.popleft()
+        there.synchronize()
+        self._put(copy)
+
+    def _put(self, codes: torch.Tensor) -> None:
+        self.codes[self.filled : self.filled + len(codes)] = codes.numpy()
         self.filled += len(codes)
 
-    def all(self) -> torch.Tensor:
-        """(n, bits) float32; the device must have finished."""
-        return torch.cat([*self.parts[:-1], self.parts[-1][: self.filled]])
+    def all(self) -> np.ndarray:
+        """(n, bits) float32, of all batches."""
+        while self.coming:
+            self._settle()
+        return self.codes[: self.filled]

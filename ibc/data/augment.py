@@ -16,11 +16,18 @@ MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB in [0, 1]
 STD = (0.229, 0.224, 0.225)
 
 
-def normalise(images: Tensor) -> Tensor:
-    """(N, 3, H, W) uint8 -> float32, scaled to [0, 1], minus MEAN, over STD, channel by channel."""
-    mean = torch.tensor(MEAN, device=images.device)[:, None, None]
-    std = torch.tensor(STD, device=images.device)[:, None, None]
+def normalise(images: Tensor, known: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """(N, 3, H, W) uint8 -> float32, scaled to [0, 1], minus MEAN, over STD, channel by channel.
+
+    ``known``: ``statistics`` of the device, from an earlier call.
+    """
+    mean, std = known or statistics(images.device)
     return images.float().div_(255).sub_(mean).div_(std)
+
+
+def statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    """MEAN and STD, (3, 1, 1) float32 each. Bringing them to a GPU waits until it has nothing else to do."""
+    return torch.tensor(MEAN, device=device)[:, None, None], torch.tensor(STD, device=device)[:, None, None]
 
 
 def draws(seed: int, epoch: int, indices: Sequence[int] | np.ndarray) -> np.ndarray:

@@ -121,10 +121,42 @@ class GpuLoader:
     def make(self, keys: list[Key], contents: Contents, decoder: nvjpeg.BatchDecoder | None = None) -> Batch:
         """One batch; ``contents``: those of its files whose images are not in the cache."""
         bad: list[str] = []
+        asked = [index for _, index in keys]
+        pictures: Tensor | list[Tensor] | None = self._all_alike(asked, contents, decoder)
+        kept = asked
+        if pictures is None:
+            pictures, kept = self._one_by_one(asked, contents, decoder, bad)
+        indices = torch.tensor(kept, dtype=torch.int64)
+        height, width = self.pixels.crop
+        if not len(pictures):
+            return Batch(torch.empty(0, 3, height, width, dtype=torch.uint8, device=self.device),
+                         self.labels[indices], indices, bad, "")
+        table = draws(self.seed, keys[0][0], asked) if self.pixels.train else None
+        return Batch(self._crop(pictures, table), self.labels[indices], indices, bad, "")
+
+    def _all_alike(self, asked: list[int], contents: Contents, decoder: nvjpeg.BatchDecoder | None) -> Tensor | None:
+        """(n, 3, H, W): the images ``asked`` for, where the decoder takes all of them, of one size, and none is kept.
+
+        The usual case; without a step an image, for which this thread would hold up the others.
+        """
+        sizes = contents.sizes
+        if (decoder is None or self.home != self.device or self.room or self.cache or contents.indices != asked
+                or not sizes[0].all() or (sizes != sizes[0]).any() or contents.starts[-1] > PORTION):
+            return None
+        try:
+            stack = decoder.decode(contents.data, contents.starts[:-1], np.diff(contents.starts), sizes)
+        except nvjpeg.NvjpegError:
+            return None  # one by one
+        assert isinstance(stack, Tensor)
+        return self._resized(stack) if self.pixels.resizes(stack[0]) else stack
+
+    def _one_by_one(self, asked: list[int], contents: Contents, decoder: nvjpeg.BatchDecoder | None,
+                    bad: list[str]) -> tuple[list[Tensor], list[int]]:
+        """The pictures ``asked`` for, or those in place of unreadable ones, and their indices."""
         fresh = self._pictures(contents, decoder, bad)
         pictures: list[Tensor] = []
         kept: list[int] = []
-        for _, index in keys:
+        for index in asked:
             picture = fresh[index] if index in fresh else self.cache.get(index)
             if picture is None and self.pixels.train:
                 index, picture = self._next_readable(index, decoder, bad)
@@ -132,13 +164,7 @@ class GpuLoader:
                 pictures.append(picture)
                 kept.append(index)
         self._keep(fresh)
-        indices = torch.tensor(kept, dtype=torch.int64)
-        height, width = self.pixels.crop
-        if not pictures:
-            return Batch(torch.empty(0, 3, height, width, dtype=torch.uint8, device=self.device),
-                         self.labels[indices], indices, bad, "")
-        table = draws(self.seed, keys[0][0], [index for _, index in keys]) if self.pixels.train else None
-        return Batch(self._crop(pictures, table), self.labels[indices], indices, bad, "")
+        return pictures, kept
 
     def _pictures(self, contents: Contents, decoder: nvjpeg.BatchDecoder | None, bad: list[str]) -> dict[int, Tensor]:
         """Index to (3, H, W) uint8 of the size that is cropped, where decoded images are kept.
@@ -163,7 +189,8 @@ class GpuLoader:
                         picture = decode_image(contents.file(place), name=self.images.files[index])
                         decoded[index] = picture.to(self.device)
             self._resize(decoded)
-            pictures.update((index, picture.to(self.home)) for index, picture in decoded.items())
+            pictures |= decoded if self.home == self.device else {
+                index: picture.to(self.home) for index, picture in decoded.items()}
         for index, error in contents.errors.items():
             with self._skipping(index, bad):
                 raise error
@@ -221,22 +248,33 @@ class GpuLoader:
         for index, picture in pictures.items():
             if self.pixels.resizes(picture):
                 groups[picture.shape].append(index)
-        for shape, members in groups.items():
-            target = shorter_side(shape[-2], shape[-1], self.pixels.size)
-            together = max(1, PORTION // max(shape.numel(), 3 * target[0] * target[1]))
-            for first in range(0, len(members), together):
-                some = members[first : first + together]
-                stack = torch.stack([pictures[index] for index in some]).float()
-                resized = F.interpolate(stack, target, mode="bilinear", antialias=True).round_().clamp_(0, 255).byte()
-                pictures.update(zip(some, resized, strict=True))
+        for members in groups.values():
+            pictures.update(zip(members, self._resized([pictures[index] for index in members]), strict=True))
 
-    def _crop(self, pictures: list[Tensor], table: np.ndarray | None) -> Tensor:
+    def _resized(self, alike: Tensor | list[Tensor]) -> Tensor:
+        """(n, 3, H, W) of n pictures of one size, brought to the shorter side ``size``."""
+        height, width = alike[0].shape[-2:]
+        target = shorter_side(height, width, self.pixels.size)
+        together = max(1, PORTION // max(alike[0].numel(), 3 * target[0] * target[1]))
+        parts = []
+        for first in range(0, len(alike), together):
+            some = alike[first : first + together]
+            pixels = (some if isinstance(some, Tensor) else torch.stack(some)).float()
+            resized = F.interpolate(pixels, target, mode="bilinear", antialias=True)
+            parts.append(resized.round_().clamp_(0, 255).byte())
+        return torch.cat(parts)
+
+    def _crop(self, pictures: Tensor | list[Tensor], table: np.ndarray | None) -> Tensor:
         """(n, 3, h, w) uint8 on the device: cut every picture, then mirror those that are to be mirrored."""
-        sizes = np.array([picture.shape[-2:] for picture in pictures])
         height, width = self.pixels.crop
+        if isinstance(pictures, Tensor):
+            sizes = np.tile(pictures.shape[-2:], (len(pictures), 1))
+        else:
+            sizes = np.array([picture.shape[-2:] for picture in pictures])
         places = crop_places(sizes, self.pixels.crop, table)
         if (sizes == sizes[0]).all() and self.home == self.device:
-            return cut_all(torch.stack(pictures), places, self.pixels.crop)
+            stack = pictures if isinstance(pictures, Tensor) else torch.stack(pictures)
+            return cut_all(stack, places, self.pixels.crop)
         pinned = self.device.type == "cuda" and self.home.type == "cpu"  # it reaches the GPU without waiting
         cut = torch.empty(len(pictures), 3, height, width, dtype=torch.uint8, device=self.home, pin_memory=pinned)
         torch.stack([picture[:, top : top + height, left : left + width]

@@ -51,11 +51,12 @@ class BatchDecoder:
         end.atexit = False  # the end of the process frees everything anyway
         self._prepared = 0  # size of the batch that the state expects
 
-    def decode(self, data: Tensor, begins: np.ndarray, lengths: np.ndarray, sizes: np.ndarray) -> list[Tensor]:
+    def decode(self, data: Tensor, begins: np.ndarray, lengths: np.ndarray, sizes: np.ndarray) -> Tensor | list[Tensor]:
         """Baseline JPEG files in ``data``, (bytes,) uint8 in main memory -> (3, H, W) uint8 RGB each, on the device.
 
         begins, lengths: (n,), where each file lies. sizes: (n, 2), its height and width. Returns when the pixels
-        are there. Raises NvjpegError if any file is broken; which one, it does not say.
+        are there: pictures of one size as one tensor. Raises NvjpegError if any file is broken; which one, it does
+        not say.
         """
         count = len(begins)
         if not count:
@@ -69,7 +70,7 @@ class BatchDecoder:
             images[:, 1, :3] = sizes[:, 1:]
             self._decode(images, (data.data_ptr() + begins).astype(np.uintp), lengths.astype(np.uintp))
         if (sizes == sizes[0]).all():
-            return list(buffer.view(count, 3, *sizes[0].tolist()).unbind())
+            return buffer.view(count, 3, *sizes[0].tolist())
         return [flat.view(3, height, width) for flat, (height, width) in
                 zip(buffer.split((pixels * 3).tolist()), sizes.tolist(), strict=True)]
 

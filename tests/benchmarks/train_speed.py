@@ -30,13 +30,15 @@ import torch
 
 from ibc.cli import keep_freed_memory
 from ibc.config import Config, load_config
+from ibc.data.augment import normalise
 from ibc.data.contents import ContentReader
 from ibc.data.dataset import Batch
 from ibc.data.list_file import ImageList, read_list, write_list
 from ibc.data.loader import MOST_READERS, test_batches, train_batches
 from ibc.data.nvjpeg import BatchDecoder
 from ibc.data.workers import AHEAD, by_workers
-from ibc.extraction import encode_batches
+from ibc.extraction import encode_batches, encode_pixels
+from ibc.network import IBC
 from ibc.trainer import Trainer
 from tests.plain_twin import PlainTrainer, plain_codes, plain_loader
 
@@ -279,14 +281,11 @@ def training_seconds(trainer: Trainer, batches: Iterator[Batch], warm_up: int, u
 def extraction(config: Config, device: torch.device) -> None:
     print("extraction end to end")
     images = read_list("train.txt", config.data_folder)
-    trainer = Trainer(config, device, pretrained=False)
-    model = trainer.model.eval()
+    model = IBC(config.model).to(device).eval()
     if device.type == "cpu":
-        x = torch.randn(config.batch_size, 3, 227, 227)
-        both = config.batch_size / seconds(lambda: plain_codes(model, x), 3, 1)
-        with torch.inference_mode():
-            y = x.contiguous(memory_format=torch.channels_last)
-            one = config.batch_size / seconds(lambda: model.encode(y), 3, 1)
+        pixels = torch.randint(0, 256, (config.batch_size, 3, 227, 227), dtype=torch.uint8)
+        both = config.batch_size / seconds(lambda: plain_codes(model, normalise(pixels)), 3, 1)
+        one = config.batch_size / seconds(lambda: encode_pixels(model, pixels), 3, 1)
         row("plain: both branches, encoder alone", both, "images/s")
         row("hash branch, encoder alone", one, "images/s", f"{one / both:.2f} x plain")
         images = images.subset(range(2000))
@@ -302,7 +301,7 @@ def extraction(config: Config, device: torch.device) -> None:
         synchronise()
         row("data path alone, start of the workers included", len(images) / (time.perf_counter() - start), "images/s")
     start = time.perf_counter()
-    encode_batches(model, test_batches(config, images, device), device)
+    encode_batches(model, test_batches(config, images, device), len(images), device)
     whole = len(images) / (time.perf_counter() - start)
     row("whole path, start of the workers included", whole, "images/s", f"{whole / limit:.0%} of {of_what}")
 

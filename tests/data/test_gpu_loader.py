@@ -14,6 +14,7 @@ from ibc.config import load_config
 from ibc.data.augment import crop_places, cut, draws
 from ibc.data.contents import ContentReader
 from ibc.data.dataset import ImageDataset, Pixels
+from ibc.data.decode import decode_image
 from ibc.data.gpu_loader import GpuLoader, cut_all, portions
 from ibc.data.list_file import read_list
 from ibc.data.loader import TrainingOrder
@@ -43,6 +44,37 @@ def test_batches_are_those_of_the_ordinary_loader(images, crop, cache, readers):
         assert torch.equal(batch.indices, twin.indices) and torch.equal(batch.labels, twin.labels)
         difference = (batch.images.int() - twin.images.int()).abs().max()
         assert difference <= (1 if crop[0] > 80 else 0)  # enlarging rounds floats here, integers there
+
+
+class TurboDecoder:
+    """Gives what nvJPEG gives, made by libjpeg-turbo."""
+
+    def decode(self, data, begins, lengths, sizes):
+        pictures = [decode_image(data[begin : begin + length].numpy().tobytes())
+                    for begin, length in zip(begins, lengths, strict=True)]
+        assert [list(picture.shape[1:]) for picture in pictures] == sizes.tolist()
+        return torch.stack(pictures) if (sizes == sizes[0]).all() else pictures
+
+
+@pytest.mark.parametrize("crop", [(72, 72), (90, 72)])
+def test_a_batch_of_one_size_is_cut_and_enlarged_as_a_whole(images, crop, monkeypatch):
+    alike = [index for index in range(40) if index % 5 == 2]
+    mixed = list(range(12))
+    for train in (True, False):
+        pixels = Pixels(crop, 100, False, train=train)
+        plain = ImageDataset(images, pixels, seed=3, decoder="turbo", skip_bad=False)
+        loader = GpuLoader(images, pixels, CPU, seed=3, skip_bad=False)
+        one_by_one = deque()
+        monkeypatch.setattr(loader, "_one_by_one",
+                            lambda asked, *rest, loader=loader, one_by_one=one_by_one:
+                            one_by_one.append(asked) or GpuLoader._one_by_one(loader, asked, *rest))
+        for indices in (alike, mixed):
+            keys = [(4, index) for index in indices]
+            contents = loader.reader.read(indices, 1 << 30)
+            batch, twin = loader.make(keys, contents, TurboDecoder()), plain.__getitems__(keys)
+            assert torch.equal(batch.indices, twin.indices) and torch.equal(batch.labels, twin.labels)
+            assert (batch.images.int() - twin.images.int()).abs().max() <= (1 if crop[0] > 80 else 0)
+        assert list(one_by_one) == [mixed]
 
 
 def test_one_gather_cuts_as_slices_do():
