@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ibc.captured import Captured
 from ibc.cli import Progress
 from ibc.config import Config
 from ibc.data.augment import normalise, statistics
@@ -19,8 +18,6 @@ from ibc.data.loader import test_batches
 from ibc.distributed import gather, is_main, rank, world_size
 from ibc.network import IBC
 
-WARM_UP = 3  # batches encoded before one is captured as a CUDA graph
-WORTH_CAPTURE = 50  # batches to come, for which that takes less time than it saves
 COMING = 4  # batches whose codes may be on their way from the GPU
 
 
@@ -64,11 +61,11 @@ def encode_batches(model: IBC, batches: Iterable[Batch], count: int, device: tor
     codes = _HostCodes(count, model.grm.shape[1])
     indices: list[torch.Tensor] = []
     bad: list[str] = []
-    encode = _Encoder(model, device)
+    known = statistics(device)
     for batch in batches:
         bad += batch.bad
         if len(batch.images):
-            codes.append(encode(batch.images.to(device, non_blocking=True), count - codes.filled))
+            codes.append(encode_pixels(model, batch.images.to(device, non_blocking=True), known))
             indices.append(batch.indices)
         done(len(batch.images) + len(batch.bad))
     return Encoded(codes.all(), torch.cat(indices).numpy() if indices else np.empty(0, np.int64), bad)
@@ -82,31 +79,6 @@ def encode_pixels(model: IBC, images: torch.Tensor,
     """
     with torch.inference_mode():
         return model.encode(normalise(images, known).contiguous(memory_format=torch.channels_last)).float()
-
-
-class _Encoder:
-    """``encode_pixels``; for many batches on a GPU recorded as a CUDA graph, since the threads that decode the
-    next images leave the interpreter little time to launch kernels."""
-
-    def __init__(self, model: IBC, device: torch.device):
-        self.model, self.known = model, statistics(device)
-        self.shape: torch.Size | None = None
-        self.seen = 0  # batches of this shape in a row
-        self.captured: Captured | None = None
-
-    def __call__(self, images: torch.Tensor, left: int) -> torch.Tensor:
-        """``left``: images still to come, these included."""
-        if self.captured is None:
-            self.seen = self.seen + 1 if images.shape == self.shape else 1
-            self.shape = images.shape
-            if images.is_cuda and self.seen > WARM_UP and left >= WORTH_CAPTURE * len(images):
-                self.captured = Captured(self._encode, images.clone())
-        if self.captured is not None and images.shape == self.shape:
-            return self.captured(images)
-        return self._encode(images)
-
-    def _encode(self, images: torch.Tensor) -> torch.Tensor:
-        return encode_pixels(self.model, images, self.known)
 
 
 class _HostCodes:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from ibc.captured import Captured
 from ibc.config import Config
 from ibc.distributed import rank, total, world_size
 from ibc.errors import input_error
@@ -21,7 +20,7 @@ from ibc.network import IBC
 from ibc.pretrained import load_pretrained
 from ibc.schedule import lr_factor
 from ibc.targets import Half, masked_half, plain_half
-from ibc.update import LOSS_NAMES, LossModule
+from ibc.update import LOSS_NAMES, CapturedUpdate, LossModule
 
 # (module, multiple of lr) in the official order of the optimiser's groups; the GRM comes last.
 GROUPS = (("conv_basic", 1), ("pre_hash_layer", 1), ("hash_layer", 10), ("hash_prediction", 10),
@@ -59,7 +58,7 @@ class Trainer:
         self.capture = compile_update and on_gpu
         # What is captured must run on a stream of its own from the start (DistributedDataParallel's rule).
         self._stream = torch.cuda.Stream(self.device) if self.capture else None
-        self._captured: tuple[float, Captured] | None = None
+        self._captured: tuple[float, CapturedUpdate] | None = None
         self._updates_here = 0
         self.losses = LossModule(self.model, config, amp, compile_update)
         self._forward: Callable[..., dict[str, Tensor]] = self.losses
@@ -107,8 +106,8 @@ class Trainer:
             return self._update(images, plain.to(self.device), masked.to(self.device))
         if self._captured is None or self._captured[0] != factor:
             self._captured = None
-            self._captured = (factor, Captured(self._update, images.clone(), plain.to(self.device),
-                                               masked.to(self.device), stream=self._stream))
+            self._captured = (factor, CapturedUpdate(self._update, images, plain.to(self.device),
+                                                     masked.to(self.device)))
         return self._captured[1](images, plain, masked)
 
     def _update(self, images: Tensor, plain: Half, masked: Half) -> Tensor:

@@ -9,8 +9,6 @@ from ibc.config import load_config
 from ibc.data.loader import test_batches as batches_of
 from ibc.data.loader import test_images as images_of
 from ibc.data.loader import train_batches
-from ibc.extraction import WARM_UP, encode_batches, encode_pixels
-from ibc.network import IBC
 from ibc.trainer import Trainer
 from tests.small_run import make_run, run_alone
 
@@ -133,26 +131,3 @@ def test_codes_on_both_devices(tmp_path):
         assert result.returncode == 0, result.stderr
     cpu, gpu = (np.load(tmp_path / f"results/small/{device}.npz")["binary_codes"] for device in ("cpu", "cuda"))
     assert np.abs(cpu - gpu).mean() < 0.02
-
-
-@pytest.mark.parametrize("skip_bad", [False, True])
-def test_captured_encoding_equals_the_ordinary_one(config, tmp_path, monkeypatch, skip_bad):
-    """Many batches, the last one shorter; with an unreadable image, one in the middle too."""
-    if skip_bad:
-        (tmp_path / "data/images/021.jpg").unlink()
-    config.batch_size = 3
-    images = images_of(config)
-    model = IBC(config.model).to(GPU).eval()
-
-    def encoded():
-        batches = batches_of(config, images, GPU, skip_bad=skip_bad)
-        return encode_batches(model, batches, len(images), GPU)
-
-    ordinary = encoded()
-    calls = []
-    monkeypatch.setattr("ibc.extraction.WORTH_CAPTURE", 2)
-    monkeypatch.setattr("ibc.extraction.encode_pixels", lambda *args: calls.append(1) or encode_pixels(*args))
-    captured = encoded()
-    assert len(calls) == WARM_UP + 1 + 1 + skip_bad  # ordinary ones, one recorded, those of other sizes
-    assert len(ordinary.codes) == len(images) - skip_bad and captured.bad == ordinary.bad
-    assert np.array_equal(captured.codes, ordinary.codes) and np.array_equal(captured.indices, ordinary.indices)
