@@ -17,7 +17,6 @@ from ibc.data.list_file import ImageList
 from ibc.data.loader import test_batches
 from ibc.distributed import gather, is_main, rank, world_size
 from ibc.network import IBC
-from ibc.streams import own_stream
 
 COMING = 4  # batches whose codes may be on their way from the GPU
 
@@ -62,14 +61,13 @@ def encode_batches(model: IBC, batches: Iterable[Batch], count: int, device: tor
     codes = _HostCodes(count, model.grm.shape[1])
     indices: list[torch.Tensor] = []
     bad: list[str] = []
-    with own_stream(device):
-        known = statistics(device)
-        for batch in batches:
-            bad += batch.bad
-            if len(batch.images):
-                codes.append(encode_pixels(model, batch.images.to(device, non_blocking=True), known))
-                indices.append(batch.indices)
-            done(len(batch.images) + len(batch.bad))
+    known = statistics(device)
+    for batch in batches:
+        bad += batch.bad
+        if len(batch.images):
+            codes.append(encode_pixels(model, batch.images.to(device, non_blocking=True), known))
+            indices.append(batch.indices)
+        done(len(batch.images) + len(batch.bad))
     return Encoded(codes.all(), torch.cat(indices).numpy() if indices else np.empty(0, np.int64), bad)
 
 

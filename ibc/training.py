@@ -26,7 +26,6 @@ from ibc.errors import input_error
 from ibc.files import atomic_write, remove_leftovers
 from ibc.journal import Journal, warn
 from ibc.network import IBC
-from ibc.streams import own_stream
 from ibc.trainer import Trainer
 
 Validate = Callable[[IBC], float]  # a network in eval mode -> mAP
@@ -84,7 +83,7 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
         with atomic_write(folders.run / "config.yaml", "w") as handle:
             handle.write(f"# effective configuration of this run, from {config.source}\n")
             yaml.safe_dump(config.as_dict(), handle, sort_keys=False)
-    with Journal(config, folders.logs, trainer.iteration) as journal, StopSignals() as stop, own_stream(device):
+    with Journal(config, folders.logs, trainer.iteration) as journal, StopSignals() as stop:
         for batch in batches:
             values = trainer.step(batch.images, batch.labels)
             _after_update(trainer, values, batch, journal, folders, validate, stop)

@@ -39,7 +39,6 @@ from ibc.data.nvjpeg import BatchDecoder
 from ibc.data.workers import AHEAD, by_workers
 from ibc.extraction import encode_batches, encode_pixels
 from ibc.network import IBC
-from ibc.streams import own_stream
 from ibc.trainer import Trainer
 from tests.plain_twin import PlainTrainer, plain_codes, plain_loader
 
@@ -268,14 +267,13 @@ def device_memory() -> float:
 def training_seconds(trainer: Trainer, batches: Iterator[Batch], warm_up: int, updates: int,
                      ready: Callable[[], None] = lambda: None) -> float:
     """Seconds of ``updates`` updates with their data, after ``warm_up`` of them and ``ready()``."""
-    with own_stream(trainer.device):
-        for number in range(warm_up + updates):
-            if number == warm_up:
-                synchronise()
-                ready()
-                start = time.perf_counter()
-            batch = next(batches)
-            values = trainer.step(batch.images, batch.labels)
+    for number in range(warm_up + updates):
+        if number == warm_up:
+            synchronise()
+            ready()
+            start = time.perf_counter()
+        batch = next(batches)
+        values = trainer.step(batch.images, batch.labels)
     assert torch.isfinite(values["loss_total"])  # waits for the device
     return time.perf_counter() - start
 
