@@ -30,14 +30,13 @@ import torch
 
 from ibc.cli import keep_freed_memory
 from ibc.config import Config, load_config
-from ibc.data.augment import normalise
 from ibc.data.contents import ContentReader
 from ibc.data.dataset import Batch
 from ibc.data.list_file import ImageList, read_list, write_list
 from ibc.data.loader import MOST_READERS, test_batches, train_batches
 from ibc.data.nvjpeg import BatchDecoder
 from ibc.data.workers import AHEAD, by_workers
-from ibc.extraction import encode_batches, encode_pixels
+from ibc.extraction import encode_batches
 from ibc.network import IBC
 from ibc.trainer import Trainer
 from tests.plain_twin import PlainTrainer, plain_codes, plain_loader
@@ -168,9 +167,11 @@ def update_variants(config: Config, device: torch.device, batch: int) -> None:
 def data_variants(config: Config, device: torch.device, updates: int, paths: list[tuple[str, dict]]) -> None:
     print("data path alone: read, decode, crop, flip, on the device")
     images = read_list("train.txt", config.data_folder)
+    updates = max(updates, 50)  # more than what lies ready when the clock starts
     for workers in sorted({min(4, config.num_workers), config.num_workers}):
         loader = plain_loader(images, config.crop, config.batch_size, workers, train=True)
-        row(f"plain: Pillow, float tensors, {workers} workers", rate(iter(loader), updates // 3, config), "images/s")
+        count = min(updates, len(loader) - 5)
+        row(f"plain: Pillow, float tensors, {workers} workers", rate(iter(loader), count, config), "images/s")
     if device.type == "cuda":
         stages(images, config, device, updates)
     for what, options in paths:
@@ -283,9 +284,11 @@ def extraction(config: Config, device: torch.device) -> None:
     images = read_list("train.txt", config.data_folder)
     model = IBC(config.model).to(device).eval()
     if device.type == "cpu":
-        pixels = torch.randint(0, 256, (config.batch_size, 3, 227, 227), dtype=torch.uint8)
-        both = config.batch_size / seconds(lambda: plain_codes(model, normalise(pixels)), 3, 1)
-        one = config.batch_size / seconds(lambda: encode_pixels(model, pixels), 3, 1)
+        x = torch.randn(config.batch_size, 3, 227, 227)
+        both = config.batch_size / seconds(lambda: plain_codes(model, x), 10, 3)
+        with torch.inference_mode():
+            y = x.contiguous(memory_format=torch.channels_last)
+            one = config.batch_size / seconds(lambda: model.encode(y), 10, 3)
         row("plain: both branches, encoder alone", both, "images/s")
         row("hash branch, encoder alone", one, "images/s", f"{one / both:.2f} x plain")
         images = images.subset(range(2000))
