@@ -12,14 +12,16 @@ from ibc.cli import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory(torch.device("cpu"))
 def layers():
-    return [torch.ones(millions * 1_000_000, dtype=torch.uint8) for millions in (40, 10, 30)]
+    return [torch.ones(millions * 1_000_000, dtype=torch.uint8) for millions in (100, 70, 80)]
 def pages():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-layers(), layers()
-before = pages()
-for _ in range(5):
-    layers()
-print(pages() - before)
+def repeat(times):
+    before = pages()
+    for _ in range(times):
+        layers()
+    return pages() - before
+repeat(15)  # where blocks come to lie in the heap changes a few times before it repeats
+print(repeat(5))
 """
 
 
