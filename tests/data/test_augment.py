@@ -1,0 +1,23 @@
+"""Pixels on their way into the network. Crops and flips are tested with the loaders that make them."""
+
+import pytest
+import torch
+
+from ibc.data.augment import cut, normalise
+
+PIXELS = torch.randint(0, 256, (5, 3, 30, 41), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_normalised_pixels_are_those_of_the_formula_in_either_order(order):
+    mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], dtype=torch.float64)[:, :, None, None]
+    images = PIXELS.contiguous(memory_format=order)
+    values = normalise(images)
+    assert values.dtype == torch.float32 and values.is_contiguous(memory_format=order)
+    assert (values - (PIXELS.double() / 255 - mean) / std).abs().max() < 1e-6
+    assert torch.equal(values, normalise(PIXELS))  # bit for bit
+    assert torch.equal(images, PIXELS)
+
+
+def test_a_batch_is_cut_channels_last():
+    assert cut(list(PIXELS), (20, 31), None).is_contiguous(memory_format=torch.channels_last)
