@@ -18,6 +18,10 @@ _SUBMODULES = {
 # nvJPEG decodes on dozens of CUDA streams. On the usual 8 hardware queues some of them share the update's and
 # wait for it, so that decoding and training take turns. Read when CUDA starts; 32 is the most there is.
 os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
+# OpenMP's threads look out for more work for milliseconds, on cores that could decode the next batch meanwhile; so only
+# for a fraction of one. Read when torch loads the OpenMP of its wheels, GNU's.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def __getattr__(name):

@@ -6,9 +6,12 @@ Keys (epoch, index) go in, a ``Batch`` of uint8 pixels and labels comes out, cro
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -57,13 +60,28 @@ class Pixels:
         return resize_shorter(image, self.size) if self.resizes(image) else image
 
 
-class ImageDataset(Dataset):
-    """Images of a list, decoded and cropped a batch at a time."""
+class Found(NamedTuple):
+    """What reading one image of a list gave.
 
-    def __init__(self, images: ImageList, pixels: Pixels, *, seed: int, decoder: str, skip_bad: bool):
+    image: (3, H, W) uint8 of the size that is cropped, None where there is none. place: where it stands in the
+    list. bad: files that could not be read. error: why the batch cannot be made, else "".
+    """
+
+    image: Tensor | None
+    place: int
+    bad: list[str]
+    error: str
+
+
+class ImageDataset(Dataset):
+    """Images of a list, decoded by ``threads`` threads and cropped a batch at a time."""
+
+    def __init__(self, images: ImageList, pixels: Pixels, *, seed: int, decoder: str, skip_bad: bool, threads: int = 1):
         self.images, self.pixels = images, pixels
         self.seed, self.decoder, self.skip_bad = seed, decoder, skip_bad
         self.labels = torch.from_numpy(images.labels)
+        self.threads = threads
+        self.pool = ThreadPoolExecutor(threads) if threads > 1 else None  # decoding leaves the interpreter's lock
 
     def __len__(self) -> int:
         return len(self.images)
@@ -73,26 +91,42 @@ class ImageDataset(Dataset):
 
         In training the next readable image of the list takes its place, so that halves stay full.
         """
-        pictures, kept, bad = [], [], []
-        for _, index in keys:
-            for candidate in self._candidates(index):
-                try:
-                    image = decode_image(self.images.files[candidate], self.decoder)
-                except InputError as error:
-                    if not self.skip_bad:
-                        return Batch(torch.empty(0), torch.empty(0), torch.empty(0), [], str(error))
-                    bad.append(self.images.files[candidate])
-                    continue
-                pictures.append(self.pixels.sized(image))
-                kept.append(candidate)
-                break
-            else:
-                if self.pixels.train:
-                    message = f"{self.images.files[index]}: no image of the list can be read"
-                    return Batch(torch.empty(0), torch.empty(0), torch.empty(0), bad, message)
-        indices = torch.tensor(kept, dtype=torch.int64)
-        table = draws(self.seed, keys[0][0], [index for _, index in keys]) if self.pixels.train else None
+        asked = [index for _, index in keys]
+        if self.pool is None:
+            found = self._read(asked)
+        else:
+            parts = [part.tolist() for part in np.array_split(asked, self.threads)]
+            found = list(chain.from_iterable(self.pool.map(self._read, parts)))
+        bad = [file for one in found for file in one.bad]
+        error = next((one.error for one in found if one.error), "")
+        if error:
+            return Batch(torch.empty(0), torch.empty(0), torch.empty(0), bad, error)
+        pictures = [one.image for one in found if one.image is not None]
+        indices = torch.tensor([one.place for one in found if one.image is not None], dtype=torch.int64)
+        table = draws(self.seed, keys[0][0], asked) if self.pixels.train else None
         return Batch(cut(pictures, self.pixels.crop, table), self.labels[indices], indices, bad, "")
+
+    def _read(self, asked: list[int]) -> list[Found]:
+        """The images ``asked`` for, up to an error."""
+        found: list[Found] = []
+        for index in asked:
+            found.append(self._find(index))
+            if found[-1].error:
+                break
+        return found
+
+    def _find(self, index: int) -> Found:
+        bad: list[str] = []
+        for candidate in self._candidates(index):
+            file = self.images.files[candidate]
+            try:
+                return Found(self.pixels.sized(decode_image(file, self.decoder)), candidate, bad, "")
+            except InputError as error:
+                if not self.skip_bad:
+                    return Found(None, index, [], str(error))
+                bad.append(file)
+        none = f"{self.images.files[index]}: no image of the list can be read" if self.pixels.train else ""
+        return Found(None, index, bad, none)
 
     def _candidates(self, index: int) -> list[int]:
         count = len(self.images)

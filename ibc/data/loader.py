@@ -105,11 +105,12 @@ def _stream(config: Config, images: ImageList, pixels: Pixels, order: TrainingOr
         readers = min(config.num_workers, cores_here(), MOST_READERS)
         return GpuLoader(images, pixels, device, seed=config.seed, skip_bad=skip_bad, cache=cache,
                          readers=readers).batches(order)
-    dataset = ImageDataset(images, pixels, seed=config.seed, decoder=cpu_decoder(config.decoder), skip_bad=skip_bad)
     cores = cores_here()
     # Beside a network that computes on the same cores, workers hold up its threads more than they help.
-    most = cores // 4 if device.type == "cpu" else cores
-    return _or_raise(by_workers(dataset, order, min(config.num_workers, most)))
+    workers = min(config.num_workers, cores // 4 if device.type == "cpu" else cores)
+    dataset = ImageDataset(images, pixels, seed=config.seed, decoder=cpu_decoder(config.decoder), skip_bad=skip_bad,
+                           threads=1 if workers else cores)
+    return _or_raise(by_workers(dataset, order, workers))
 
 
 def _or_raise(batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -25,6 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import ibc  # noqa: F401, I001  (before torch, as in the commands: OpenMP reads its settings when it is loaded)
 import numpy as np
 import torch
 
