@@ -209,7 +209,7 @@ def stages(images: ImageList, config: Config, device: torch.device, count: int) 
 
 def data_options(device: torch.device, wanted: list[str]) -> list[tuple[str, dict]]:
     """(name, config keys) of the data paths to time."""
-    paths = {"turbo": ("libjpeg-turbo in worker processes, uint8", {"decoder": "turbo"})}
+    paths = {"turbo": ("libjpeg-turbo, uint8", {"decoder": "turbo"})}
     if device.type == "cuda":
         paths |= {"nvjpeg": ("nvJPEG", {"decoder": "nvjpeg"}),
                   "device": ("decoded cache on the device", {"cache": "device"}),
