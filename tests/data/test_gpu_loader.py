@@ -77,12 +77,16 @@ def test_a_batch_of_one_size_is_cut_and_enlarged_as_a_whole(images, crop, monkey
         assert list(one_by_one) == [mixed]
 
 
-def test_one_gather_cuts_as_slices_do():
+@pytest.mark.parametrize("places", [
+    [(0, 0, 0), (3, 10, 1), (8, 5, 1), (1, 2, 0), (4, 7, 1)],
+    [(4, 5, 0)] * 5, [(4, 5, 1)] * 5, [(4, 5, 0)] * 4 + [(4, 6, 0)],
+])
+def test_a_batch_is_cut_as_a_whole_as_slices_are(places):
     stack = torch.randint(0, 256, (5, 3, 20, 30), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    places = [(0, 0, False), (3, 10, True), (8, 5, True), (1, 2, False), (4, 7, True)]
     slow = [picture[:, top : top + 12, left : left + 20] for picture, (top, left, _) in zip(stack, places, strict=True)]
     slow = torch.stack([part.flip(-1) if mirror else part for part, (_, _, mirror) in zip(slow, places, strict=True)])
-    assert torch.equal(cut_all(stack, np.array(places), (12, 20)), slow)
+    fast = cut_all(stack, np.array(places), (12, 20))
+    assert torch.equal(fast, slow) and fast.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_crops_of_a_batch_are_those_of_its_pictures():
