@@ -6,11 +6,11 @@ here do nothing and cost nothing.
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
+from weakref import WeakSet
 
 import torch
 import torch.distributed as dist
@@ -51,9 +51,18 @@ def processes(device: torch.device) -> Iterator[torch.device]:
         raise InputError(f"another process of this run was lost or not found ({reason}); start it again with --resume, "
                          "it goes on from the last checkpoint") from None
     finally:
-        gc.collect()  # DDP's threads must end before the process group they work for
+        for graph in _recorded:  # NCCL would wait for ever for the graphs that hold calls of it
+            graph.reset()
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+_recorded: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
+
+
+def recorded(graph: torch.cuda.CUDAGraph) -> None:
+    """Tells of a CUDA graph that may hold communication; it ends with the processes' connection at the latest."""
+    _recorded.add(graph)
 
 
 def restarted() -> bool:
@@ -104,6 +113,24 @@ def gather(value: T) -> list[T]:
     values: list[T] | None = [value] * world_size() if is_main() else None
     dist.gather_object(value, values)
     return values or []
+
+
+def gather_rows(rows: Tensor) -> Tensor | None:
+    """(n, ...) rows of every process on CPUs, by rank, in the main process; None in the others."""
+    if world_size() == 1:
+        return rows
+    counts = gather(len(rows))
+    if not counts:
+        if len(rows):
+            dist.send(rows.contiguous(), 0)
+        return None
+    whole = rows.new_empty(sum(counts), *rows.shape[1:])
+    for source, part in enumerate(whole.split(counts)):
+        if source == 0:
+            part.copy_(rows)
+        elif len(part):
+            dist.recv(part, source)
+    return whole
 
 
 def mean_over_processes(value: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from ibc.data.augment import normalise, statistics
 from ibc.data.dataset import Batch
 from ibc.data.list_file import ImageList
 from ibc.data.loader import test_batches
-from ibc.distributed import gather, is_main, rank, world_size
+from ibc.distributed import gather, gather_rows, is_main, rank, world_size
 from ibc.network import IBC
 
 COMING = 4  # batches whose codes may be on their way from the GPU
@@ -44,12 +44,12 @@ def encode_images(model: IBC, config: Config, images: ImageList, device: torch.d
             encoded = encode_batches(model, batches, len(mine), device, bar.update)
     else:
         encoded = encode_batches(model, batches, len(mine), device)
-    encoded.indices += first
-    parts = gather(encoded)
-    if not parts:
+    codes = gather_rows(torch.from_numpy(encoded.codes))
+    indices = gather_rows(torch.from_numpy(encoded.indices + first))
+    bad = gather(encoded.bad)
+    if codes is None or indices is None:
         return None
-    return Encoded(np.concatenate([part.codes for part in parts]), np.concatenate([part.indices for part in parts]),
-                   [path for part in parts for path in part.bad])
+    return Encoded(codes.numpy(), indices.numpy(), [path for part in bad for path in part])
 
 
 def encode_batches(model: IBC, batches: Iterable[Batch], count: int, device: torch.device,

@@ -5,30 +5,26 @@ A batch (B, 3, H, W) with labels (B, L) goes in, the eight official loss values 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 
+from ibc.averaging import GradientAverage, same_start
 from ibc.config import Config
 from ibc.distributed import rank, total, world_size
 from ibc.errors import input_error
 from ibc.network import IBC
+from ibc.optimiser import EarlySteps, make_optimizer, project_grm
 from ibc.pretrained import load_pretrained
 from ibc.schedule import lr_factor
 from ibc.targets import Half, masked_half, plain_half
 from ibc.update import LOSS_NAMES, CapturedUpdate, LossModule
 
-# (module, multiple of lr) in the official order of the optimiser's groups; the GRM comes last.
-GROUPS = (("conv_basic", 1), ("pre_hash_layer", 1), ("hash_layer", 10), ("hash_prediction", 10),
-          ("conv_last", 10), ("classifier", 1), ("real_prediction", 10))
-GRM_LR = 10
 CLASS_MODULES = ("classifier", "real_prediction", "hash_prediction")  # these see the class losses only
-# Updates before one is captured as a CUDA graph; DistributedDataParallel takes its own times in the first ten.
-WARM_UP, WARM_UP_DISTRIBUTED = 3, 11
+WARM_UP = 3  # updates before one is captured as a CUDA graph
 
 
 class Trainer:
@@ -56,18 +52,22 @@ class Trainer:
             torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
         self.model.to(self.device).train()
         self.capture = compile_update and on_gpu
-        # What is captured must run on a stream of its own from the start (DistributedDataParallel's rule).
+        # What is captured must run on a stream of its own from the start: autograd's nodes remember their stream.
         self._stream = torch.cuda.Stream(self.device) if self.capture else None
         self._captured: tuple[float, CapturedUpdate] | None = None
         self._updates_here = 0
         self.losses = LossModule(self.model, config, amp, compile_update)
-        self._forward: Callable[..., dict[str, Tensor]] = self.losses
-        if world_size() > 1:
-            with self._own_stream():
-                self._forward = DistributedDataParallel(self.losses, device_ids=[self.device] if on_gpu else None,
-                                                        gradient_as_bucket_view=True)
-            torch.manual_seed(config.seed + rank())  # from here on dropout differs between processes
+        self._class_parameters = [parameter for module in CLASS_MODULES
+                                  for parameter in getattr(self.model.enc_style, module).parameters()]
         self.optimizer = make_optimizer(self.model, config, self.capture)
+        self._early, self._average = None, None
+        if on_gpu or world_size() > 1:
+            self._early = EarlySteps(self.optimizer, self.device)
+        if world_size() > 1 and self._early is not None:
+            same_start(self.model.parameters())
+            self._average = GradientAverage(parameter for parameter in self.model.parameters()
+                                            if parameter.requires_grad and not self._early.takes(parameter))
+            torch.manual_seed(config.seed + rank())  # from here on dropout differs between processes
 
     def step(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """One update; returns the eight official losses (0-dim tensors on the device).
@@ -101,8 +101,7 @@ class Trainer:
 
     def _run(self, images: Tensor, plain: Half, masked: Half, factor: float) -> Tensor:
         """The update, captured where that is possible: after some ordinary ones, anew when the rate changes."""
-        warm_up = WARM_UP if world_size() == 1 else WARM_UP_DISTRIBUTED
-        if not self.capture or self._updates_here <= warm_up or plain.count + masked.count == 0:
+        if not self.capture or self._updates_here <= WARM_UP or plain.count + masked.count == 0:
             return self._update(images, plain.to(self.device), masked.to(self.device))
         if self._captured is None or self._captured[0] != factor:
             self._captured = None
@@ -112,13 +111,19 @@ class Trainer:
 
     def _update(self, images: Tensor, plain: Half, masked: Half) -> Tensor:
         """Forward, backward, Adam, projection; returns the (8,) losses."""
-        values = self._forward(images, plain, masked)
+        # Without any label, as in the original, the layers that see the class losses only take no step.
+        idle = frozenset(self._class_parameters if plain.count + masked.count == 0 else ())
+        values = self.losses(images, plain, masked)
         self.optimizer.zero_grad(set_to_none=True)
+        if self._early is not None:
+            self._early.idle = idle
         values["loss_total"].backward()
-        if plain.count + masked.count == 0:  # as in the original, these layers then take no step
-            for module in CLASS_MODULES:
-                for parameter in getattr(self.model.enc_style, module).parameters():
-                    parameter.grad = None
+        if self._average is not None:
+            self._average.finish()
+        if self._early is not None:
+            self._early.finish()
+        for parameter in idle:
+            parameter.grad = None
         self.optimizer.step()
         project_grm(self.model.GRM)
         return torch.stack([values[name].detach() for name in LOSS_NAMES])
@@ -142,7 +147,13 @@ class Trainer:
         return halves[0].floats(dtype), halves[1].floats(dtype)
 
     def state(self) -> dict[str, Any]:
-        """What ``optimizer.pt`` holds: optimiser, iteration, random state; tensors and plain types."""
+        """What ``optimizer.pt`` holds: optimiser, iteration, random state; tensors and plain types.
+
+        Of several processes all have to ask for it, at the same update.
+        """
+        if self._early is not None:
+            with self._own_stream():
+                self._early.gather_moments()
         random = {"torch": torch.get_rng_state()}
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state(self.device)
@@ -178,25 +189,3 @@ class Trainer:
         return input_error(source, f"an optimiser state that does not fit ({reason})",
                            "the state of a run with the same network",
                            "delete it to go on with fresh optimiser state")
-
-
-def make_optimizer(model: IBC, config: Config, capturable: bool = False) -> torch.optim.Adam:
-    """Adam with the eight official groups; ``initial_lr`` keeps each group's start rate."""
-    groups: list[dict[str, Any]] = []
-    for name, multiple in GROUPS:
-        groups.append({"params": list(getattr(model.enc_style, name).parameters()), "lr": config.lr * multiple})
-    groups.append({"params": [model.GRM], "lr": config.lr * GRM_LR})
-    for group in groups:
-        group["initial_lr"] = group["lr"]
-    return torch.optim.Adam(groups, betas=(config.beta1, config.beta2), eps=1e-8,
-                            weight_decay=config.weight_decay, fused=True, capturable=capturable)
-
-
-@torch.no_grad()
-def project_grm(grm: Tensor) -> None:
-    """In place: every column over its largest magnitude, cut to [0, 1].
-
-    A column of zeros stays (in the original it becomes NaN for ever).
-    """
-    largest = grm.abs().amax(dim=0, keepdim=True)
-    grm.div_(torch.where(largest > 0, largest, 1)).clamp_(0, 1)

@@ -115,14 +115,20 @@ def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batc
         trainer.model.eval()
         journal.validated(done, validate(trainer.model))
         trainer.model.train()
-    if saves and is_main():
+    if saves:
         save(trainer, folders.checkpoints)
 
 
 def save(trainer: Trainer, folder: Path) -> None:
-    """Checkpoint first, ``optimizer.pt`` second: the second names the first, which is then there."""
+    """Checkpoint first, ``optimizer.pt`` second: the second names the first, which is then there.
+
+    Every process calls it, the main one writes.
+    """
+    state = trainer.state()
+    if not is_main():
+        return
     checkpoint.save_checkpoint(folder, trainer.model, trainer.iteration, trainer.config.as_dict())
-    checkpoint.save_file(folder / checkpoint.OPTIMIZER, trainer.state())
+    checkpoint.save_file(folder / checkpoint.OPTIMIZER, state)
     checkpoint.prune(folder, trainer.config.keep_last, trainer.iteration)
 
 

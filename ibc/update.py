@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ibc import losses
 from ibc.config import Config
 from ibc.data.augment import normalise
-from ibc.distributed import global_mean
+from ibc.distributed import global_mean, recorded
 from ibc.network import IBC
 from ibc.targets import Half
 
@@ -27,8 +27,8 @@ class LossModule(nn.Module):
     """Images and targets in, the eight official losses out.
 
     ``compiled`` compiles the trunk and what follows it by themselves: the gradients of the fully connected
-    layers, nine tenths of all, are then there before the trunk's backward pass begins, and several
-    processes average them meanwhile.
+    layers, nine tenths of all, are then there before the trunk's backward pass begins; meanwhile they are
+    averaged over the processes, and Adam steps those layers.
     """
 
     def __init__(self, model: IBC, config: Config, amp: str, compiled: bool = False):
@@ -104,6 +104,7 @@ class CapturedUpdate:
         self.images = images.clone()
         self.plain, self.masked = plain, masked
         self.graph = torch.cuda.CUDAGraph()
+        recorded(self.graph)
         # thread_local: the thread that decodes the next images may go on allocating meanwhile.
         with torch.cuda.graph(self.graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
             self.result = body(self.images, self.plain, self.masked)

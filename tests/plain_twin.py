@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from ibc.config import Config
 from ibc.data.list_file import ImageList
 from ibc.network import IBC
-from ibc.trainer import GRM_LR, GROUPS
+from ibc.optimiser import GRM_LR, GROUPS
 
 
 class PlainTrainer:

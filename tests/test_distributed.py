@@ -14,9 +14,13 @@ from tests.small_run import ROOT, make_run, run
 
 SCRIPT = """
 import sys, torch
+import ibc.averaging, ibc.optimiser
 from ibc.config import load_config
 from ibc.distributed import mean_over_processes, processes, rank, share_of_halves, world_size
 from ibc.trainer import Trainer
+
+# A small network with every way to average: rows of a large matrix, a large gradient, small ones together.
+ibc.optimiser.LARGE = ibc.averaging.TOGETHER = 1000
 
 def train(path, out, device, updates, compiled):
     config = load_config(path, ["model.class_weights=[1, 2, 0.5, 1]", "lr=1e-5", "align_w=100"])
@@ -29,11 +33,14 @@ def train(path, out, device, updates, compiled):
         images = torch.randn(8, 3, 70, 70, generator=generator)
         labels = torch.randint(0, 4, (8, 1), generator=generator).float()
         labels[number % 8] = labels[7] = 99999  # unequal numbers of valid rows in the shares
+        if number == 3:
+            labels[:] = 99999  # some layers take no step
         mine = share_of_halves(8, rank(), world_size())
         values = trainer.step(images[mine], labels[mine])
         losses.append({name: float(mean_over_processes(value.double())) for name, value in values.items()})
+    moments = trainer.state()["optimizer"]["state"]
     if rank() == 0:
-        torch.save({"losses": losses, "weights": trainer.model.state_dict()}, out)
+        torch.save({"losses": losses, "weights": trainer.model.state_dict(), "moments": moments}, out)
 
 path, out, dtype, device, updates, compiled = sys.argv[1:]
 torch.set_default_dtype(getattr(torch, dtype))
@@ -63,13 +70,13 @@ def launch(size: int, *arguments) -> list[subprocess.CompletedProcess]:
     return [subprocess.CompletedProcess(arguments, process.returncode, out, err) for process, out, err in ended]
 
 
-@pytest.mark.parametrize("dtype, tolerance", [("float64", 1e-9), ("float32", 1e-5)])
-def test_two_processes_equal_one(tmp_path, dtype, tolerance):
+@pytest.mark.parametrize("size, dtype, tolerance", [(2, "float64", 1e-9), (2, "float32", 1e-5), (4, "float64", 1e-9)])
+def test_several_processes_equal_one(tmp_path, size, dtype, tolerance):
     config = make_run(tmp_path / "data")
     results = []
-    for size in (1, 2):
-        out = tmp_path / f"{size}.pt"
-        for ended in launch(size, "-c", SCRIPT, config, out, dtype, "cpu", 5, 0):
+    for count in (1, size):
+        out = tmp_path / f"{count}.pt"
+        for ended in launch(count, "-c", SCRIPT, config, out, dtype, "cpu", 5, 0):
             assert ended.returncode == 0, ended.stderr
         results.append(torch.load(out, weights_only=True))
     one, two = results
@@ -77,6 +84,9 @@ def test_two_processes_equal_one(tmp_path, dtype, tolerance):
     if dtype == "float64":
         for name, value in one["weights"].items():
             assert (value - two["weights"][name]).abs().max() < tolerance, name
+        for number, state in one["moments"].items():
+            for name, value in state.items():
+                assert torch.allclose(two["moments"][number][name], value, rtol=1e-6, atol=tolerance), (number, name)
 
 
 def assert_same_losses(one: dict, two: dict, tolerance: float) -> None:

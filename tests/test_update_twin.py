@@ -7,7 +7,8 @@ import torch
 
 from ibc.config import config_from_dict
 from ibc.network import IBC
-from ibc.trainer import Trainer, project_grm
+from ibc.optimiser import project_grm
+from ibc.trainer import Trainer
 from tests.plain_twin import PlainTrainer
 
 CLASSES = 5

@@ -23,7 +23,7 @@ def normalise(images: Tensor, known: tuple[Tensor, Tensor] | None = None) -> Ten
     """
     mean, std = known or statistics(images.device)
     if images.device.type != "cpu" or not images.is_contiguous(memory_format=torch.channels_last):
-        return images.float().div_(255).sub_(mean).div_(std)
+        return torch.div(images, 255).sub_(mean).div_(std)
     width = images.shape[-1]  # a row of pixels at a time: three values at a time are too few for a CPU
     rows = images.permute(0, 2, 3, 1).flatten(2).float()
     rows.div_(255).sub_(mean.flatten().repeat(width)).div_(std.flatten().repeat(width))

@@ -12,7 +12,8 @@ import warnings
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from itertools import chain, cycle, islice
 from pathlib import Path
 from queue import SimpleQueue
@@ -141,14 +142,17 @@ class GpuLoader:
         """
         sizes = contents.sizes
         if (decoder is None or self.home != self.device or self.room or self.cache or contents.indices != asked
-                or not sizes[0].all() or (sizes != sizes[0]).any() or contents.starts[-1] > PORTION):
+                or not sizes[0].all() or (sizes != sizes[0]).any()):
             return None
-        try:
-            stack = decoder.decode(contents.data, contents.starts[:-1], np.diff(contents.starts), sizes)
-        except nvjpeg.NvjpegError:
-            return None  # one by one
-        assert isinstance(stack, Tensor)
-        return self._resized(stack) if self.pixels.resizes(stack[0]) else stack
+        stacks = []
+        for places in portions(contents):
+            begins, ends = contents.starts[places], contents.starts[places + 1]
+            try:
+                stack = decoder.decode(contents.data, begins, ends - begins, sizes[places])
+            except nvjpeg.NvjpegError:
+                return None  # one by one
+            stacks.append(self._resized(stack) if self.pixels.resizes(stack[0]) else stack)
+        return torch.cat(stacks) if len(stacks) > 1 else stacks[0]
 
     def _one_by_one(self, asked: list[int], contents: Contents, decoder: nvjpeg.BatchDecoder | None,
                     bad: list[str]) -> tuple[list[Tensor], list[int]]:
@@ -295,30 +299,54 @@ class Lane(NamedTuple):
 
 @contextmanager
 def lanes(device: torch.device, count: int) -> Iterator[SimpleQueue[Lane]]:
-    """Up to ``count`` lanes on ``device``. They go on to the next loader: streams and decoders keep memory."""
-    taken: list[Lane] = []
+    """Up to ``count`` lanes on ``device``. They go on to the next loader: streams and decoders keep memory.
+
+    The first is there at once. The others come while it works: making a decoder takes a quarter of a second.
+    """
     with _idle_lock:
-        try:
-            while len(taken) < count:
-                taken.append(_idle[device].pop() if _idle[device] else _new_lane(device))
-        except nvjpeg.NvjpegError:  # no memory for another one
-            if not taken:
-                raise
+        taken = [_idle[device].pop() for _ in range(min(count, len(_idle[device])))]
+    if not taken:
+        taken = [new_lane(device)]
     free: SimpleQueue[Lane] = SimpleQueue()
     for lane in taken:
         free.put(lane)
+
+    def make_others() -> None:
+        with suppress(nvjpeg.NvjpegError):  # no memory for another one
+            for _ in range(count - len(taken)):
+                free.put(new_lane(device))
+
+    others = threading.Thread(target=make_others, name="makes decoders")
+    others.start()
     try:
         yield free
     finally:
+        others.join()
         with _idle_lock:
-            _idle[device] += taken
+            _idle[device] += [free.get() for _ in range(free.qsize())]
 
 
-def _new_lane(device: torch.device) -> Lane:
+def new_lane(device: torch.device) -> Lane:
+    """Raises NvjpegError where memory for another decoder is wanting."""
     if device.type != "cuda":
         return Lane(None, None)
     stream = torch.cuda.Stream(device, priority=-1)  # its kernels are small: the update's let them through
-    return Lane(stream, nvjpeg.BatchDecoder(device) if nvjpeg.works(device) else None)
+    with torch.cuda.stream(stream):
+        return Lane(stream, nvjpeg.BatchDecoder(device) if decodes(device) else None)
+
+
+@lru_cache
+def decodes(device: torch.device) -> bool:
+    """Whether nvJPEG decodes on ``device``. The lane made to find out serves the first loader."""
+    if device.type != "cuda":
+        return False
+    try:
+        lane = Lane(torch.cuda.Stream(device, priority=-1), nvjpeg.BatchDecoder(device))
+    except nvjpeg.NvjpegError:
+        return False
+    with _idle_lock:
+        _idle[device].append(lane)
+    return True
 
 
 _idle: dict[torch.device, list[Lane]] = defaultdict(list)
@@ -344,9 +372,12 @@ def cut_all(stack: Tensor, places: np.ndarray, crop: tuple[int, int]) -> Tensor:
 
 
 def portions(contents: Contents) -> list[np.ndarray]:
-    """Places of ``contents.indices``, in parts of about ``PORTION`` bytes."""
-    part = contents.starts[1:] // PORTION
-    return [np.flatnonzero(part == number) for number in np.unique(part)]
+    """Places of ``contents.indices``, in parts of about ``PORTION`` bytes, of as many files each.
+
+    The decoder has to be prepared anew for another number of files.
+    """
+    count = len(contents.indices)
+    return np.array_split(np.arange(count), -(-int(contents.starts[-1]) // PORTION)) if count else []
 
 
 def host_memory_free() -> int:

@@ -122,9 +122,9 @@ def _or_raise(batches: Iterator[Batch]) -> Iterator[Batch]:
 
 def _nvjpeg_wanted(config: Config, device: torch.device, cache: str) -> bool:
     """Whether the GPU makes the batches: it can decode, or is to keep decoded images."""
-    from ibc.data import nvjpeg
+    from ibc.data.gpu_loader import decodes
 
-    works = nvjpeg.works(device)
+    works = decodes(device)
     if config.decoder == "nvjpeg" and not works:
         raise input_error(config.source, "decoder: nvjpeg, which this torchvision was built without", "nvJPEG",
                           "set decoder to auto")

@@ -1,6 +1,6 @@
 """nvJPEG called directly: a batch of JPEG files in main memory to pixels on the GPU, in one call.
 
-The library is the one that torchvision carries and has loaded. torchvision's own ``decode_jpeg`` uses it
+The library is the one that torchvision carries. torchvision's own ``decode_jpeg`` uses it
 image by image under the interpreter's lock, so that neither more threads nor the decoding engines of
 data-centre GPUs help much, and without interpolating the chroma planes, which moves pixels by a grey level
 on average. Names and rules: NVIDIA's nvJPEG documentation (``nvjpeg.h``).
@@ -12,6 +12,8 @@ import ctypes
 import weakref
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -35,7 +37,7 @@ class BatchDecoder:
     def __init__(self, device: torch.device, backends: Sequence[int] = (HARDWARE, GPU_HYBRID)):
         path = library()
         if path is None:
-            raise NvjpegError("torchvision has loaded no nvJPEG")
+            raise NvjpegError("torchvision carries no nvJPEG")
         self.device = device
         self._nvjpeg = ctypes.CDLL(path)  # releases the interpreter's lock during calls
         self._handle, self._state = ctypes.c_void_p(), ctypes.c_void_p()
@@ -90,17 +92,17 @@ class BatchDecoder:
 
 
 @lru_cache
-def works(device: torch.device) -> bool:
-    """Whether a BatchDecoder can be made for ``device``."""
-    try:
-        BatchDecoder(device)
-    except NvjpegError:
-        return False
-    return True
-
-
 def library() -> str | None:
-    """Path of the nvJPEG that torchvision has loaded, as this process's memory map names it (Linux)."""
+    """Path of torchvision's nvJPEG, beside it in its wheel; else of the one that it has loaded (Linux).
+
+    torchvision is not imported where that can be helped: it takes seconds.
+    """
+    found = find_spec("torchvision")
+    if found is None or found.origin is None:
+        return None
+    beside = sorted(Path(found.origin).parents[1].glob("torchvision.libs/libnvjpeg*.so*"))
+    if beside:
+        return str(beside[0])
     try:
         import torchvision.io  # noqa: F401  (loads it, if this torchvision was built with it)
 

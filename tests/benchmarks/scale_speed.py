@@ -24,6 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import numpy as np
 import torch
 import torch.distributed as dist
 
@@ -32,6 +33,7 @@ from ibc.data.list_file import read_list
 from ibc.data.loader import train_batches
 from ibc.distributed import is_main, processes, rank, total, world_size
 from ibc.extraction import encode_images
+from ibc.network import IBC
 from ibc.trainer import Trainer
 from tests.benchmarks.train_speed import (
     CLASSES,
@@ -43,7 +45,8 @@ from tests.benchmarks.train_speed import (
     training_seconds,
 )
 
-IMAGES = 40_000  # of the data set, and in the extraction
+IMAGES = 40_000  # of the data set
+EXTRACTED = 400_000  # of the extraction: ten times the data set
 
 
 def main() -> None:
@@ -51,7 +54,8 @@ def main() -> None:
     parser.add_argument("--images", required=True, help="folder or zip of real 256 px JPEGs; repeated as needed")
     parser.add_argument("--batches", default="200,400,1600", help="global batches (default: %(default)s)")
     parser.add_argument("--processes", help="numbers of processes beside 1, one GPU each (default: all GPUs)")
-    parser.add_argument("--updates", type=int, default=300, help="updates timed end to end (default: %(default)s)")
+    parser.add_argument("--images_timed", type=int, default=60_000,
+                        help="images of the updates timed end to end, of each process (default: %(default)s)")
     parser.add_argument("--json", help="also write the figures there")
     parser.add_argument("--worker", help=argparse.SUPPRESS)  # the data set's folder, in a process that torchrun started
     args = parser.parse_args()
@@ -60,7 +64,7 @@ def main() -> None:
     batches = [int(batch) for batch in args.batches.split(",")]
     if args.worker:
         with processes(torch.device("cuda")) as device:
-            measure(Path(args.worker), batches, args.updates, device, args.json)
+            measure(Path(args.worker), batches, args.images_timed, device, args.json)
         return
     gpus = torch.cuda.device_count()
     wished = [int(count) for count in args.processes.split(",")] if args.processes else [gpus]
@@ -69,14 +73,14 @@ def main() -> None:
           f"torch {torch.__version__}, NCCL {'.'.join(map(str, torch.cuda.nccl.version()))}", flush=True)
     results: dict[int, dict] = {}
     with tempfile.TemporaryDirectory() as folder:
-        data_set(Path(folder), args.images, IMAGES, batches[0], args.updates)
+        data_set(Path(folder), args.images, IMAGES, batches[0], 1)
         for count in counts:
             # One process also takes each other run's images a process, to compare with.
             wanted = sorted({*batches, *(b // n for b in batches for n in counts)}) if count == 1 else batches
             out = Path(folder) / f"{count}.json"
             command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count),
-                       __file__, "--images", "-", "--worker", folder, "--json", str(out), "--updates",
-                       str(args.updates), "--batches", ",".join(map(str, wanted))]
+                       __file__, "--images", "-", "--worker", folder, "--json", str(out), "--images_timed",
+                       str(args.images_timed), "--batches", ",".join(map(str, wanted))]
             subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "4"})
             results[count] = json.loads(out.read_text())
             show(count, results)
@@ -84,11 +88,12 @@ def main() -> None:
         Path(args.json).write_text(json.dumps(results, indent=1))
 
 
-def measure(folder: Path, batches: list[int], updates: int, device: torch.device, out: str) -> None:
+def measure(folder: Path, batches: list[int], images_timed: int, device: torch.device, out: str) -> None:
     """What one number of processes reaches; the main process writes it to ``out``."""
     torch._dynamo.config.automatic_dynamic_shapes = False  # each batch size is compiled for itself
     figures: dict[str, Any] = {"batches": {}, "all_reduce_ms": all_reduce_ms(device)}
     for batch in batches:
+        updates = images_timed * world_size() // batch
         config = configuration(folder, batch, updates)
         figures["batches"][str(batch)] = of_batch(config, updates, device)
         dist_print(f"  {world_size()} processes, batch {batch}: {figures['batches'][str(batch)]}")
@@ -115,14 +120,15 @@ def of_batch(config: Config, updates: int, device: torch.device) -> dict[str, fl
 
 def extraction(config: Config, device: torch.device) -> float:
     """Images a second, all processes together, from files to gathered codes."""
-    model = Trainer(config, device, pretrained=False).model.eval()
+    model = IBC(config.model).to(device).eval()
     everything = read_list("train.txt", config.data_folder)
-    for _ in range(2):  # the first chooses the convolution kernels
+    for count in (IMAGES, EXTRACTED):  # the first chooses the convolution kernels
+        images = everything.subset(np.arange(count) % len(everything))
         together()
         start = time.perf_counter()
-        encode_images(model, config, everything, device)
+        encode_images(model, config, images, device)
         elapsed = slowest(time.perf_counter() - start)
-    return len(everything) / elapsed
+    return EXTRACTED / elapsed
 
 
 def all_reduce_ms(device: torch.device) -> float:
