@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ibc.averaging import GradientAverage, same_start
 from ibc.config import Config
 from ibc.distributed import rank, total, world_size
 from ibc.errors import input_error
 from ibc.network import IBC
-from ibc.optimiser import EarlySteps, make_optimizer, project_grm
+from ibc.optimiser import make_optimizer, project_grm
 from ibc.pretrained import load_pretrained
 from ibc.schedule import lr_factor
+from ibc.shared_steps import SharedSteps, same_start
 from ibc.targets import Half, masked_half, plain_half
 from ibc.update import LOSS_NAMES, CapturedUpdate, LossModule
 
@@ -60,13 +60,10 @@ class Trainer:
         self._class_parameters = [parameter for module in CLASS_MODULES
                                   for parameter in getattr(self.model.enc_style, module).parameters()]
         self.optimizer = make_optimizer(self.model, config, self.capture)
-        self._early, self._average = None, None
-        if on_gpu or world_size() > 1:
-            self._early = EarlySteps(self.optimizer, self.device)
-        if world_size() > 1 and self._early is not None:
+        self._shared: SharedSteps | None = None
+        if world_size() > 1:
             same_start(self.model.parameters())
-            self._average = GradientAverage(parameter for parameter in self.model.parameters()
-                                            if parameter.requires_grad and not self._early.takes(parameter))
+            self._shared = SharedSteps(self.optimizer, self.device)
             torch.manual_seed(config.seed + rank())  # from here on dropout differs between processes
 
     def step(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -115,16 +112,15 @@ class Trainer:
         idle = frozenset(self._class_parameters if plain.count + masked.count == 0 else ())
         values = self.losses(images, plain, masked)
         self.optimizer.zero_grad(set_to_none=True)
-        if self._early is not None:
-            self._early.idle = idle
+        if self._shared is not None:
+            self._shared.idle = idle
         values["loss_total"].backward()
-        if self._average is not None:
-            self._average.finish()
-        if self._early is not None:
-            self._early.finish()
-        for parameter in idle:
-            parameter.grad = None
-        self.optimizer.step()
+        if self._shared is not None:
+            self._shared.finish()
+        else:
+            for parameter in idle:
+                parameter.grad = None
+            self.optimizer.step()
         project_grm(self.model.GRM)
         return torch.stack([values[name].detach() for name in LOSS_NAMES])
 
@@ -151,9 +147,9 @@ class Trainer:
 
         Of several processes all have to ask for it, at the same update.
         """
-        if self._early is not None:
+        if self._shared is not None:
             with self._own_stream():
-                self._early.gather_moments()
+                self._shared.gather_moments()
         random = {"torch": torch.get_rng_state()}
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state(self.device)

@@ -27,8 +27,8 @@ class LossModule(nn.Module):
     """Images and targets in, the eight official losses out.
 
     ``compiled`` compiles the trunk and what follows it by themselves: the gradients of the fully connected
-    layers, nine tenths of all, are then there before the trunk's backward pass begins; meanwhile they are
-    averaged over the processes, and Adam steps those layers.
+    layers, nine tenths of all, are then there before the trunk's backward pass begins, and several processes
+    average and use them meanwhile (``ibc.shared_steps``).
     """
 
     def __init__(self, model: IBC, config: Config, amp: str, compiled: bool = False):

@@ -14,13 +14,12 @@ from tests.small_run import ROOT, make_run, run
 
 SCRIPT = """
 import sys, torch
-import ibc.averaging, ibc.optimiser
+import ibc.shared_steps
 from ibc.config import load_config
 from ibc.distributed import mean_over_processes, processes, rank, share_of_halves, world_size
 from ibc.trainer import Trainer
 
-# A small network with every way to average: rows of a large matrix, a large gradient, small ones together.
-ibc.optimiser.LARGE = ibc.averaging.TOGETHER = 1000
+ibc.shared_steps.SHARED = 100  # some of a small network's matrices as well
 
 def train(path, out, device, updates, compiled):
     config = load_config(path, ["model.class_weights=[1, 2, 0.5, 1]", "lr=1e-5", "align_w=100"])
@@ -98,7 +97,7 @@ def assert_same_losses(one: dict, two: dict, tolerance: float) -> None:
 @two_gpus
 @pytest.mark.parametrize("compiled", [0, 1])
 def test_two_gpus_equal_one(tmp_path, compiled):
-    """Updates 1 to 20; compiled, those after the eleventh are replays of a graph that holds the all-reduce."""
+    """Updates 1 to 20; compiled, those after the third are replays of a graph that holds NCCL's calls."""
     config = make_run(tmp_path / "data")
     results = []
     for size in (1, 2):
