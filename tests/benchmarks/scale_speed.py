@@ -3,15 +3,18 @@
     python tests/benchmarks/scale_speed.py --images FOLDER_OR_ZIP                 (1 process, then one a GPU)
     python tests/benchmarks/scale_speed.py --images FOLDER_OR_ZIP --processes 1,2,4,8
 
-Starts ``torchrun`` for each number of processes and prints, for each global batch: the update alone, the data path
-alone (nvJPEG, every image decoded every epoch), training end to end, and two efficiencies. Weak: against one
-process with the same images a process. Strong: against one process with the same global batch. Beside them the
-all-reduce of all gradients by itself, which hides behind the trunk's backward pass as far as it can, and extraction.
+Starts ``torchrun`` for each number of processes and prints, for each global batch: the update alone, and how much
+longer it is than one process's with the same images a process (communication that does not hide behind the backward
+pass); the data path alone (nvJPEG, every image decoded every epoch); training end to end, with that path and with
+decoded images kept on the device. Then two efficiencies. Weak: against one process with the same images a process.
+Strong: against one process with the same global batch. Beside them the all-reduce of all gradients by itself, and
+extraction.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import subprocess
@@ -45,7 +48,8 @@ from tests.benchmarks.train_speed import (
     training_seconds,
 )
 
-IMAGES = 40_000  # of the data set
+IMAGES = 40_000     # of the data set
+KEPT = 4_000        # of them where decoded images are kept: after a dozen epochs every process has had nearly all
 EXTRACTED = 400_000  # of the extraction: ten times the data set
 
 
@@ -94,10 +98,8 @@ def measure(folder: Path, batches: list[int], images_timed: int, device: torch.d
     figures: dict[str, Any] = {"batches": {}, "all_reduce_ms": all_reduce_ms(device)}
     for batch in batches:
         updates = images_timed * world_size() // batch
-        config = configuration(folder, batch, updates)
-        figures["batches"][str(batch)] = of_batch(config, updates, device)
-        dist_print(f"  {world_size()} processes, batch {batch}: {figures['batches'][str(batch)]}")
-    figures["extraction"] = extraction(config, device)
+        figures["batches"][str(batch)] = of_batch(configuration(folder, batch, updates), updates, device)
+    figures["extraction"] = extraction(configuration(folder, batches[0], 1), device)
     if is_main():
         Path(out).write_text(json.dumps(figures))
 
@@ -108,21 +110,33 @@ def of_batch(config: Config, updates: int, device: torch.device) -> dict[str, fl
     images = torch.randint(0, 256, (local, 3, 227, 227), dtype=torch.uint8, generator=generator).to(device)
     labels = torch.randint(0, CLASSES, (local, 1), generator=generator).float()
     trainer = Trainer(config, device, pretrained=False, amp="bf16", compile_update=True)
-    update = seconds(partial(trainer.step, images, labels), 5, 2, 10)
+    together()
+    update = slowest(seconds(partial(trainer.step, images, labels), 5, 2, 10))
     everything = read_list("train.txt", config.data_folder)
-    stream = partial(train_batches, changed_config(config, decoder="nvjpeg", max_iter=10**9), everything, 0, device,
-                     rank=rank(), size=world_size())
-    data = rate(stream(), updates // 2, config)
-    elapsed = slowest(training_seconds(trainer, stream(), 10, updates, together))
-    return {"update_ms": 1e3 * slowest(update), "data": 1 / slowest(1 / data),
-            "train": updates * config.batch_size / elapsed}
+    few = everything.subset(np.arange(KEPT))
+    stream = partial(train_batches, start=0, device=device, rank=rank(), size=world_size())
+    decoded = changed_config(config, decoder="nvjpeg", max_iter=10**9)
+    data = 1 / slowest(1 / rate(stream(decoded, everything), updates // 2, config))
+    train = trained(trainer, stream(decoded, everything), 20, updates)
+    kept = changed_config(decoded, cache="device")
+    cached = trained(trainer, stream(kept, few), 12 * KEPT // config.batch_size, updates)
+    del trainer
+    gc.collect()
+    return {"update_ms": 1e3 * update, "data": data, "train": train, "cached": cached}
+
+
+def trained(trainer: Trainer, batches: Any, warm_up: int, updates: int) -> float:
+    """Images a second, all processes together, at the pace of the slowest."""
+    elapsed = slowest(training_seconds(trainer, batches, warm_up, updates, together))
+    batches.close()
+    return updates * trainer.config.batch_size / elapsed
 
 
 def extraction(config: Config, device: torch.device) -> float:
     """Images a second, all processes together, from files to gathered codes."""
     model = IBC(config.model).to(device).eval()
     everything = read_list("train.txt", config.data_folder)
-    for count in (IMAGES, EXTRACTED):  # the first chooses the convolution kernels
+    for count in (IMAGES, EXTRACTED):  # the first makes decoders and chooses convolution kernels
         images = everything.subset(np.arange(count) % len(everything))
         together()
         start = time.perf_counter()
@@ -152,26 +166,26 @@ def together() -> None:
     total(torch.zeros(1))
 
 
-def dist_print(text: str) -> None:
-    if is_main():
-        print(text, flush=True)
-
-
 def show(count: int, results: dict[int, dict]) -> None:
     """The table of ``count`` processes."""
     one, here = results[1]["batches"], results[count]
     print(f"{count} process{'es' if count > 1 else ''}: extraction {here['extraction']:,.0f} images/s"
-          + (f", all-reduce of 115 M float32 alone {here['all_reduce_ms']:.2f} ms" if count > 1 else ""))
-    print("  global batch   update ms   data images/s   training images/s   weak: update, all   strong: update, all")
+          + (f" ({here['extraction'] / count / results[1]['extraction']:.0%} a process of one's), all-reduce of 115 M "
+             f"float32 alone {here['all_reduce_ms']:.2f} ms" if count > 1 else ""))
+    titles = ["batch", "update ms", "data images/s", "training, decoded", "kept"]
+    if count > 1:
+        titles += ["ms longer", "weak: update", "decoded", "kept", "strong: update", "decoded", "kept"]
+    print("  " + "  ".join(f"{title:>7}" for title in titles))
     for batch, figures in here["batches"].items():
-        line = f"  {batch:>12}{figures['update_ms']:>12.2f}{figures['data']:>16,.0f}{figures['train']:>20,.0f}"
+        cells = [batch, f"{figures['update_ms']:.2f}",
+                 *(f"{figures[key]:,.0f}" for key in ("data", "train", "cached"))]
         if count > 1:
             same_share, same_batch = one[str(int(batch) // count)], one[batch]
-            line += (f"{same_share['update_ms'] / figures['update_ms']:>13.0%}"
-                     f"{figures['train'] / count / same_share['train']:>6.0%}"
-                     f"{same_batch['update_ms'] / count / figures['update_ms']:>14.0%}"
-                     f"{figures['train'] / count / same_batch['train']:>6.0%}")
-        print(line, flush=True)
+            cells.append(f"{figures['update_ms'] - same_share['update_ms']:.2f}")
+            for other, work in ((same_share, 1), (same_batch, 1 / count)):
+                cells.append(f"{work * other['update_ms'] / figures['update_ms']:.0%}")
+                cells += [f"{figures[key] / count / other[key]:.0%}" for key in ("train", "cached")]
+        print("  " + "  ".join(f"{cell:>{max(len(title), 7)}}" for cell, title in zip(cells, titles, strict=True)), flush=True)
 
 
 if __name__ == "__main__":
