@@ -6,6 +6,7 @@ here do nothing and cost nothing.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +56,7 @@ def processes(device: torch.device) -> Iterator[torch.device]:
     finally:
         for graph in _recorded:  # NCCL would wait for ever for the graphs that hold calls of it
             graph.reset()
+        gc.collect()  # what works for the group in threads of its own must end before it
         if dist.is_initialized():
             dist.destroy_process_group()
 
