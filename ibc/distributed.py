@@ -32,6 +32,7 @@ def processes(device: torch.device) -> Iterator[torch.device]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
         return
+    well = False
     try:
         # torchrun keeps its store over restarts: without a prefix of its own, an attempt would find
         # the addresses of the processes that are gone.
@@ -47,6 +48,7 @@ def processes(device: torch.device) -> Iterator[torch.device]:
         dist.init_process_group(backend, store=store, rank=number, world_size=size, device_id=on)
         yield device
         dist.barrier()  # nobody leaves while another still needs it
+        well = True
     except RuntimeError as error:  # what gloo, NCCL and the store raise has no class in common
         reason = str(error).splitlines()[0]
         if not any(word in reason.lower() for word in ("connection", "peer", "gloo", "nccl", "socket", "timed out")):
@@ -54,6 +56,8 @@ def processes(device: torch.device) -> Iterator[torch.device]:
         raise InputError(f"another process of this run was lost or not found ({reason}); start it again with --resume, "
                          "it goes on from the last checkpoint") from None
     finally:
+        if not well and dist.is_initialized() and dist.group.WORLD is not None:
+            dist.group.WORLD.abort()  # what the others will not answer
         for graph in _recorded:  # NCCL would wait for ever for the graphs that hold calls of it
             graph.reset()
         gc.collect()  # what works for the group in threads of its own must end before it

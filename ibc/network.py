@@ -130,6 +130,7 @@ def inferred_trunk(trunk: nn.Sequential, images: Tensor) -> Tensor:
     maps = images
     for layer in trunk:
         if isinstance(layer, nn.Conv2d):
+            assert not isinstance(layer.padding, str)
             maps = torch.cudnn_convolution_relu(maps, layer.weight, layer.bias, layer.stride, layer.padding,
                                                 layer.dilation, layer.groups)
         elif not isinstance(layer, nn.ReLU):
@@ -178,8 +179,10 @@ class IBC(nn.Module):
             maps = images
             for number in POOLED_FIRST:
                 layer = trunk[number]
-                in_blocks = self.blocked_stem and number == 0 and isinstance(layer, nn.Conv2d)
-                maps = blocked_stem(maps, layer) if in_blocks else layer(maps)
+                if self.blocked_stem and number == 0 and isinstance(layer, nn.Conv2d):
+                    maps = blocked_stem(maps, layer)
+                else:
+                    maps = layer(maps)
         return maps if maps.shape[-2:] == (MAP_SIDE, MAP_SIDE) else pool_maps(maps)
 
     def codes_from(self, features: Tensor) -> Tensor:

@@ -115,9 +115,10 @@ class SharedSteps:
 
     def gather_moments(self) -> None:
         """Every process then has Adam's moments of all rows, as one process would. All have to call it."""
-        for parameter in filter(_is_shared, self._group_of):
-            for name in ("exp_avg", "exp_avg_sq"):
-                _gather_rows(self._state(parameter)[name]).wait()
+        for parameter in self._group_of:
+            if _is_shared(parameter):
+                for name in ("exp_avg", "exp_avg_sq"):
+                    _gather_rows(self._state(parameter)[name]).wait()
 
 
 def same_start(parameters: Iterable[nn.Parameter]) -> None:
@@ -154,14 +155,14 @@ def _own(tensor: Tensor) -> Tensor:
     return tensor[rank() * rows : (rank() + 1) * rows]
 
 
-def _average(values: Tensor) -> dist.Work:
-    """The mean over all processes, in place."""
+def _average(values: Tensor) -> Any:
+    """The mean over all processes, in place. Returns work to wait for, as the two below."""
     if values.is_cuda:
         return dist.all_reduce(values, dist.ReduceOp.AVG, async_op=True)
     return dist.all_reduce(values.div_(world_size()), async_op=True)  # gloo knows sums only
 
 
-def _average_rows(matrix: Tensor) -> dist.Work:
+def _average_rows(matrix: Tensor) -> Any:
     """The mean over all processes, in place, in this process's own rows; the others lose their meaning."""
     scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor  # the name before torch 2.14
     if matrix.is_cuda:
@@ -169,7 +170,7 @@ def _average_rows(matrix: Tensor) -> dist.Work:
     return scatter(_own(matrix), matrix.div_(world_size()), async_op=True)
 
 
-def _gather_rows(matrix: Tensor) -> dist.Work:
+def _gather_rows(matrix: Tensor) -> Any:
     """Every process's own rows, in place, to all processes."""
     gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor  # the name before torch 2.14
     return gather(matrix, _own(matrix), async_op=True)

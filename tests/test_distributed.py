@@ -137,9 +137,10 @@ sys.exit(run_command(train.build_parser(), train.main, sys.argv[1:]))
 """
 
 
-def test_lost_process_ends_with_a_message_and_a_state_to_resume(tmp_path):
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=two_gpus)])
+def test_lost_process_ends_with_a_message_and_a_state_to_resume(tmp_path, device):
     config = make_run(tmp_path / "data")
-    arguments = ["--config", config, "--output_path", tmp_path, "--device", "cpu"]
+    arguments = ["--config", config, "--output_path", tmp_path, "--device", device]
     survivor, lost = launch(2, "-c", LOSE_RANK_1, *arguments)
     assert lost.returncode == 9
     assert survivor.returncode == 2 and "another process of this run was lost or not found" in survivor.stderr

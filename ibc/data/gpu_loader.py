@@ -151,6 +151,7 @@ class GpuLoader:
                 stack = decoder.decode(contents.data, begins, ends - begins, sizes[places])
             except nvjpeg.NvjpegError:
                 return None  # one by one
+            assert isinstance(stack, Tensor)
             stacks.append(self._resized(stack) if self.pixels.resizes(stack[0]) else stack)
         return torch.cat(stacks) if len(stacks) > 1 else stacks[0]
 

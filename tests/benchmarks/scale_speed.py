@@ -185,7 +185,8 @@ def show(count: int, results: dict[int, dict]) -> None:
             for other, work in ((same_share, 1), (same_batch, 1 / count)):
                 cells.append(f"{work * other['update_ms'] / figures['update_ms']:.0%}")
                 cells += [f"{figures[key] / count / other[key]:.0%}" for key in ("train", "cached")]
-        print("  " + "  ".join(f"{cell:>{max(len(title), 7)}}" for cell, title in zip(cells, titles, strict=True)), flush=True)
+        aligned = (f"{cell:>{max(len(title), 7)}}" for cell, title in zip(cells, titles, strict=True))
+        print("  " + "  ".join(aligned), flush=True)
 
 
 if __name__ == "__main__":
