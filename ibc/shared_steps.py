@@ -33,8 +33,8 @@ class SharedSteps:
         self.optimizer = optimizer
         self.idle: frozenset[nn.Parameter] = frozenset()  # take no step after the coming backward pass
         # By number: loading a state gives the optimiser new groups, in the same order.
-        self._group_of = {parameter: number for number, group in enumerate(optimizer.param_groups)
-                          for parameter in group["params"]}
+        self._group_of: dict[nn.Parameter, int] = {
+            parameter: number for number, group in enumerate(optimizer.param_groups) for parameter in group["params"]}
         self._last = last
         self._early = sum(number != last for number in self._group_of.values())
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
@@ -136,7 +136,7 @@ def _when_accumulated(parameter: nn.Parameter, method: Callable[[nn.Parameter], 
 
     def hook(parameter: Tensor) -> None:
         call = weak()
-        if call is not None:
+        if call is not None and isinstance(parameter, nn.Parameter):
             call(parameter)
 
     parameter.register_post_accumulate_grad_hook(hook)
