@@ -42,6 +42,7 @@ class SharedSteps:
         self._averaging: list[dist.Work] = []
         self._small: list[Tensor] = []
         self._gathering: list[dist.Work] = []
+        self._beside = False  # whether the stream has work to wait for
         self._used: list[Tensor] = []  # gradients whose memory the stream still reads
         for parameter in self._group_of:
             _when_accumulated(parameter, self._accumulated)
@@ -56,6 +57,7 @@ class SharedSteps:
         if self._group_of[parameter] != self._last and len(self._there) == self._early:
             if self._stream is not None:
                 self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
+                self._beside = True
             with torch.cuda.stream(self._stream):
                 self._step()
 
@@ -66,8 +68,9 @@ class SharedSteps:
         for work in self._gathering:
             work.wait()
         self._gathering.clear()
-        if self._stream is not None:
+        if self._stream is not None and self._beside:
             torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)
+            self._beside = False
         self._used.clear()
 
     @torch.no_grad()

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.backends import cudnn
 
 from ibc.config import load_config
 from ibc.data.loader import test_batches as batches_of
 from ibc.data.loader import test_images as images_of
 from ibc.data.loader import train_batches
+from ibc.network import IBC
 from ibc.trainer import Trainer
 from tests.small_run import make_run, run_alone
 
@@ -87,6 +89,20 @@ def test_captured_update_equals_the_ordinary_one(config, amp):
     moves = [(trainer.model.enc_style.hash_layer.weight.detach() - start).flatten() for trainer in trainers]
     assert torch.nn.functional.cosine_similarity(*moves, dim=0) > 0.9
     assert float(moves[0].norm()) == pytest.approx(float(moves[1].norm()), rel=0.1)
+
+
+@pytest.mark.parametrize("in_blocks", [False, True])
+def test_codes_without_gradient_are_those_with_it(config, in_blocks):
+    """Without gradient cuDNN adds biases and cuts at 0 by itself."""
+    model = IBC(config.model).to(GPU)
+    model.blocked_stem = in_blocks
+    images = torch.randn(8, 3, 72, 72, generator=torch.Generator().manual_seed(0)).to(GPU)
+    with cudnn.flags(allow_tf32=False):
+        slow = model.features(images)
+        with torch.inference_mode():
+            fast = model.features(images)
+    assert fast.grad_fn is None and slow.grad_fn is not None
+    assert torch.allclose(fast, slow, rtol=1e-4, atol=1e-5 * float(slow.detach().abs().max()))
 
 
 def test_gpu_update_follows_the_cpu_one(config):
