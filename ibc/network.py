@@ -125,7 +125,7 @@ def blocked_stem(images: Tensor, conv: nn.Conv2d) -> Tensor:
 def inferred_trunk(trunk: nn.Sequential, images: Tensor) -> Tensor:
     """The trunk without gradient, on a GPU: cuDNN adds each bias and cuts at 0 while it writes a convolution.
 
-    Two passes less over each convolution's output, a fifth of the encoder's time.
+    Two passes less over each convolution's output.
     """
     maps = images
     for layer in trunk:

@@ -102,6 +102,22 @@ def test_other_image_sizes_reach_the_same_layers():
         assert out.codes.shape == (1, 12) and out.maps.shape == (1, 12, 6, 6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_pooling_first_changes_no_bit(dtype):
+    """bfloat16 has equal values in many windows."""
+    model = IBC(config_for().model).to(dtype)
+    trunk = model.enc_style.conv_basic
+    images = torch.randn(4, 3, 227, 227, generator=torch.Generator().manual_seed(0)).to(dtype)
+    results = []
+    for run in (model.features, trunk):  # the trunk alone runs in the official order
+        model.zero_grad()
+        maps = run(images)
+        maps.square().sum().backward()
+        results.append([maps.detach(), *(parameter.grad.clone() for parameter in trunk.parameters())])
+    for one, other in zip(*results, strict=True):
+        assert other.abs().sum() > 0 and torch.equal(one, other)
+
+
 def test_blocked_stem_is_the_first_convolution():
     model = IBC(config_for().model).double().eval()
     for shape in ((227, 227), (224, 300), (64, 65)):

@@ -49,15 +49,20 @@ def test_batches_are_those_of_the_ordinary_loader(images, crop, cache, readers):
 class TurboDecoder:
     """Gives what nvJPEG gives, made by libjpeg-turbo."""
 
+    calls = 0
+
     def decode(self, data, begins, lengths, sizes):
+        self.calls += 1
         pictures = [decode_image(data[begin : begin + length].numpy().tobytes())
                     for begin, length in zip(begins, lengths, strict=True)]
         assert [list(picture.shape[1:]) for picture in pictures] == sizes.tolist()
         return torch.stack(pictures) if (sizes == sizes[0]).all() else pictures
 
 
+@pytest.mark.parametrize("portion", [16 << 20, 5000])  # bytes; 5000 are less than the files of a batch
 @pytest.mark.parametrize("crop", [(72, 72), (90, 72)])
-def test_a_batch_of_one_size_is_cut_and_enlarged_as_a_whole(images, crop, monkeypatch):
+def test_a_batch_of_one_size_is_cut_and_enlarged_as_a_whole(images, crop, portion, monkeypatch):
+    monkeypatch.setattr("ibc.data.gpu_loader.PORTION", portion)
     alike = [index for index in range(40) if index % 5 == 2]
     mixed = list(range(12))
     for train in (True, False):
@@ -71,7 +76,9 @@ def test_a_batch_of_one_size_is_cut_and_enlarged_as_a_whole(images, crop, monkey
         for indices in (alike, mixed):
             keys = [(4, index) for index in indices]
             contents = loader.reader.read(indices, 1 << 30)
-            batch, twin = loader.make(keys, contents, TurboDecoder()), plain.__getitems__(keys)
+            decoder = TurboDecoder()
+            batch, twin = loader.make(keys, contents, decoder), plain.__getitems__(keys)
+            assert (decoder.calls == 1) == (portion > contents.starts[-1])
             assert torch.equal(batch.indices, twin.indices) and torch.equal(batch.labels, twin.labels)
             assert (batch.images.int() - twin.images.int()).abs().max() <= (1 if crop[0] > 80 else 0)
         assert list(one_by_one) == [mixed]
