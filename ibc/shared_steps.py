@@ -39,8 +39,7 @@ class SharedSteps:
         self._early = sum(number != last for number in self._group_of.values())
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._there: list[nn.Parameter] = []
-        self._averaging: list[dist.Work] = []
-        self._small: list[Tensor] = []
+        self._averaging: list[tuple[nn.Parameter, dist.Work]] = []
         self._gathering: list[dist.Work] = []
         self._beside = False  # whether the stream has work to wait for
         self._used: list[Tensor] = []  # gradients whose memory the stream still reads
@@ -48,12 +47,9 @@ class SharedSteps:
             _when_accumulated(parameter, self._accumulated)
 
     def _accumulated(self, parameter: nn.Parameter) -> None:
-        assert parameter.grad is not None
         self._there.append(parameter)
         if _is_shared(parameter):
-            self._averaging.append(_average_rows(parameter.grad))
-        else:
-            self._small.append(_flat(parameter.grad))
+            self._averaging.append((parameter, _average_rows(_gradient(parameter))))
         if self._group_of[parameter] != self._last and len(self._there) == self._early:
             if self._stream is not None:
                 self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
@@ -75,25 +71,31 @@ class SharedSteps:
 
     @torch.no_grad()
     def _step(self) -> None:
-        """Steps the parameters whose gradients are there."""
-        if self._small:
-            together = torch.cat(self._small)
-            _average(together).wait()
-            torch._foreach_copy_(self._small, together.split([len(gradient) for gradient in self._small]))
-            self._small.clear()
-        for work in self._averaging:
+        """Steps the parameters whose gradients are there: each large one while the next one's rows travel."""
+        small = [parameter for parameter in self._there if not _is_shared(parameter)]
+        if small:
+            flat = [_flat(_gradient(parameter)) for parameter in small]
+            together = torch.cat(flat)
+            averaging = _average(together)
+        for parameter, work in self._averaging:
             work.wait()
-        self._averaging.clear()
-        for number, group in enumerate(self.optimizer.param_groups):
-            self._step_group(group, [parameter for parameter in self._there
-                                     if self._group_of[parameter] == number and parameter not in self.idle])
-        for parameter in self._there:
-            if _is_shared(parameter) and parameter not in self.idle:
+            if parameter not in self.idle:
+                self._step_some([parameter])
                 self._gathering.append(_gather_rows(parameter.detach()))
-            assert parameter.grad is not None
-            self._used.append(parameter.grad)
+        self._averaging.clear()
+        if small:
+            averaging.wait()
+            torch._foreach_copy_(flat, together.split([len(gradient) for gradient in flat]))
+            self._step_some(small)
+        for parameter in self._there:
+            self._used.append(_gradient(parameter))
             parameter.grad = None
         self._there.clear()
+
+    def _step_some(self, parameters: list[nn.Parameter]) -> None:
+        for number, group in enumerate(self.optimizer.param_groups):
+            self._step_group(group, [parameter for parameter in parameters
+                                     if self._group_of[parameter] == number and parameter not in self.idle])
 
     def _step_group(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
         if not parameters:
@@ -101,7 +103,7 @@ class SharedSteps:
         states = [self._state(parameter) for parameter in parameters]
         beta1, beta2 = group["betas"]
         adam([_own(parameter.detach()) for parameter in parameters],
-             [_own(parameter.grad) for parameter in parameters if parameter.grad is not None],
+             [_own(_gradient(parameter)) for parameter in parameters],
              [_own(state["exp_avg"]) for state in states], [_own(state["exp_avg_sq"]) for state in states], [],
              [state["step"] for state in states], fused=True, capturable=group["capturable"], amsgrad=False,
              beta1=beta1, beta2=beta2, lr=group["lr"], weight_decay=group["weight_decay"], eps=group["eps"],
@@ -143,6 +145,11 @@ def _when_accumulated(parameter: nn.Parameter, method: Callable[[nn.Parameter], 
             call(parameter)
 
     parameter.register_post_accumulate_grad_hook(hook)
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad
 
 
 def _is_shared(tensor: Tensor) -> bool:

@@ -137,7 +137,7 @@ def test_files_too_large_for_the_shared_memory(images, monkeypatch, share, fitti
     Path(images.files[5]).unlink()
     pixels, order = Pixels((72, 72), 80, False, train=False), [[(0, index) for index in range(20)]] * 3
     loader = GpuLoader(images, pixels, CPU, seed=3, skip_bad=True, readers=1)
-    for _, contents in loader._read(order, in_use=1):
+    for _, contents in loader._read(order, 20, in_use=1):
         assert len(contents.indices) in fitting
     plain = ImageDataset(images, pixels, seed=3, decoder="turbo", skip_bad=True).__getitems__(order[0])
     for batch in loader.batches(order):
@@ -150,7 +150,7 @@ def test_files_read_by_workers_are_those_on_disk(images):
     loader = GpuLoader(images, Pixels((72, 72), 80, False, train=False), CPU, seed=3, skip_bad=False, readers=2)
     order = [[(0, (first + place) % 40) for place in range(4)] for first in range(0, 240, 4)]
     waiting = deque()
-    for keys, contents in loader._read(order, in_use=3):
+    for keys, contents in loader._read(order, len(order[0]), in_use=3):
         waiting.append((keys, contents))
         if len(waiting) > 3:
             keys, contents = waiting.popleft()
