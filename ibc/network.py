@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ibc.config import ModelConfig
+from ibc.pooling import max_pool
 
 MAP_SIDE = 6  # features of a 224 or 227 px image are 256 x 6 x 6; other sizes are pooled to it
 FEATURES = 256 * MAP_SIDE * MAP_SIDE
@@ -133,8 +134,8 @@ def inferred_trunk(trunk: nn.Sequential, images: Tensor) -> Tensor:
             assert not isinstance(layer.padding, str)
             maps = torch.cudnn_convolution_relu(maps, layer.weight, layer.bias, layer.stride, layer.padding,
                                                 layer.dilation, layer.groups)
-        elif not isinstance(layer, nn.ReLU):
-            maps = layer(maps)
+        elif isinstance(layer, nn.MaxPool2d):
+            maps = max_pool(maps)
     return maps
 
 
@@ -181,6 +182,8 @@ class IBC(nn.Module):
                 layer = trunk[number]
                 if self.blocked_stem and number == 0 and isinstance(layer, nn.Conv2d):
                     maps = blocked_stem(maps, layer)
+                elif isinstance(layer, nn.MaxPool2d):
+                    maps = max_pool(maps)
                 else:
                     maps = layer(maps)
         return maps if maps.shape[-2:] == (MAP_SIDE, MAP_SIDE) else pool_maps(maps)

@@ -128,14 +128,19 @@ def ceilings(device: torch.device, batch: int) -> None:
     print("ceilings, measured")
     a, b = (torch.randn(8192, 8192, device=device, dtype=torch.bfloat16) for _ in range(2))
     flops = 2 * 8192**3 / seconds(lambda: a @ b, 10, 3)
-    x = torch.randn(2**28, device=device)
-    y = torch.empty_like(x)
-    copied = 2 * x.nbytes / seconds(lambda: y.copy_(x), 10, 3)
+    copied = copy_rate(device)
     row("bf16 matrix product", flops / 1e12, "TFLOP/s")
     row("device copy, bytes read and written", copied / 1e12, "TB/s")
     parameters = 115e6
     arithmetic, traffic = batch * FLOP_PER_IMAGE / flops, 28 * parameters / copied
     row("floor of an update: arithmetic + Adam's 28 bytes/weight", 1e3 * (arithmetic + traffic), "ms")
+
+
+def copy_rate(device: torch.device) -> float:
+    """Bytes read and written a second by a large copy on the device."""
+    x = torch.randn(2**28, device=device)
+    y = torch.empty_like(x)
+    return 2 * x.nbytes / seconds(lambda: y.copy_(x), 10, 3)
 
 
 def update_variants(config: Config, device: torch.device, batch: int) -> None:
