@@ -46,15 +46,16 @@ def compare(maps: Tensor, rate: float) -> None:
     passes = {
         "forward": (lambda: ours.max_pool(maps), lambda: theirs.max_pool2d_with_indices(maps, *window)),
         "backward": (lambda: ours.max_pool_backward(gradient, taken, side, side),
-                     lambda: theirs.max_pool2d_with_indices_backward(gradient, maps, *window, [0, 0], [1, 1], False, places)),
+                     lambda: theirs.max_pool2d_with_indices_backward(gradient, maps, *window, [0, 0], [1, 1], False,
+                                                                     places)),
     }
     assert torch.equal(pooled, expected)
     assert torch.equal(*(call() for call in passes["backward"]))
     moved = maps.nbytes + pooled.nbytes + taken.nbytes
     for name, calls in passes.items():
         fast, slow = (1e6 * seconds(recorded(call).replay, 7, 3) / CALLS for call in calls)
-        print(f"{len(maps)} x {maps.shape[1]} x {side:>2}²  {str(maps.dtype)[6:]:>8}  {name:>8}  {fast:8.0f}  {slow:8.0f}  "
-              f"{slow / fast:5.1f}  {1e6 * moved / rate:15.0f}", flush=True)
+        what = f"{len(maps)} x {maps.shape[1]} x {side:>2}²  {str(maps.dtype)[6:]:>8}  {name:>8}"
+        print(f"{what}  {fast:8.0f}  {slow:8.0f}  {slow / fast:5.1f}  {1e6 * moved / rate:15.0f}", flush=True)
 
 
 def recorded(call) -> torch.cuda.CUDAGraph:
