@@ -11,7 +11,7 @@ __version__ = "1.0.0"
 
 _SUBMODULES = {
     "checkpoint", "cli", "codes", "config", "data", "distributed", "errors", "extraction", "files",
-    "journal", "losses", "network", "optimiser", "pooling", "pretrained", "schedule", "shared_steps", "targets",
+    "journal", "kernels", "losses", "network", "optimiser", "pooling", "pretrained", "schedule", "shared_steps", "targets",
     "trainer", "training", "typed_yaml", "update",
 }
 

@@ -6,18 +6,16 @@ and writing them. These two kernels find a pixel's place once for all its channe
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-AVAILABLE = find_spec("triton") is not None
+from ibc import kernels
 
 
 def max_pool(maps: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, C, (H - 1) // 2, (W - 1) // 2), as ``max_pool2d(maps, 3, 2)``."""
-    if maps.is_cuda and AVAILABLE:
+    if maps.is_cuda and kernels.work():
         return torch.ops.ibc.max_pool(maps)[0]
     return F.max_pool2d(maps, 3, 2)
 
@@ -25,10 +23,10 @@ def max_pool(maps: Tensor) -> Tensor:
 @torch.library.custom_op("ibc::max_pool", mutates_args=())
 def _pool(maps: Tensor) -> tuple[Tensor, Tensor]:
     """The largest of every window, and the number (0 to 8, uint8) of the first pixel that has it."""
-    from ibc import pooling_kernels
+    from ibc.kernels import pooling
 
     pooled, taken = _pooled(maps)
-    pooling_kernels.pool(maps.contiguous(memory_format=torch.channels_last), pooled, taken)
+    pooling.pool(maps.contiguous(memory_format=torch.channels_last), pooled, taken)
     return pooled, taken
 
 
@@ -43,10 +41,10 @@ def _pooled(maps: Tensor) -> tuple[Tensor, Tensor]:
 @torch.library.custom_op("ibc::max_pool_backward", mutates_args=())
 def _spread(gradient: Tensor, taken: Tensor, height: int, width: int) -> Tensor:
     """Every window's gradient to the pixel that it took."""
-    from ibc import pooling_kernels
+    from ibc.kernels import pooling
 
     spread = _like_maps(gradient, taken, height, width)
-    pooling_kernels.spread(gradient.contiguous(memory_format=torch.channels_last), taken, spread)
+    pooling.spread(gradient.contiguous(memory_format=torch.channels_last), taken, spread)
     return spread
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ibc import kernels
 from ibc.config import Config
 from ibc.distributed import rank, total, world_size
 from ibc.errors import input_error
@@ -49,6 +50,7 @@ class Trainer:
         on_gpu = self.device.type == "cuda"
         if on_gpu:
             self.model.blocked_stem = amp == "bf16"
+            kernels.work()  # tried here, not under the eyes of torch's compiler
             torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
         self.model.to(self.device).train()
         self.capture = compile_update and on_gpu

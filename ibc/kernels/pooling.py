@@ -1,4 +1,4 @@
-"""The kernels of ``ibc.pooling``. A program takes a few pixels and all their channels, which lie side by side."""
+"""Max pooling, for ``ibc.pooling``. A program takes a few pixels and all their channels, which lie side by side."""
 
 from __future__ import annotations
 

@@ -1,14 +1,17 @@
-"""The pooling kernels against torch's max_pool2d: on a GPU, and without one in Triton's interpreter."""
+"""Triton kernels against their slower twins: on a GPU, and without one in Triton's interpreter."""
 
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from ibc import pooling
+from ibc import kernels, pooling
+from ibc.data.augment import crop_places, cut, draws
 
 SHAPES = ((2, 64, 11, 13), (3, 5, 27, 27), (1, 7, 4, 6), (2, 300, 3, 3))
 
@@ -21,7 +24,7 @@ def maps_of(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     return maps.contiguous(memory_format=torch.channels_last)
 
 
-def check(device: str) -> None:
+def check_pooling(device: str) -> None:
     for shape in SHAPES:
         for dtype in (torch.float32, torch.float64, torch.bfloat16):
             maps = maps_of(shape, dtype)
@@ -38,18 +41,38 @@ def check(device: str) -> None:
             assert ours.grad.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.skipif(not pooling.AVAILABLE, reason="no Triton")
-def test_kernels_in_the_interpreter():
-    run = subprocess.run([sys.executable, "-c", "from tests.test_pooling import check; check('cpu')"],
+def check_cutting(device: str) -> None:
+    from ibc.kernels import cutting
+
+    for height, width, crop in ((20, 24, (17, 13)), (16, 16, (16, 16)), (31, 40, (5, 33))):
+        stack = torch.randint(0, 256, (6, 3, height, width), dtype=torch.uint8)
+        for table in (None, draws(0, 1, range(6))):
+            places = crop_places(np.tile((height, width), (6, 1)), crop, table)
+            ours = cutting.cut(stack.to(device), torch.from_numpy(places.astype(np.int32)).to(device), crop)
+            assert torch.equal(ours.cpu(), cut(list(stack), crop, table)), (height, width, crop)
+            assert ours.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="no Triton")
+@pytest.mark.parametrize("check", ["check_pooling", "check_cutting"])
+def test_kernels_in_the_interpreter(check):
+    run = subprocess.run([sys.executable, "-c", f"from tests.test_kernels import {check} as check; check('cpu')"],
                          env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.skipif(not (torch.cuda.is_available() and pooling.AVAILABLE), reason="no GPU")
-def test_kernels_on_a_gpu():
+@pytest.mark.skipif(not kernels.work(), reason="no GPU")
+@pytest.mark.parametrize("check", [check_pooling, check_cutting])
+def test_kernels_on_a_gpu(check):
     check("cuda")
-    maps = maps_of((2, 64, 55, 55), torch.bfloat16).cuda()
-    assert torch.equal(pooling.max_pool(maps).nan_to_num(9), F.max_pool2d(maps, 3, 2).nan_to_num(9))
+
+
+@pytest.mark.skipif(not kernels.work(), reason="no GPU")
+def test_pooling_on_a_gpu_is_by_the_kernels():
+    maps = maps_of((2, 64, 55, 55), torch.bfloat16).cuda().requires_grad_()
+    pooled = pooling.max_pool(maps)
+    assert "max_pool" in pooled.grad_fn.name() and "ibc" in pooled.grad_fn.name()
+    assert torch.equal(pooled.nan_to_num(9), F.max_pool2d(maps, 3, 2).nan_to_num(9))
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
