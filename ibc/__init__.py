@@ -11,8 +11,8 @@ __version__ = "1.0.0"
 
 _SUBMODULES = {
     "checkpoint", "cli", "codes", "config", "data", "distributed", "errors", "extraction", "files",
-    "journal", "kernels", "losses", "network", "optimiser", "pooling", "pretrained", "schedule", "shared_steps", "targets",
-    "trainer", "training", "typed_yaml", "update",
+    "journal", "kernels", "losses", "network", "optimiser", "pooling", "pretrained", "schedule", "shared_steps",
+    "targets", "trainer", "training", "typed_yaml", "update",
 }
 
 # nvJPEG decodes on dozens of CUDA streams. On the usual 8 hardware queues some of them share the update's and
