@@ -18,7 +18,7 @@ def cut(stack: Tensor, places: Tensor, crop: tuple[int, int]) -> Tensor:
     count, _, height, width = stack.shape
     result = torch.empty((count, 3, *crop), dtype=torch.uint8, device=stack.device,
                          memory_format=torch.channels_last)
-    with _one_at_a_time:
+    with _one_at_a_time, torch.cuda.device_of(stack):
         _cut[(count, triton.cdiv(crop[0], ROWS))](stack, places, result, height, width, *crop, ROWS,
                                                   triton.next_power_of_2(3 * crop[1]), num_warps=8)
     return result

@@ -27,7 +27,8 @@ def _launch(kernel, over: Tensor, *arguments) -> None:
     count = over.numel() // channels
     pixels = max(1, VALUES // block)
     sums = tl.float64 if over.dtype == torch.float64 else tl.float32
-    kernel[(triton.cdiv(count, pixels),)](*arguments, count, channels, sums, pixels, block, num_warps=8)
+    with torch.cuda.device_of(over):
+        kernel[(triton.cdiv(count, pixels),)](*arguments, count, channels, sums, pixels, block, num_warps=8)
 
 
 @triton.jit
