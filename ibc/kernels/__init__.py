@@ -21,9 +21,12 @@ def _tried() -> bool:
         return False
     from ibc.kernels import pooling
 
-    maps = torch.zeros(1, 1, 3, 3, device="cuda")
+    maps = torch.arange(9.0, device="cuda").view(1, 1, 3, 3)
+    pooled, taken = torch.zeros(1, 1, 1, 1, device="cuda"), torch.zeros(1, 1, 1, 1, dtype=torch.uint8, device="cuda")
     try:
-        pooling.pool(maps, maps[:, :, :1, :1].clone(), torch.zeros(1, 1, 1, 1, dtype=torch.uint8, device="cuda"))
+        pooling.pool(maps, pooled, taken)
+        if (int(pooled), int(taken)) != (8, 8):
+            raise ArithmeticError(f"a largest value of {int(pooled)} at {int(taken)} instead of 8 at 8")
     except Exception as error:  # whatever a compiler, a linker or a driver has to say
         warnings.warn(f"Triton builds no kernels here ({type(error).__name__}: {error}); torch's slower ones serve",
                       stacklevel=2)
