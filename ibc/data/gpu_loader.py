@@ -12,12 +12,10 @@ import warnings
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from functools import lru_cache
+from contextlib import contextmanager
 from itertools import chain, cycle, islice
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +28,7 @@ from ibc.data.augment import crop_places, draws
 from ibc.data.contents import ContentReader, Contents
 from ibc.data.dataset import Batch, Key, Pixels
 from ibc.data.decode import decode_image, shorter_side
+from ibc.data.lanes import Lane, lanes
 from ibc.data.list_file import ImageList
 from ibc.data.workers import AHEAD, by_workers, cores_here, processes_here
 from ibc.errors import InputError
@@ -61,7 +60,8 @@ class GpuLoader:
             self.room = int(torch.cuda.mem_get_info(device)[0] * MEMORY_SHARE)
         elif cache == "host":
             self.room = host_memory_free() // 2 // processes_here()
-        kernels.work()  # tried here, not in several threads
+        if pixels.train:
+            kernels.work()  # tried here, not in several threads
         self.labels = torch.from_numpy(images.labels)
         self.reader = ContentReader(images.files)  # for what the processes leave to this one
 
@@ -117,7 +117,7 @@ class GpuLoader:
                     contents: Contents) -> tuple[Batch, torch.cuda.Event | None]:
         """A batch whose files may go, and on a GPU the event after which its images are there.
 
-        The lane may serve the next batch at once: to wait for the device would cost it a tenth of its time.
+        The lane may serve the next batch at once, without waiting for the device.
         """
         lane = free.get()
         try:
@@ -297,69 +297,6 @@ class GpuLoader:
             return cut
         mirrored = torch.from_numpy(places[:, 2] > 0).to(self.device, non_blocking=True)
         return torch.where(mirrored[:, None, None, None], cut.flip(-1), cut)
-
-
-class Lane(NamedTuple):
-    """What one decoding thread works with; (None, None) where nvJPEG does not."""
-
-    stream: torch.cuda.Stream | None
-    decoder: nvjpeg.BatchDecoder | None
-
-
-@contextmanager
-def lanes(device: torch.device, count: int) -> Iterator[SimpleQueue[Lane]]:
-    """Up to ``count`` lanes on ``device``. They go on to the next loader: streams and decoders keep memory.
-
-    The first is there at once. The others come while it works: making a decoder takes a quarter of a second.
-    """
-    with _idle_lock:
-        taken = [_idle[device].pop() for _ in range(min(count, len(_idle[device])))]
-    if not taken:
-        taken = [new_lane(device)]
-    free: SimpleQueue[Lane] = SimpleQueue()
-    for lane in taken:
-        free.put(lane)
-
-    def make_others() -> None:
-        with suppress(nvjpeg.NvjpegError):  # no memory for another one
-            for _ in range(count - len(taken)):
-                free.put(new_lane(device))
-
-    others = threading.Thread(target=make_others, name="makes decoders")
-    others.start()
-    try:
-        yield free
-    finally:
-        others.join()
-        with _idle_lock:
-            _idle[device] += [free.get() for _ in range(free.qsize())]
-
-
-def new_lane(device: torch.device) -> Lane:
-    """Raises NvjpegError where memory for another decoder is wanting."""
-    if device.type != "cuda":
-        return Lane(None, None)
-    stream = torch.cuda.Stream(device, priority=-1)  # its kernels are small: the update's let them through
-    with torch.cuda.stream(stream):
-        return Lane(stream, nvjpeg.BatchDecoder(device) if decodes(device) else None)
-
-
-@lru_cache
-def decodes(device: torch.device) -> bool:
-    """Whether nvJPEG decodes on ``device``. The lane made to find out serves the first loader."""
-    if device.type != "cuda":
-        return False
-    try:
-        lane = Lane(torch.cuda.Stream(device, priority=-1), nvjpeg.BatchDecoder(device))
-    except nvjpeg.NvjpegError:
-        return False
-    with _idle_lock:
-        _idle[device].append(lane)
-    return True
-
-
-_idle: dict[torch.device, list[Lane]] = defaultdict(list)
-_idle_lock = threading.Lock()
 
 
 def cut_all(stack: Tensor, places: np.ndarray, crop: tuple[int, int]) -> Tensor:

@@ -122,7 +122,7 @@ def _or_raise(batches: Iterator[Batch]) -> Iterator[Batch]:
 
 def _nvjpeg_wanted(config: Config, device: torch.device, cache: str) -> bool:
     """Whether the GPU makes the batches: it can decode, or is to keep decoded images."""
-    from ibc.data.gpu_loader import decodes
+    from ibc.data.lanes import decodes
 
     works = decodes(device)
     if config.decoder == "nvjpeg" and not works:
