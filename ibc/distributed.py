@@ -43,8 +43,6 @@ def processes(device: torch.device) -> Iterator[torch.device]:
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
             torch.cuda.set_device(device)
             backend, on = "cpu:gloo,cuda:nccl", device
-            # Its kernels go before those of the backward pass beside them: Adam waits for what they bring.
-            os.environ.setdefault("TORCH_NCCL_HIGH_PRIORITY", "1")
         dist.init_process_group(backend, store=store, rank=number, world_size=size, device_id=on)
         yield device
         dist.barrier()  # nobody leaves while another still needs it

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,14 +62,28 @@ def encode_batches(model: IBC, batches: Iterable[Batch], count: int, device: tor
     codes = _HostCodes(count, model.grm.shape[1])
     indices: list[torch.Tensor] = []
     bad: list[str] = []
-    known = statistics(device)
-    for batch in batches:
-        bad += batch.bad
-        if len(batch.images):
-            codes.append(encode_pixels(model, batch.images.to(device, non_blocking=True), known))
-            indices.append(batch.indices)
-        done(len(batch.images) + len(batch.bad))
-    return Encoded(codes.all(), torch.cat(indices).numpy() if indices else np.empty(0, np.int64), bad)
+    with _before_decoding(device):
+        known = statistics(device)
+        for batch in batches:
+            bad += batch.bad
+            if len(batch.images):
+                codes.append(encode_pixels(model, batch.images.to(device, non_blocking=True), known))
+                indices.append(batch.indices)
+            done(len(batch.images) + len(batch.bad))
+        return Encoded(codes.all(), torch.cat(indices).numpy() if indices else np.empty(0, np.int64), bad)
+
+
+@contextmanager
+def _before_decoding(device: torch.device) -> Iterator[None]:
+    """On a GPU a stream with hardware queues that the JPEG decoder's many streams, of normal priority, do not use."""
+    if device.type != "cuda":
+        yield
+        return
+    stream = torch.cuda.Stream(device, priority=-1)
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):
+        yield
+    torch.cuda.current_stream(device).wait_stream(stream)
 
 
 def encode_pixels(model: IBC, images: torch.Tensor,

@@ -1,14 +1,16 @@
-"""Adam's steps by several processes: gradients averaged, and the work shared, while the backward pass goes on.
+"""Adam's steps by several processes: gradients averaged, and the work shared, while the trunk computes.
 
 All layers but the trunk's, nine tenths of the weights, have their gradients before the trunk's backward pass
-begins. Meanwhile each process averages its rows of the large gradients over all processes, steps those rows of
-the weights, and gives them to the others. Everything happens in place: DistributedDataParallel would copy every
-gradient into its buckets first, and let every process step every weight.
+begins. Meanwhile each process averages its rows of the large gradients over all processes and steps those rows of
+the weights. The others get them during the trunk's next forward pass: until then nothing needs them. Everything
+happens in place: DistributedDataParallel would copy every gradient into its buckets first, and let every process
+step every weight.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakMethod
 
@@ -26,7 +28,13 @@ class SharedSteps:
     """Takes the steps of ``optimizer``, after every backward pass, with the gradients' means over all processes.
 
     The result is one process's. ``last``: number of the group whose gradients come last. All processes must have
-    the same parameters, and their backward passes give the gradients in the same order. ``finish`` ends each step.
+    the same parameters, and their backward passes give the gradients in the same order. Each update goes ``begin``,
+    ``gathered``, backward pass, ``finish``. Between updates a process lacks the others' rows of large matrices:
+    ``gather`` brings them wherever weights or moments are read.
+
+    On a GPU everything that processes say to each other here goes one by one through a stream of its own, which a
+    captured update turns into one branch. With a branch for each message it would need more of the GPU's hardware
+    queues than are free beside nvJPEG's streams, and wait for the decoders that share them.
     """
 
     def __init__(self, optimizer: torch.optim.Adam, device: torch.device, last: int = 0):
@@ -37,65 +45,69 @@ class SharedSteps:
             parameter: number for number, group in enumerate(optimizer.param_groups) for parameter in group["params"]}
         self._last = last
         self._early = sum(number != last for number in self._group_of.values())
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._stream = torch.cuda.Stream(device, priority=-1) if device.type == "cuda" else None
         self._there: list[nn.Parameter] = []
-        self._averaging: list[tuple[nn.Parameter, dist.Work]] = []
-        self._gathering: list[dist.Work] = []
-        self._beside = False  # whether the stream has work to wait for
         self._used: list[Tensor] = []  # gradients whose memory the stream still reads
         for parameter in self._group_of:
             _when_accumulated(parameter, self._accumulated)
 
+    def begin(self) -> None:
+        """Before a forward pass: the processes start to give each other the rows that they stepped last."""
+        with self._aside():
+            for parameter in self._group_of:
+                if _is_shared(parameter):
+                    _gather_rows(parameter.detach())
+
+    def gathered(self) -> None:
+        """What follows (on a GPU: on the current stream) finds the rows that ``begin`` asked for."""
+        self._join()
+
     def _accumulated(self, parameter: nn.Parameter) -> None:
         self._there.append(parameter)
-        if _is_shared(parameter):
-            self._averaging.append((parameter, _average_rows(_gradient(parameter))))
         if self._group_of[parameter] != self._last and len(self._there) == self._early:
-            if self._stream is not None:
-                self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
-                self._beside = True
-            with torch.cuda.stream(self._stream):
+            with self._aside():
                 self._step()
 
     def finish(self) -> None:
-        """After the backward pass: what follows (on a GPU: on the current stream) finds all steps taken."""
+        """After the backward pass: what follows (on a GPU: on the current stream) finds this process's steps taken."""
         if self._there:
-            self._step()
-        for work in self._gathering:
-            work.wait()
-        self._gathering.clear()
-        if self._stream is not None and self._beside:
-            torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)
-            self._beside = False
+            with self._aside():
+                self._step()
+        self._join()
         self._used.clear()
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """The stream of its own, after what was asked of the current one. ``_join`` ends what was begun so."""
+        if self._stream is not None:
+            self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
+        with torch.cuda.stream(self._stream):
+            yield
+
+    def _join(self) -> None:
+        if self._stream is not None:
+            torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)
 
     @torch.no_grad()
     def _step(self) -> None:
-        """Steps the parameters whose gradients are there: each large one while the next one's rows travel."""
-        small = [parameter for parameter in self._there if not _is_shared(parameter)]
+        """Steps the parameters whose gradients are there; of the large ones this process's rows."""
+        small = []
+        for parameter in self._there:
+            if _is_shared(parameter):
+                _average_rows(_gradient(parameter))
+            else:
+                small.append(_flat(_gradient(parameter)))
         if small:
-            flat = [_flat(_gradient(parameter)) for parameter in small]
-            together = torch.cat(flat)
-            averaging = _average(together)
-        for parameter, work in self._averaging:
-            work.wait()
-            if parameter not in self.idle:
-                self._step_some([parameter])
-                self._gathering.append(_gather_rows(parameter.detach()))
-        self._averaging.clear()
-        if small:
-            averaging.wait()
-            torch._foreach_copy_(flat, together.split([len(gradient) for gradient in flat]))
-            self._step_some(small)
+            together = torch.cat(small)
+            _average(together)
+            torch._foreach_copy_(small, together.split([len(gradient) for gradient in small]))
+        for number, group in enumerate(self.optimizer.param_groups):
+            self._step_group(group, [parameter for parameter in self._there
+                                     if self._group_of[parameter] == number and parameter not in self.idle])
         for parameter in self._there:
             self._used.append(_gradient(parameter))
             parameter.grad = None
         self._there.clear()
-
-    def _step_some(self, parameters: list[nn.Parameter]) -> None:
-        for number, group in enumerate(self.optimizer.param_groups):
-            self._step_group(group, [parameter for parameter in parameters
-                                     if self._group_of[parameter] == number and parameter not in self.idle])
 
     def _step_group(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
         if not parameters:
@@ -118,12 +130,14 @@ class SharedSteps:
                 state[name] = torch.zeros_like(parameter)
         return state
 
-    def gather_moments(self) -> None:
-        """Every process then has Adam's moments of all rows, as one process would. All have to call it."""
+    @torch.no_grad()
+    def gather(self) -> None:
+        """Every process then has all weights and Adam's moments, as one process would. All have to call it."""
         for parameter in self._group_of:
             if _is_shared(parameter):
-                for name in ("exp_avg", "exp_avg_sq"):
-                    _gather_rows(self._state(parameter)[name]).wait()
+                state = self._state(parameter)
+                for rows in (parameter.detach(), state["exp_avg"], state["exp_avg_sq"]):
+                    _gather_rows(rows)
 
 
 def same_start(parameters: Iterable[nn.Parameter]) -> None:
@@ -165,25 +179,27 @@ def _own(tensor: Tensor) -> Tensor:
     return tensor[rank() * rows : (rank() + 1) * rows]
 
 
-def _average(values: Tensor) -> Any:
-    """The mean over all processes, in place. Returns work to wait for, as the two below."""
+def _average(values: Tensor) -> None:
+    """The mean over all processes, in place."""
     if values.is_cuda:
-        return dist.all_reduce(values, dist.ReduceOp.AVG, async_op=True)
-    return dist.all_reduce(values.div_(world_size()), async_op=True)  # gloo knows sums only
+        dist.all_reduce(values, dist.ReduceOp.AVG)
+    else:
+        dist.all_reduce(values.div_(world_size()))  # gloo knows sums only
 
 
-def _average_rows(matrix: Tensor) -> Any:
+def _average_rows(matrix: Tensor) -> None:
     """The mean over all processes, in place, in this process's own rows; the others lose their meaning."""
     scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor  # the name before torch 2.14
     if matrix.is_cuda:
-        return scatter(_own(matrix), matrix, dist.ReduceOp.AVG, async_op=True)
-    return scatter(_own(matrix), matrix.div_(world_size()), async_op=True)
+        scatter(_own(matrix), matrix, dist.ReduceOp.AVG)
+    else:
+        scatter(_own(matrix), matrix.div_(world_size()))
 
 
-def _gather_rows(matrix: Tensor) -> Any:
+def _gather_rows(matrix: Tensor) -> None:
     """Every process's own rows, in place, to all processes."""
     gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor  # the name before torch 2.14
-    return gather(matrix, _own(matrix), async_op=True)
+    gather(matrix, _own(matrix))
 
 
 def _flat(tensor: Tensor) -> Tensor:

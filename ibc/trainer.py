@@ -33,7 +33,8 @@ class Trainer:
 
     Reads no list file. ``pretrained=False`` keeps the random start (a checkpoint will follow).
     ``amp``: ``off``, or ``bf16`` with float32 master weights, losses and GRM. ``compile_update``
-    compiles the update; on a GPU it is also captured as a CUDA graph.
+    compiles the update; on a GPU it is also captured as a CUDA graph. Of several processes all
+    call ``gather`` before any reads the weights.
     """
 
     def __init__(self, config: Config, device: str | torch.device = "cpu", *, pretrained: bool = True,
@@ -66,6 +67,7 @@ class Trainer:
         if world_size() > 1:
             same_start(self.model.parameters())
             self._shared = SharedSteps(self.optimizer, self.device)
+            self.losses.before_heads = self._shared.gathered
             torch.manual_seed(config.seed + rank())  # from here on dropout differs between processes
 
     def step(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -112,10 +114,11 @@ class Trainer:
         """Forward, backward, Adam, projection; returns the (8,) losses."""
         # Without any label, as in the original, the layers that see the class losses only take no step.
         idle = frozenset(self._class_parameters if plain.count + masked.count == 0 else ())
+        if self._shared is not None:
+            self._shared.begin()
+            self._shared.idle = idle
         values = self.losses(images, plain, masked)
         self.optimizer.zero_grad(set_to_none=True)
-        if self._shared is not None:
-            self._shared.idle = idle
         values["loss_total"].backward()
         if self._shared is not None:
             self._shared.finish()
@@ -144,14 +147,21 @@ class Trainer:
         dtype = self.model.GRM.dtype
         return halves[0].floats(dtype), halves[1].floats(dtype)
 
+    def gather(self) -> None:
+        """Of several processes all have to call it, at the same update, before any reads the model's weights.
+
+        After a step each has its own rows of the large matrices only.
+        """
+        if self._shared is not None:
+            with self._own_stream():
+                self._shared.gather()
+
     def state(self) -> dict[str, Any]:
         """What ``optimizer.pt`` holds: optimiser, iteration, random state; tensors and plain types.
 
         Of several processes all have to ask for it, at the same update.
         """
-        if self._shared is not None:
-            with self._own_stream():
-                self._shared.gather_moments()
+        self.gather()
         random = {"torch": torch.get_rng_state()}
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state(self.device)

@@ -111,10 +111,12 @@ def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batc
     journal.update(done, values, batch.bad, look=logs or saves or validates)
     if logs:
         journal.log(done, {name: mean_over_processes(value) for name, value in values.items()})
-    if validates and validate is not None and is_main():
-        trainer.model.eval()
-        journal.validated(done, validate(trainer.model))
-        trainer.model.train()
+    if validates and validate is not None:
+        trainer.gather()
+        if is_main():
+            trainer.model.eval()
+            journal.validated(done, validate(trainer.model))
+            trainer.model.train()
     if saves:
         save(trainer, folders.checkpoints)
 

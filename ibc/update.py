@@ -37,13 +37,17 @@ class LossModule(nn.Module):
         self.amp = amp == "bf16"
         weights = config.model.class_weights
         self.class_weights = None if weights is None else torch.tensor(weights, device=model.GRM.device)
+        self.before_heads: Callable[[], None] | None = None  # waits for weights that others send meanwhile
         self._features: Callable[..., Tensor] = torch.compile(self.features) if compiled else self.features
         self._heads: Callable[..., dict[str, Tensor]] = torch.compile(self.heads) if compiled else self.heads
 
     def forward(self, images: Tensor, plain: Half, masked: Half) -> dict[str, Tensor]:
         """images: (B, 3, H, W), uint8 or normalised; plain, masked: labels of the two halves, B / 2 each."""
         config = self.config
-        values = self._heads(self._features(images), plain, masked)
+        features = self._features(images)
+        if self.before_heads is not None:
+            self.before_heads()
+        values = self._heads(features, plain, masked)
         density = global_mean(values.pop("code_density"))
         values["loss_code_sparse"] = losses.code_sparsity_loss(density, config.model.code_len)
         values["loss_total"] = values["loss_total"] + config.sparse_w * values["loss_code_sparse"]
