@@ -4,8 +4,8 @@
     python tests/benchmarks/scale_speed.py --images FOLDER_OR_ZIP --processes 1,2,4,8
 
 Starts ``torchrun`` for each number of processes and prints, for each global batch: the update alone, and how much
-longer it is than one process's with the same images a process (communication that does not hide behind the backward
-pass); the data path alone (nvJPEG, every image decoded every epoch); training end to end, with that path and with
+longer it is than one process's with the same images a process (communication that does not hide behind the trunk's
+passes); the data path alone (nvJPEG, every image decoded every epoch); training end to end, with that path and with
 decoded images kept on the device. Then two efficiencies. Weak: against one process with the same images a process.
 Strong: against one process with the same global batch. Beside them the all-reduce of all gradients by itself, and
 extraction.
