@@ -62,7 +62,7 @@ def encode_batches(model: IBC, batches: Iterable[Batch], count: int, device: tor
     codes = _HostCodes(count, model.grm.shape[1])
     indices: list[torch.Tensor] = []
     bad: list[str] = []
-    with _before_decoding(device):
+    with _stream_beside_decoders(device):
         known = statistics(device)
         for batch in batches:
             bad += batch.bad
@@ -74,8 +74,8 @@ def encode_batches(model: IBC, batches: Iterable[Batch], count: int, device: tor
 
 
 @contextmanager
-def _before_decoding(device: torch.device) -> Iterator[None]:
-    """On a GPU a stream with hardware queues that the JPEG decoder's many streams, of normal priority, do not use."""
+def _stream_beside_decoders(device: torch.device) -> Iterator[None]:
+    """On a GPU a stream whose hardware queues the JPEG decoders' many streams, of normal priority, do not use."""
     if device.type != "cuda":
         yield
         return

@@ -46,6 +46,7 @@ class SharedSteps:
         self._last = last
         self._early = sum(number != last for number in self._group_of.values())
         self._stream = torch.cuda.Stream(device, priority=-1) if device.type == "cuda" else None
+        self._under_way = False  # between begin and finish: other backward passes are no business of this class
         self._there: list[nn.Parameter] = []
         self._used: list[Tensor] = []  # gradients whose memory the stream still reads
         for parameter in self._group_of:
@@ -53,6 +54,8 @@ class SharedSteps:
 
     def begin(self) -> None:
         """Before a forward pass: the processes start to give each other the rows that they stepped last."""
+        self._there.clear()
+        self._under_way = True
         with self._aside():
             for parameter in self._group_of:
                 if _is_shared(parameter):
@@ -63,6 +66,8 @@ class SharedSteps:
         self._join()
 
     def _accumulated(self, parameter: nn.Parameter) -> None:
+        if not self._under_way:
+            return
         self._there.append(parameter)
         if self._group_of[parameter] != self._last and len(self._there) == self._early:
             with self._aside():
@@ -73,6 +78,7 @@ class SharedSteps:
         if self._there:
             with self._aside():
                 self._step()
+        self._under_way = False
         self._join()
         self._used.clear()
 

@@ -33,7 +33,7 @@ from ibc.data.list_file import ImageList
 from ibc.data.workers import AHEAD, by_workers, cores_here, processes_here
 from ibc.errors import InputError
 
-MOST_LANES = 3  # threads that decode; each takes 0.4 GB of the GPU, and 7 of its 32 hardware queues
+MOST_LANES = 3  # threads that decode; with a fourth nvJPEG has more streams than the GPU has hardware queues
 READY = 4       # batches made beyond those that are being made; as many more as READY_BYTES hold
 READY_BYTES = 512 << 20
 IN_USE = 4      # batches that the consumer may have asked the device to use, before it has done so

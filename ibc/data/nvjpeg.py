@@ -22,7 +22,7 @@ from torch import Tensor
 HARDWARE, GPU_HYBRID = 3, 2  # NVJPEG_BACKEND_...: decoding engines; or kernels, in batches of more than 50
 _OUTPUT_RGB = 3              # NVJPEG_OUTPUT_RGB: three planes
 _INTERPOLATE = 1 << 5        # NVJPEG_FLAGS_UPSAMPLING_WITH_INTERPOLATION: as libjpeg does by default
-# NVJPEG_FLAGS_HW_DECODE_NO_PIPELINE: one CUDA stream for each decoding engine instead of two. A GPU has few hardware
+# NVJPEG_FLAGS_HW_DECODE_NO_PIPELINE: no images are buffered, on CUDA streams of their own. A GPU has few hardware
 # queues for streams; with more streams than queues, decoding and the network wait for each other.
 _UNBUFFERED = 1 << 0
 
