@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 from weakref import WeakSet
@@ -100,6 +100,21 @@ def total(value: Tensor) -> Tensor:
     value = value.detach().clone()
     dist.all_reduce(value)
     return value
+
+
+def total_later(value: Tensor) -> Callable[[], Tensor]:
+    """A call that gives ``total(value)``, of a tensor on the CPU; until then the processes add up beside other work."""
+    if world_size() == 1:
+        return lambda: value
+    value = value.detach().clone()
+    work = dist.all_reduce(value, async_op=True)
+    assert work is not None
+
+    def summed() -> Tensor:
+        work.wait()
+        return value
+
+    return summed
 
 
 def global_mean(local: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ A batch (B, 3, H, W) with labels (B, L) goes in, the eight official loss values 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from ibc import kernels
 from ibc.config import Config
-from ibc.distributed import rank, total, world_size
+from ibc.data.dataset import Batch
+from ibc.distributed import rank, total_later, world_size
 from ibc.errors import input_error
 from ibc.network import IBC
 from ibc.optimiser import make_optimizer, project_grm
@@ -26,10 +28,11 @@ from ibc.update import LOSS_NAMES, CapturedUpdate, LossModule
 
 CLASS_MODULES = ("classifier", "real_prediction", "hash_prediction")  # these see the class losses only
 WARM_UP = 3  # updates before one is captured as a CUDA graph
+LOOK_AHEAD = 4  # updates that several processes hear ahead of each other's labels
 
 
 class Trainer:
-    """Network, optimiser and schedule of a run; ``step`` makes one update.
+    """Network, optimiser and schedule of a run; ``step`` makes one update, ``updates`` one of every batch.
 
     Reads no list file. ``pretrained=False`` keeps the random start (a checkpoint will follow).
     ``amp``: ``off``, or ``bf16`` with float32 master weights, losses and GRM. ``compile_update``
@@ -70,11 +73,28 @@ class Trainer:
             self.losses.before_heads = self._shared.gathered
             torch.manual_seed(config.seed + rank())  # from here on dropout differs between processes
 
+    def updates(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
+        """Each batch, and what ``step`` returns of it.
+
+        Several processes tell each other of their labels some batches ahead, so that none waits for an answer.
+        """
+        ahead: deque[tuple[Batch, Callable[[], tuple[Half, Half]]]] = deque()
+        for batch in batches:
+            ahead.append((batch, self._targets(batch.labels)))
+            if world_size() == 1 or len(ahead) > LOOK_AHEAD:
+                batch, targets = ahead.popleft()
+                yield batch, self._step(batch.images, *targets())
+        for batch, targets in ahead:
+            yield batch, self._step(batch.images, *targets())
+
     def step(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """One update; returns the eight official losses (0-dim tensors on the device).
 
         images: (B, 3, H, W), uint8 or already normalised floats, B even. labels: (B, L) float.
         """
+        return self._step(images, *self._targets(labels)())
+
+    def _step(self, images: Tensor, plain: Half, masked: Half) -> dict[str, Tensor]:
         if len(images) % 2:
             raise input_error(None, f"a batch of {len(images)} images", "an even number of images")
         self.iteration += 1
@@ -82,7 +102,6 @@ class Trainer:
         factor = lr_factor(self.config, self.iteration)
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
-        plain, masked = self._halves(labels)
         images = images.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         with self._own_stream():
             values = self._run(images, plain, masked, factor)
@@ -129,23 +148,26 @@ class Trainer:
         project_grm(self.model.GRM)
         return torch.stack([values[name].detach() for name in LOSS_NAMES])
 
-    def _halves(self, labels: Tensor) -> tuple[Half, Half]:
-        """Targets of both halves, in main memory, with denominators over all processes."""
+    def _targets(self, labels: Tensor) -> Callable[[], tuple[Half, Half]]:
+        """A call that gives the targets of both halves, in main memory; denominators are summed over all processes."""
         model, half, weights = self.config.model, len(labels) // 2, self.config.model.class_weights
         labels = labels.cpu()
         class_weights = None if weights is None else torch.tensor(weights)
         halves = (plain_half(labels[:half], model.multi_label, model.class_num, class_weights),
                   masked_half(labels[half:], model.multi_label, model.class_num, class_weights))
-        if world_size() > 1:
-            local = torch.tensor([[float(part.denominator), part.count] for part in halves], dtype=torch.float64)
-            for part, (denominator, count) in zip(halves, total(local).tolist(), strict=True):
+        local = torch.tensor([[float(part.denominator), part.count] for part in halves], dtype=torch.float64)
+        summed = total_later(local)
+
+        def targets() -> tuple[Half, Half]:
+            for part, (denominator, count) in zip(halves, summed().tolist(), strict=True):
                 # The processes' gradients are averaged; that of a sum over rows needs their number back.
-                part.denominator, part.count = torch.tensor(denominator / world_size()), int(count)
-        for part in halves:
-            if part.count == 0:
-                part.denominator = torch.tensor(1.0)  # nothing is summed: the loss is 0
-        dtype = self.model.GRM.dtype
-        return halves[0].floats(dtype), halves[1].floats(dtype)
+                # Where nothing is summed, the loss is 0.
+                part.denominator = torch.tensor(denominator / world_size() if count else 1.0)
+                part.count = int(count)
+            dtype = self.model.GRM.dtype
+            return halves[0].floats(dtype), halves[1].floats(dtype)
+
+        return targets
 
     def gather(self) -> None:
         """Of several processes all have to call it, at the same update, before any reads the model's weights.

@@ -84,8 +84,7 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
             handle.write(f"# effective configuration of this run, from {config.source}\n")
             yaml.safe_dump(config.as_dict(), handle, sort_keys=False)
     with Journal(config, folders.logs, trainer.iteration) as journal, StopSignals() as stop:
-        for batch in batches:
-            values = trainer.step(batch.images, batch.labels)
+        for batch, values in trainer.updates(batches):
             _after_update(trainer, values, batch, journal, folders, validate, stop)
             if stop.agreed:
                 break

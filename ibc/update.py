@@ -101,7 +101,8 @@ class CapturedUpdate:
     """An update recorded once as a CUDA graph and replayed on new inputs: no launch gaps.
 
     ``body(images, plain, masked)`` must have run a few times before, and returns a tensor. ``plain`` and
-    ``masked`` are kept: later labels, from main memory or the device, overwrite them.
+    ``masked`` are kept: later labels, from main memory or the device, overwrite them. While it is recorded, no
+    other autograd graph of the same parameters may live: on another stream, it would draw that into the recording.
     """
 
     def __init__(self, body: Callable[..., Tensor], images: Tensor, plain: Half, masked: Half):

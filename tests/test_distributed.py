@@ -16,10 +16,27 @@ SCRIPT = """
 import sys, torch
 import ibc.shared_steps
 from ibc.config import load_config
+from ibc.data.dataset import Batch
 from ibc.distributed import mean_over_processes, processes, rank, share_of_halves, world_size
 from ibc.trainer import Trainer
 
 ibc.shared_steps.SHARED = 100  # some of a small network's matrices as well
+
+def backward_of_somebody_else(trainer, images):  # takes no step; its graph is gone before an update is captured
+    trainer.gather()
+    found = trainer.model(images)
+    parts = (trainer.model.classify_codes(found.codes), found.maps, found.real_logits, trainer.model.GRM)
+    sum(part.sum() for part in parts).backward()
+
+def batches(count):
+    generator, mine = torch.Generator().manual_seed(3), share_of_halves(8, rank(), world_size())
+    for number in range(count):
+        images = torch.randn(8, 3, 70, 70, generator=generator)
+        labels = torch.randint(0, 4, (8, 1), generator=generator).float()
+        labels[number % 8] = labels[7] = 99999  # unequal numbers of valid rows in the shares
+        if number == 3:
+            labels[:] = 99999  # some layers take no step
+        yield Batch(images[mine], labels[mine], mine, [], "")
 
 def train(path, out, device, updates, compiled):
     config = load_config(path, ["model.class_weights=[1, 2, 0.5, 1]", "lr=1e-5", "align_w=100"])
@@ -27,21 +44,11 @@ def train(path, out, device, updates, compiled):
     for module in trainer.model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    generator, losses = torch.Generator().manual_seed(3), []
-    for number in range(updates):
-        images = torch.randn(8, 3, 70, 70, generator=generator)
-        labels = torch.randint(0, 4, (8, 1), generator=generator).float()
-        labels[number % 8] = labels[7] = 99999  # unequal numbers of valid rows in the shares
-        if number == 3:
-            labels[:] = 99999  # some layers take no step
-        mine = share_of_halves(8, rank(), world_size())
-        if number == 2:  # a backward pass of somebody else takes no step
-            trainer.gather()
-            found = trainer.model(images[mine].to(device))
-            parts = (trainer.model.classify_codes(found.codes), found.maps, found.real_logits, trainer.model.GRM)
-            sum(part.sum() for part in parts).backward()
-        values = trainer.step(images[mine], labels[mine])
+    losses = []
+    for batch, values in trainer.updates(batches(updates)):
         losses.append({name: float(mean_over_processes(value.double())) for name, value in values.items()})
+        if len(losses) == 2:
+            backward_of_somebody_else(trainer, batch.images.to(device))
     moments = trainer.state()["optimizer"]["state"]
     if rank() == 0:
         torch.save({"losses": losses, "weights": trainer.model.state_dict(), "moments": moments}, out)
@@ -130,12 +137,12 @@ def test_training_program_in_two_processes(tmp_path):
 LOSE_RANK_1 = """
 import os, sys
 import ibc.trainer
-step = ibc.trainer.Trainer.step
-def dying(self, images, labels):
+step = ibc.trainer.Trainer._step
+def dying(self, *given):
     if self.iteration == 6 and os.environ["RANK"] == "1" and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
         os._exit(9)
-    return step(self, images, labels)
-ibc.trainer.Trainer.step = dying
+    return step(self, *given)
+ibc.trainer.Trainer._step = dying
 import train
 from ibc.cli import run_command
 sys.exit(run_command(train.build_parser(), train.main, sys.argv[1:]))

@@ -13,7 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import chain, cycle, islice
+from itertools import chain, cycle
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -30,15 +30,19 @@ from ibc.data.dataset import Batch, Key, Pixels
 from ibc.data.decode import decode_image, shorter_side
 from ibc.data.lanes import Lane, lanes
 from ibc.data.list_file import ImageList
-from ibc.data.workers import AHEAD, by_workers, cores_here, processes_here
+from ibc.data.workers import by_workers, cores_here, processes_here
 from ibc.errors import InputError
 
 MOST_LANES = 3  # threads that decode; with a fourth nvJPEG has more streams than the GPU has hardware queues
-READY = 4       # batches made beyond those that are being made; as many more as READY_BYTES hold
+# Batches made beyond those that are being made, and batches that the consumer may have asked the device to use
+# before it has done so; as many more as READY_BYTES hold.
+READY = 4
 READY_BYTES = 512 << 20
-IN_USE = 4      # batches that the consumer may have asked the device to use, before it has done so
+READ_AHEAD = 2  # batches that each reader reads ahead
 PORTION = 16 << 20  # bytes of files decoded together, and of pixels enlarged together: photographs fit the memory too
 MEMORY_SHARE = 0.8  # part of the free device memory that the cache may take
+
+Made = tuple[Batch, torch.cuda.Event | None]  # on a GPU, the event after which the batch's images are there
 
 
 class GpuLoader:
@@ -71,18 +75,24 @@ class GpuLoader:
         first = next(every, None)
         if first is None:
             return
-        ahead = self.lanes + max(READY, READY_BYTES // (3 * len(first) * self.pixels.crop[0] * self.pixels.crop[1]))
-        made: deque[Future[tuple[Batch, torch.cuda.Event | None]]] = deque()
+        ready = max(READY, READY_BYTES // (3 * len(first) * self.pixels.crop[0] * self.pixels.crop[1]))
+        ahead = self.lanes + ready
+        made: deque[Future[Future[Made] | None]] = deque()
         in_use: deque[torch.cuda.Event] = deque()
-        with lanes(self.device, self.lanes) as free, ThreadPoolExecutor(self.lanes) as makers:
-            files = self._read(chain([first], every), len(first), ahead)
+        files = self._read(chain([first], every), len(first), ahead)
+        with lanes(self.device, self.lanes) as free:
+            feeder, makers = ThreadPoolExecutor(1), ThreadPoolExecutor(self.lanes)
+
+            def feed() -> Future[Made] | None:
+                """The next batch, being made. In a thread of its own: late files hold up no batch that is made."""
+                found = next(files, None)
+                return None if found is None else makers.submit(self._make_ahead, free, *found)
+
             try:
-                while True:
-                    for keys, contents in islice(files, ahead - len(made)):
-                        made.append(makers.submit(self._make_ahead, free, keys, contents))
-                    if not made:
-                        return
-                    batch, there = made.popleft().result()
+                made.extend(feeder.submit(feed) for _ in range(ahead))
+                while (making := made.popleft().result()) is not None:
+                    batch, there = making.result()
+                    made.append(feeder.submit(feed))
                     if there is not None:  # made on another stream, in memory of that stream
                         torch.cuda.current_stream(self.device).wait_event(there)
                         batch.images.record_stream(torch.cuda.current_stream(self.device))
@@ -90,11 +100,11 @@ class GpuLoader:
                     if there is not None:
                         in_use.append(torch.cuda.current_stream(self.device).record_event())
                         del batch
-                        if len(in_use) > IN_USE:
+                        if len(in_use) > ready:
                             in_use.popleft().synchronize()
             finally:
-                for waiting in made:
-                    waiting.cancel()
+                for threads in (feeder, makers):
+                    threads.shutdown(cancel_futures=True)
 
     def _read(self, order: Iterable[list[Key]], size: int, in_use: int) -> Iterator[tuple[list[Key], Contents]]:
         """Keys of every batch, of ``size`` at most, and the files of those images that are not in the cache.
@@ -102,7 +112,7 @@ class GpuLoader:
         The contents last until ``in_use`` later batches have been asked for.
         """
         asked: deque[list[Key]] = deque()
-        slots = AHEAD * self.readers + in_use + 1
+        slots = READ_AHEAD * self.readers + in_use + 1
         reader = ContentReader(self.images.files, slots, size)
 
         def missing() -> Iterator[tuple[int, list[int]]]:
@@ -110,14 +120,11 @@ class GpuLoader:
                 asked.append(keys)
                 yield slot, [index for _, index in keys if index not in self.cache]
 
-        for contents in by_workers(reader, missing(), self.readers, pin_memory=False, fork=True):
-            yield asked.popleft(), reader.received(contents)
+        read = by_workers(reader, missing(), self.readers, ahead=READ_AHEAD, pin_memory=False, fork=True)
+        return ((asked.popleft(), reader.received(contents)) for contents in read)
 
-    def _make_ahead(self, free: SimpleQueue[Lane], keys: list[Key],
-                    contents: Contents) -> tuple[Batch, torch.cuda.Event | None]:
-        """A batch whose files may go, and on a GPU the event after which its images are there.
-
-        The lane may serve the next batch at once, without waiting for the device.
+    def _make_ahead(self, free: SimpleQueue[Lane], keys: list[Key], contents: Contents) -> Made:
+        """A batch whose files may go. The lane may serve the next batch at once, without waiting for the device.
         """
         lane = free.get()
         try:

@@ -19,7 +19,7 @@ from ibc.distributed import share_of_halves
 from ibc.errors import InputError, input_error
 
 TEST_BATCH = 100  # where the config gives no batch_size
-MOST_READERS = 4  # processes that read files for a decoder on the GPU
+MOST_READERS = 8  # processes that read files for a decoder on the GPU
 
 
 def train_images(config: Config) -> ImageList:

@@ -274,13 +274,13 @@ def device_memory() -> float:
 def training_seconds(trainer: Trainer, batches: Iterator[Batch], warm_up: int, updates: int,
                      ready: Callable[[], None] = lambda: None) -> float:
     """Seconds of ``updates`` updates with their data, after ``warm_up`` of them and ``ready()``."""
+    made = trainer.updates(batches)
     for number in range(warm_up + updates):
         if number == warm_up:
             synchronise()
             ready()
             start = time.perf_counter()
-        batch = next(batches)
-        values = trainer.step(batch.images, batch.labels)
+        _, values = next(made)
     assert torch.isfinite(values["loss_total"])  # waits for the device
     return time.perf_counter() - start
 

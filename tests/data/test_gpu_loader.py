@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections import deque
 from pathlib import Path
 
@@ -166,6 +167,20 @@ def test_a_bad_image_stops_it_by_name(images, tmp_path):
     loader = GpuLoader(images, Pixels((72, 72), 80, False, train=False), CPU, seed=3, skip_bad=False)
     with pytest.raises(InputError, match=r"005\.jpg"):
         list(loader.batches([[(0, index) for index in range(first, first + 4)] for first in range(0, 12, 4)]))
+
+
+def test_late_files_hold_up_no_batch_that_is_made(images):
+    loader = GpuLoader(images, Pixels((72, 72), 80, False, train=False), CPU, seed=3, skip_bad=False)
+    come = threading.Event()
+
+    def order():
+        yield from ([(0, index)] for index in range(3))
+        yield [(0, 3 if come.wait(timeout=60) else 4)]
+
+    batches = loader.batches(order())
+    assert [next(batches).indices.tolist() for _ in range(3)] == [[0], [1], [2]]
+    come.set()
+    assert [batch.indices.tolist() for batch in batches] == [[3]]
 
 
 def test_it_ends_with_its_iterator(images):
