@@ -1,8 +1,4 @@
-"""Contents of image files on their way to a decoder on the GPU: read by worker processes, a batch at a time.
-
-Threads would wait for the training process's interpreter, and hold it up, at every file. And the contents
-lie in memory shared with the workers: handing over one tensor a batch costs milliseconds of waiting.
-"""
+"""Contents of image files on their way to a decoder on the GPU, a batch at a time (``ibc.data.readers``)."""
 
 from __future__ import annotations
 
@@ -13,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from ibc.data.decode import baseline_size, is_whole_jpeg
 from ibc.data.packed import read_bytes
@@ -28,7 +23,7 @@ class Contents(NamedTuple):
     indices: their places in the list. data: (bytes,) uint8, one file after the other. starts: (n + 1,) int64,
     where each begins and the last one ends. sizes: (n, 2) int64, height and width of a whole baseline JPEG,
     zeros for any other file. errors: index -> why a file cannot be read. left: indices that did not fit.
-    slot: where in the shared memory the data lie, on the way from a worker.
+    slot: where in the shared memory the data lie, on the way from another process.
     """
 
     indices: list[int]
@@ -44,7 +39,7 @@ class Contents(NamedTuple):
         return self.data[self.starts[place] : self.starts[place + 1]].numpy().tobytes()
 
 
-class ContentReader(Dataset):
+class ContentReader:
     """Reads files (or members, ``pack.zip:member``), a batch at a time.
 
     ``slots`` batches of ``batch_size`` usual files fit the memory shared with processes forked later.
@@ -56,16 +51,12 @@ class ContentReader(Dataset):
         memory = mmap.mmap(-1, slots * self.room)  # takes pages when they are filled
         self._slots = torch.frombuffer(memory, dtype=torch.uint8).view(slots, self.room)
 
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitems__(self, key: tuple[int, list[int]]) -> Contents:
-        """key: a slot that nobody reads from any more, and indices."""
-        slot, indices = key
+    def read_into(self, slot: int, indices: list[int]) -> Contents:
+        """Read into a slot that nobody reads from any more; what does not fit is left."""
         return self._read(indices, self.room, slot)
 
     def received(self, contents: Contents) -> Contents:
-        """What a worker has read, with its data."""
+        """What another process has read into a slot, with its data."""
         assert contents.slot is not None
         return contents._replace(data=self._slots[contents.slot])
 

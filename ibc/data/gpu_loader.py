@@ -13,7 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import chain, cycle
+from itertools import chain, cycle, islice
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -30,7 +30,8 @@ from ibc.data.dataset import Batch, Key, Pixels
 from ibc.data.decode import decode_image, shorter_side
 from ibc.data.lanes import Lane, lanes
 from ibc.data.list_file import ImageList
-from ibc.data.workers import by_workers, cores_here, processes_here
+from ibc.data.readers import Readers
+from ibc.data.workers import cores_here, processes_here
 from ibc.errors import InputError
 
 MOST_LANES = 3  # threads that decode; with a fourth nvJPEG has more streams than the GPU has hardware queues
@@ -38,7 +39,6 @@ MOST_LANES = 3  # threads that decode; with a fourth nvJPEG has more streams tha
 # before it has done so; as many more as READY_BYTES hold.
 READY = 4
 READY_BYTES = 512 << 20
-READ_AHEAD = 2  # batches that each reader reads ahead
 PORTION = 16 << 20  # bytes of files decoded together, and of pixels enlarged together: photographs fit the memory too
 MEMORY_SHARE = 0.8  # part of the free device memory that the cache may take
 
@@ -55,7 +55,7 @@ class GpuLoader:
                  cache: str = "off", readers: int = 0):
         self.images, self.pixels, self.device = images, pixels, device
         self.seed, self.skip_bad, self.readers = seed, skip_bad, readers
-        self.lanes = max(1, min(MOST_LANES, cores_here() // 4))  # a lane that waits keeps a core busy
+        self.lanes = max(1, min(MOST_LANES, cores_here() // 4))  # decoding keeps a core busy, though the GPU does it
         self.home = torch.device("cpu") if cache == "host" else device  # where decoded images are kept
         self.cache: dict[int, Tensor] = {}
         self.room = 0  # bytes that the cache may still take
@@ -77,22 +77,19 @@ class GpuLoader:
             return
         ready = max(READY, READY_BYTES // (3 * len(first) * self.pixels.crop[0] * self.pixels.crop[1]))
         ahead = self.lanes + ready
-        made: deque[Future[Future[Made] | None]] = deque()
+        made: deque[Future[Made]] = deque()
         in_use: deque[torch.cuda.Event] = deque()
-        files = self._read(chain([first], every), len(first), ahead)
-        with lanes(self.device, self.lanes) as free:
-            feeder, makers = ThreadPoolExecutor(1), ThreadPoolExecutor(self.lanes)
-
-            def feed() -> Future[Made] | None:
-                """The next batch, being made. In a thread of its own: late files hold up no batch that is made."""
-                found = next(files, None)
-                return None if found is None else makers.submit(self._make_ahead, free, *found)
-
+        with Readers(self.images.files, self.readers, slots=ahead, batch_size=len(first)) as readers, \
+                lanes(self.device, self.lanes) as free:
+            makers = ThreadPoolExecutor(self.readers + self.lanes)
+            jobs = (makers.submit(self._make_ahead, readers, slot, free, keys)
+                    for slot, keys in zip(cycle(range(ahead)), chain([first], every), strict=False))
             try:
-                made.extend(feeder.submit(feed) for _ in range(ahead))
-                while (making := made.popleft().result()) is not None:
-                    batch, there = making.result()
-                    made.append(feeder.submit(feed))
+                while True:
+                    made.extend(islice(jobs, ahead - len(made)))
+                    if not made:
+                        return
+                    batch, there = made.popleft().result()
                     if there is not None:  # made on another stream, in memory of that stream
                         torch.cuda.current_stream(self.device).wait_event(there)
                         batch.images.record_stream(torch.cuda.current_stream(self.device))
@@ -103,29 +100,11 @@ class GpuLoader:
                         if len(in_use) > ready:
                             in_use.popleft().synchronize()
             finally:
-                for threads in (feeder, makers):
-                    threads.shutdown(cancel_futures=True)
+                makers.shutdown(cancel_futures=True)
 
-    def _read(self, order: Iterable[list[Key]], size: int, in_use: int) -> Iterator[tuple[list[Key], Contents]]:
-        """Keys of every batch, of ``size`` at most, and the files of those images that are not in the cache.
-
-        The contents last until ``in_use`` later batches have been asked for.
-        """
-        asked: deque[list[Key]] = deque()
-        slots = READ_AHEAD * self.readers + in_use + 1
-        reader = ContentReader(self.images.files, slots, size)
-
-        def missing() -> Iterator[tuple[int, list[int]]]:
-            for slot, keys in zip(cycle(range(slots)), order, strict=False):
-                asked.append(keys)
-                yield slot, [index for _, index in keys if index not in self.cache]
-
-        read = by_workers(reader, missing(), self.readers, ahead=READ_AHEAD, pin_memory=False, fork=True)
-        return ((asked.popleft(), reader.received(contents)) for contents in read)
-
-    def _make_ahead(self, free: SimpleQueue[Lane], keys: list[Key], contents: Contents) -> Made:
-        """A batch whose files may go. The lane may serve the next batch at once, without waiting for the device.
-        """
+    def _make_ahead(self, readers: Readers, slot: int, free: SimpleQueue[Lane], keys: list[Key]) -> Made:
+        """A batch, its files read into ``slot``. Its lane serves the next one without waiting for the device."""
+        contents = readers.read(slot, [index for _, index in keys if index not in self.cache])
         lane = free.get()
         try:
             with torch.cuda.stream(lane.stream):

@@ -15,19 +15,15 @@ from torch.utils.data import DataLoader, Dataset
 AHEAD = 4  # batches that each worker makes ahead
 
 
-def by_workers(dataset: Dataset, order: Iterable, workers: int, *, ahead: int = AHEAD,
-               pin_memory: bool | None = None, fork: bool = False) -> Iterator[Any]:
+def by_workers(dataset: Dataset, order: Iterable, workers: int, *, ahead: int = AHEAD) -> Iterator[Any]:
     """What ``dataset.__getitems__`` makes of each item of ``order``; ``workers`` 0: in this process.
 
-    ``order`` is drawn from in this process, ``ahead`` items a worker ahead. ``pin_memory``: tensors come in
-    memory that a GPU copies from without waiting (None: where there is a GPU). ``fork``: workers share
-    what is shared memory here, whatever the platform's way to start them is.
+    ``order`` is drawn from in this process, ``ahead`` items a worker ahead.
     """
     batches = iter(DataLoader(
         dataset, batch_sampler=order, collate_fn=as_it_is, num_workers=workers,  # type: ignore[arg-type]
-        multiprocessing_context="fork" if fork and workers else None,
         worker_init_fn=leave_signals_to_the_main_process, prefetch_factor=ahead if workers else None,
-        pin_memory=torch.cuda.is_available() if pin_memory is None else pin_memory,
+        pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(0),  # the loader must not draw from the global one
     ))
     _at_work.add(batches)
@@ -50,7 +46,7 @@ def as_it_is(batch: Any) -> Any:
     return batch
 
 
-def leave_signals_to_the_main_process(_: int) -> None:
+def leave_signals_to_the_main_process(_: int = 0) -> None:
     # Ctrl-C reaches the whole process group; the main process still needs its batches to end well.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

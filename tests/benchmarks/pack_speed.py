@@ -10,17 +10,15 @@ import argparse
 import os
 import tempfile
 import time
-from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 
-from ibc.data.contents import ContentReader
 from ibc.data.list_file import read_list, write_list
 from ibc.data.loader import MOST_READERS
 from ibc.data.prepare.pack import pack_folder
-from ibc.data.workers import AHEAD, by_workers, cores_here
-from tests.benchmarks.train_speed import unzip
+from ibc.data.workers import cores_here
+from tests.benchmarks.train_speed import reading_rate, unzip
 
 BATCH = 200  # files read together
 
@@ -59,14 +57,7 @@ def main() -> None:
 def pace(files: list[str], order: list[int]) -> float:
     """Images a second that the reading processes hand over."""
     batches = [order[first : first + BATCH] for first in range(0, len(order), BATCH)]
-    workers = min(MOST_READERS, cores_here())
-    slots = AHEAD * workers + 1
-    reader = ContentReader(files, slots, BATCH)
-    start = time.perf_counter()
-    read = sum(len(contents.indices) for contents in
-               by_workers(reader, zip(cycle(range(slots)), batches, strict=False), workers, fork=True))
-    assert read == len(order)
-    return read / (time.perf_counter() - start)
+    return reading_rate(files, batches, min(MOST_READERS, cores_here()))
 
 
 def forget(files: list[str]) -> None:

@@ -17,10 +17,10 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -36,7 +36,7 @@ from ibc.data.dataset import Batch
 from ibc.data.list_file import ImageList, read_list, write_list
 from ibc.data.loader import MOST_READERS, test_batches, train_batches
 from ibc.data.nvjpeg import BatchDecoder
-from ibc.data.workers import AHEAD, by_workers
+from ibc.data.readers import Readers
 from ibc.extraction import encode_batches
 from ibc.network import IBC
 from ibc.trainer import Trainer
@@ -192,12 +192,9 @@ def stages(images: ImageList, config: Config, device: torch.device, count: int) 
     size = config.batch_size
     order = [list(range(first, first + size)) for first in range(0, len(images) - size, size)]
     workers = min(config.num_workers, MOST_READERS)
-    slots = AHEAD * workers + 1
-    reader = ContentReader(images.files, slots, size)
-    files = by_workers(reader, zip(cycle(range(slots)), cycle(order), strict=False), workers, fork=True)
-    row(f"files read by {workers} processes", size * count / seconds(lambda: [next(files) for _ in range(count)], 1, 1),
+    row(f"files read by {workers} processes", reading_rate(images.files, list(islice(cycle(order), count)), workers),
         "images/s")
-    contents = reader.read(order[0], 1 << 30)
+    contents = ContentReader(images.files).read(order[0], 1 << 30)
     lengths = np.diff(contents.starts)
 
     def decode_some(decoder: BatchDecoder) -> None:
@@ -210,6 +207,19 @@ def stages(images: ImageList, config: Config, device: torch.device, count: int) 
         with ThreadPoolExecutor(threads) as pool:
             elapsed = seconds(lambda: list(pool.map(decode_some, decoders)), 1, 1)  # noqa: B023  (called at once)
         row(f"nvJPEG from memory, {threads} threads", 20 * threads * size / elapsed, "images/s")
+
+
+def reading_rate(files: Sequence[str], order: list[list[int]], workers: int) -> float:
+    """Images a second that reading processes hand over, their start not included."""
+    slots = 2 * workers  # nobody looks at the contents
+    with (Readers(files, workers, slots=slots, batch_size=len(order[0])) as readers,
+          ThreadPoolExecutor(workers) as threads):
+        start = time.perf_counter()
+        read = list(threads.map(readers.read, cycle(range(slots)), order))
+        elapsed = time.perf_counter() - start
+    count = sum(len(contents.indices) for contents in read)
+    assert count == sum(map(len, order))
+    return count / elapsed
 
 
 def data_options(device: torch.device, wanted: list[str]) -> list[tuple[str, dict]]:

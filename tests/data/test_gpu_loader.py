@@ -19,6 +19,7 @@ from ibc.data.decode import decode_image
 from ibc.data.gpu_loader import GpuLoader, cut_all, portions
 from ibc.data.list_file import read_list
 from ibc.data.loader import TrainingOrder
+from ibc.data.readers import Readers
 from ibc.errors import InputError
 from tests.small_run import make_run
 
@@ -138,27 +139,11 @@ def test_files_too_large_for_the_shared_memory(images, monkeypatch, share, fitti
     Path(images.files[5]).unlink()
     pixels, order = Pixels((72, 72), 80, False, train=False), [[(0, index) for index in range(20)]] * 3
     loader = GpuLoader(images, pixels, CPU, seed=3, skip_bad=True, readers=1)
-    for _, contents in loader._read(order, 20, in_use=1):
-        assert len(contents.indices) in fitting
+    with Readers(images.files, 1, slots=1, batch_size=20) as readers:
+        assert len(readers.read(0, list(range(20))).indices) in fitting
     plain = ImageDataset(images, pixels, seed=3, decoder="turbo", skip_bad=True).__getitems__(order[0])
     for batch in loader.batches(order):
         assert torch.equal(batch.images, plain.images) and batch.bad == plain.bad == [images.files[5]]
-
-
-
-def test_files_read_by_workers_are_those_on_disk(images):
-    """Every slot is used several times; the last ``in_use`` batches are looked at only after later ones came."""
-    loader = GpuLoader(images, Pixels((72, 72), 80, False, train=False), CPU, seed=3, skip_bad=False, readers=2)
-    order = [[(0, (first + place) % 40) for place in range(4)] for first in range(0, 240, 4)]
-    waiting = deque()
-    for keys, contents in loader._read(order, len(order[0]), in_use=3):
-        waiting.append((keys, contents))
-        if len(waiting) > 3:
-            keys, contents = waiting.popleft()
-            assert contents.indices == [index for _, index in keys]
-            for place, index in enumerate(contents.indices):
-                assert contents.file(place) == Path(images.files[index]).read_bytes()
-    assert len(waiting) == 3 and waiting[-1][0] == order[-1]
 
 
 def test_a_bad_image_stops_it_by_name(images, tmp_path):
@@ -170,17 +155,15 @@ def test_a_bad_image_stops_it_by_name(images, tmp_path):
 
 
 def test_late_files_hold_up_no_batch_that_is_made(images):
-    loader = GpuLoader(images, Pixels((72, 72), 80, False, train=False), CPU, seed=3, skip_bad=False)
-    come = threading.Event()
-
-    def order():
-        yield from ([(0, index)] for index in range(3))
-        yield [(0, 3 if come.wait(timeout=60) else 4)]
-
-    batches = loader.batches(order())
-    assert [next(batches).indices.tolist() for _ in range(3)] == [[0], [1], [2]]
-    come.set()
-    assert [batch.indices.tolist() for batch in batches] == [[3]]
+    late = Path(images.files[2])
+    content = late.read_bytes()
+    late.unlink()
+    os.mkfifo(late)  # to be read once somebody has written
+    loader = GpuLoader(images, Pixels((72, 72), 80, False, train=False), CPU, seed=3, skip_bad=False, readers=2)
+    batches = loader.batches([[(0, index)] for index in range(5)])
+    assert [next(batches).indices.tolist() for _ in range(2)] == [[0], [1]]
+    threading.Thread(target=late.write_bytes, args=(content,)).start()
+    assert [batch.indices.tolist() for batch in batches] == [[2], [3], [4]]
 
 
 def test_it_ends_with_its_iterator(images):
