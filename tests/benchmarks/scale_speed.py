@@ -8,7 +8,8 @@ longer it is than one process's with the same images a process (communication th
 passes); the data path alone (nvJPEG, every image decoded every epoch); training end to end, with that path and with
 decoded images kept on the device. Then two efficiencies. Weak: against one process with the same images a process.
 Strong: against one process with the same global batch. Beside them the all-reduce of all gradients by itself, and
-extraction.
+extraction. What has to do with files is the median of three streams, each with reading processes and decoding threads
+of its own: on a shared machine a core may be slow for a while, and with it who is on it. ``--json`` has all three.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from itertools import repeat
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -34,7 +37,7 @@ import torch.distributed as dist
 
 from ibc.config import Config
 from ibc.data.dataset import Batch
-from ibc.data.list_file import read_list
+from ibc.data.list_file import ImageList, read_list
 from ibc.data.loader import train_batches
 from ibc.distributed import is_main, processes, rank, total, world_size
 from ibc.extraction import encode_images
@@ -52,7 +55,8 @@ from tests.benchmarks.train_speed import (
 
 IMAGES = 40_000     # of the data set
 KEPT = 4_000        # of them where decoded images are kept: after a dozen epochs every process has had nearly all
-EXTRACTED = 400_000  # of the extraction: ten times the data set
+EXTRACTED = 200_000  # of the extraction: five times the data set
+STREAMS = 3
 
 
 def main() -> None:
@@ -60,8 +64,8 @@ def main() -> None:
     parser.add_argument("--images", required=True, help="folder or zip of real 256 px JPEGs; repeated as needed")
     parser.add_argument("--batches", default="200,400,1600", help="global batches (default: %(default)s)")
     parser.add_argument("--processes", help="numbers of processes beside 1, one GPU each (default: all GPUs)")
-    parser.add_argument("--images_timed", type=int, default=60_000,
-                        help="images of the updates timed end to end, of each process (default: %(default)s)")
+    parser.add_argument("--images_timed", type=int, default=40_000,
+                        help="images of the updates timed in each stream, of each process (default: %(default)s)")
     parser.add_argument("--json", help="also write the figures there")
     parser.add_argument("--worker", help=argparse.SUPPRESS)  # the data set's folder, in a process that torchrun started
     args = parser.parse_args()
@@ -106,7 +110,8 @@ def measure(folder: Path, batches: list[int], images_timed: int, device: torch.d
         Path(out).write_text(json.dumps(figures))
 
 
-def of_batch(config: Config, updates: int, device: torch.device) -> dict[str, float]:
+def of_batch(config: Config, updates: int, device: torch.device) -> dict[str, Any]:
+    gc.collect()  # the trainer of the batch before holds itself
     local = config.batch_size // world_size()
     generator = torch.Generator().manual_seed(rank())
     images = torch.randint(0, 256, (local, 3, 227, 227), dtype=torch.uint8, generator=generator).to(device)
@@ -118,33 +123,41 @@ def of_batch(config: Config, updates: int, device: torch.device) -> dict[str, fl
     few = everything.subset(np.arange(KEPT))
     stream = partial(train_batches, start=0, device=device, rank=rank(), size=world_size())
     decoded = changed_config(config, decoder="nvjpeg", max_iter=10**9)
-    data = 1 / slowest(1 / rate(stream(decoded, everything), updates // 2, config))
-    train = trained(trainer, stream(decoded, everything), 20, updates)
     kept = changed_config(decoded, cache="device")
-    cached = trained(trainer, stream(kept, few), 12 * KEPT // config.batch_size, updates)
-    del trainer
-    gc.collect()
-    return {"update_ms": 1e3 * update, "data": data, "train": train, "cached": cached}
+
+    def data() -> float:
+        return 1 / slowest(1 / rate(stream(decoded, everything), updates // 2, config))
+
+    def trained(config: Config, images: ImageList, warm_up: int) -> float:
+        batches: Any = stream(config, images)
+        elapsed = slowest(training_seconds(trainer, batches, warm_up, updates, together))
+        batches.close()
+        return updates * config.batch_size / elapsed
+
+    return {"update_ms": 1e3 * update, "data": several(data),
+            "train": several(lambda: trained(decoded, everything, 20)),
+            "cached": several(lambda: trained(kept, few, 12 * KEPT // config.batch_size))}
 
 
-def trained(trainer: Trainer, batches: Any, warm_up: int, updates: int) -> float:
-    """Images a second, all processes together, at the pace of the slowest."""
-    elapsed = slowest(training_seconds(trainer, batches, warm_up, updates, together))
-    batches.close()
-    return updates * trainer.config.batch_size / elapsed
+def several(measured: Callable[[], float]) -> list[float]:
+    """Images a second, all processes together, at the pace of the slowest: of every stream."""
+    return [measured() for _ in range(STREAMS)]
 
 
-def extraction(config: Config, device: torch.device) -> float:
+def extraction(config: Config, device: torch.device) -> list[float]:
     """Images a second, all processes together, from files to gathered codes."""
     model = IBC(config.model).to(device).eval()
     everything = read_list("train.txt", config.data_folder)
-    for count in (IMAGES, EXTRACTED):  # the first makes decoders and chooses convolution kernels
+
+    def extracted(count: int) -> float:
         images = everything.subset(np.arange(count) % len(everything))
         together()
         start = time.perf_counter()
         encode_images(model, config, images, device)
-        elapsed = slowest(time.perf_counter() - start)
-    return EXTRACTED / elapsed
+        return count / slowest(time.perf_counter() - start)
+
+    extracted(IMAGES)  # makes decoders and chooses convolution kernels
+    return several(lambda: extracted(EXTRACTED))
 
 
 def all_reduce_ms(device: torch.device) -> float:
@@ -170,23 +183,23 @@ def together() -> None:
 
 def show(count: int, results: dict[int, dict]) -> None:
     """The table of ``count`` processes."""
-    one, here = results[1]["batches"], results[count]
-    print(f"{count} process{'es' if count > 1 else ''}: extraction {here['extraction']:,.0f} images/s"
-          + (f" ({here['extraction'] / count / results[1]['extraction']:.0%} a process of one's), all-reduce of 115 M "
-             f"float32 alone {here['all_reduce_ms']:.2f} ms" if count > 1 else ""))
+    one, here = results[1], results[count]
+    print(f"{count} process{'es' if count > 1 else ''}: extraction {median(here['extraction']):,.0f} images/s"
+          + (f" ({median(here['extraction']) / count / median(one['extraction']):.0%} a process of one's), all-reduce "
+             f"of 115 M float32 alone {here['all_reduce_ms']:.2f} ms" if count > 1 else ""))
     titles = ["batch", "update ms", "data images/s", "training, decoded", "kept"]
     if count > 1:
         titles += ["ms longer", "weak: update", "decoded", "kept", "strong: update", "decoded", "kept"]
     print("  " + "  ".join(f"{title:>7}" for title in titles))
     for batch, figures in here["batches"].items():
         cells = [batch, f"{figures['update_ms']:.2f}",
-                 *(f"{figures[key]:,.0f}" for key in ("data", "train", "cached"))]
+                 *(f"{median(figures[key]):,.0f}" for key in ("data", "train", "cached"))]
         if count > 1:
-            same_share, same_batch = one[str(int(batch) // count)], one[batch]
+            same_share, same_batch = (one["batches"][of] for of in (str(int(batch) // count), batch))
             cells.append(f"{figures['update_ms'] - same_share['update_ms']:.2f}")
             for other, work in ((same_share, 1), (same_batch, 1 / count)):
                 cells.append(f"{work * other['update_ms'] / figures['update_ms']:.0%}")
-                cells += [f"{figures[key] / count / other[key]:.0%}" for key in ("train", "cached")]
+                cells += [f"{median(figures[key]) / count / median(other[key]):.0%}" for key in ("train", "cached")]
         aligned = (f"{cell:>{max(len(title), 7)}}" for cell, title in zip(cells, titles, strict=True))
         print("  " + "  ".join(aligned), flush=True)
 
