@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +55,27 @@ def make_run(folder: Path, images: int = 40, **changes) -> Path:
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump({**values, **changes, "model": model}))
     return path
+
+
+def make_late(path: Path) -> Callable[[], bool]:
+    """Whoever reads ``path`` from now on waits for a call of the result. It says False if nobody called for 20 s."""
+    content, called, by_call = path.read_bytes(), threading.Event(), []
+    path.unlink()
+    os.mkfifo(path)
+
+    def write() -> None:
+        by_call.append(called.wait(timeout=20))
+        path.write_bytes(content)
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+
+    def come() -> bool:
+        called.set()
+        writer.join(timeout=20)
+        return by_call == [True]
+
+    return come
 
 
 def run(script: str, *arguments, cwd: Path = ROOT) -> subprocess.CompletedProcess:

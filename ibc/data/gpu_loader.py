@@ -34,7 +34,7 @@ from ibc.data.readers import Readers
 from ibc.data.workers import cores_here, processes_here
 from ibc.errors import InputError
 
-MOST_LANES = 3  # threads that decode; with a fourth nvJPEG has more streams than the GPU has hardware queues
+MOST_LANES = 3  # threads that decode; with a fourth, nvJPEG's streams and two processes' updates wait for each other
 # Batches made beyond those that are being made, and batches that the consumer may have asked the device to use
 # before it has done so; as many more as READY_BYTES hold.
 READY = 4

@@ -6,16 +6,14 @@ memory shared with the processes: handing over one tensor a batch costs millisec
 
 from __future__ import annotations
 
-import atexit
 import multiprocessing
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from weakref import WeakSet
 
 from ibc.data.contents import ContentReader, Contents
-from ibc.data.workers import leave_signals_to_the_main_process
+from ibc.data.workers import end_at_exit, leave_signals_to_the_main_process
 from ibc.errors import InputError
 
 
@@ -41,7 +39,7 @@ class Readers:
             there.close()
             self._processes.append(process)
             self._free.put(here)
-        _at_work.add(self)
+        end_at_exit(self, Readers.close)
 
     def __enter__(self) -> Readers:
         return self
@@ -84,13 +82,3 @@ def _serve(reader: ContentReader, asked: Connection, others: list[Connection]) -
     with suppress(EOFError, ConnectionError):
         while (task := asked.recv()) is not None:
             asked.send(reader.read_into(*task))
-
-
-_at_work: WeakSet[Readers] = WeakSet()
-
-
-@atexit.register
-def _end_readers() -> None:
-    """After an exception that nobody caught, whose frames keep the readers: they do not heed being terminated."""
-    for readers in list(_at_work):
-        readers.close()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 import signal
-from collections.abc import Iterable, Iterator
-from typing import Any
-from weakref import WeakSet
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+T = TypeVar("T")
 AHEAD = 4  # batches that each worker makes ahead
 
 
@@ -20,25 +21,33 @@ def by_workers(dataset: Dataset, order: Iterable, workers: int, *, ahead: int = 
 
     ``order`` is drawn from in this process, ``ahead`` items a worker ahead.
     """
-    batches = iter(DataLoader(
+    batches: Any = iter(DataLoader(
         dataset, batch_sampler=order, collate_fn=as_it_is, num_workers=workers,  # type: ignore[arg-type]
         worker_init_fn=leave_signals_to_the_main_process, prefetch_factor=ahead if workers else None,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(0),  # the loader must not draw from the global one
     ))
-    _at_work.add(batches)
+    if workers:
+        end_at_exit(batches, lambda batches: batches._shutdown_workers())
     return batches
 
 
-_at_work: WeakSet[Any] = WeakSet()
+def end_at_exit(owner: T, end: Callable[[T], None]) -> None:
+    """``end(owner)`` when the program ends, if ``owner`` lives then, and the worker processes with it.
+
+    The frames of an exception that nobody caught, or a cycle, may keep it; and its processes do not heed being
+    terminated, for which Python would wait.
+    """
+    _at_work[owner] = end
+
+
+_at_work: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
 
 
 @atexit.register
 def _end_workers() -> None:
-    """After an exception that nobody caught, whose frames keep the workers: they do not heed being terminated."""
-    for batches in list(_at_work):
-        if hasattr(batches, "_shutdown_workers"):
-            batches._shutdown_workers()
+    for owner, end in list(_at_work.items()):
+        end(owner)
 
 
 def as_it_is(batch: Any) -> Any:

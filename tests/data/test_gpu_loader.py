@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
 from collections import deque
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from ibc.data.list_file import read_list
 from ibc.data.loader import TrainingOrder
 from ibc.data.readers import Readers
 from ibc.errors import InputError
-from tests.small_run import make_run
+from tests.small_run import make_late, make_run
 
 CPU = torch.device("cpu")
 
@@ -155,14 +154,11 @@ def test_a_bad_image_stops_it_by_name(images, tmp_path):
 
 
 def test_late_files_hold_up_no_batch_that_is_made(images):
-    late = Path(images.files[2])
-    content = late.read_bytes()
-    late.unlink()
-    os.mkfifo(late)  # to be read once somebody has written
+    come = make_late(Path(images.files[2]))
     loader = GpuLoader(images, Pixels((72, 72), 80, False, train=False), CPU, seed=3, skip_bad=False, readers=2)
     batches = loader.batches([[(0, index)] for index in range(5)])
     assert [next(batches).indices.tolist() for _ in range(2)] == [[0], [1]]
-    threading.Thread(target=late.write_bytes, args=(content,)).start()
+    assert come()
     assert [batch.indices.tolist() for batch in batches] == [[2], [3], [4]]
 
 

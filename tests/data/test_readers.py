@@ -13,7 +13,7 @@ import pytest
 
 from ibc.data.readers import Readers
 from ibc.errors import InputError
-from tests.small_run import ROOT
+from tests.small_run import ROOT, make_late
 
 
 @pytest.fixture
@@ -41,16 +41,14 @@ def test_they_read_what_is_on_disk(files, count):
 
 
 def test_a_slow_one_holds_up_its_own_batch_only(files):
-    late = Path(files[0])
-    late.unlink()
-    os.mkfifo(late)  # to be read once somebody has written
+    contents = [Path(file).read_bytes() for file in files]
+    come = make_late(Path(files[0]))
     with Readers(files, 2, slots=2, batch_size=1) as readers, ThreadPoolExecutor(1) as threads:
         slow = threads.submit(readers.read, 0, [0])
-        for index in range(1, 40):  # twice as many as would fall to each, one after the other
-            assert readers.read(1, [index]).file(0) == Path(files[index]).read_bytes()
-        assert not slow.done()
-        late.write_bytes(b"there")
-        assert slow.result().file(0) == b"there"
+        for index in range(1, 40):  # dealt out in turn, the second of them would wait
+            assert readers.read(1, [index]).file(0) == contents[index]
+        assert not slow.done() and come()
+        assert slow.result().file(0) == contents[0]
 
 
 def test_a_killed_one_is_told_in_one_line(files):
