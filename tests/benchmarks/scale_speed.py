@@ -10,6 +10,7 @@ decoded images kept on the device. Then two efficiencies. Weak: against one proc
 Strong: against one process with the same global batch. Beside them the all-reduce of all gradients by itself, and
 extraction. What has to do with files is the median of three streams, each with reading processes and decoding threads
 of its own: on a shared machine a core may be slow for a while, and with it who is on it. ``--json`` has all three.
+Ctrl-C shows what has been measured (``timeout -s INT SECONDS python ...`` where time is short).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -41,6 +43,7 @@ from ibc.data.list_file import ImageList, read_list
 from ibc.data.loader import train_batches
 from ibc.distributed import is_main, processes, rank, total, world_size
 from ibc.extraction import encode_images
+from ibc.files import atomic_write
 from ibc.network import IBC
 from ibc.trainer import Trainer
 from tests.benchmarks.train_speed import (
@@ -53,9 +56,10 @@ from tests.benchmarks.train_speed import (
     training_seconds,
 )
 
-IMAGES = 40_000     # of the data set
-KEPT = 4_000        # of them where decoded images are kept: after a dozen epochs every process has had nearly all
-EXTRACTED = 200_000  # of the extraction: five times the data set
+IMAGES = 40_000           # of the data set
+KEPT = 4_000              # of them where decoded images are kept: after a dozen epochs every process has nearly all
+EXTRACTED = 200_000       # of the extraction: five times the data set
+EXTRACTED_TOGETHER = 200  # of them in a batch, of every process
 STREAMS = 3
 
 
@@ -91,9 +95,15 @@ def main() -> None:
             command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count),
                        __file__, "--images", "-", "--worker", folder, "--json", str(out), "--images_timed",
                        str(args.images_timed), "--batches", ",".join(map(str, wanted))]
-            subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "4"})
-            results[count] = json.loads(out.read_text())
-            show(count, results)
+            ended = False
+            with suppress(KeyboardInterrupt):
+                subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "4"})
+                ended = True
+            if out.exists():
+                results[count] = json.loads(out.read_text())
+                show(count, results)
+            if not ended:
+                break
     if args.json:
         Path(args.json).write_text(json.dumps(results, indent=1))
 
@@ -101,13 +111,14 @@ def main() -> None:
 def measure(folder: Path, batches: list[int], images_timed: int, device: torch.device, out: str) -> None:
     """What one number of processes reaches; the main process writes it to ``out``."""
     torch._dynamo.config.automatic_dynamic_shapes = False  # each batch size is compiled for itself
-    figures: dict[str, Any] = {"batches": {}, "all_reduce_ms": all_reduce_ms(device)}
+    figures: dict[str, Any] = {"batches": {}, "all_reduce_ms": all_reduce_ms(device),
+                               "extraction": extraction(configuration(folder, EXTRACTED_TOGETHER, 1), device)}
     for batch in batches:
         updates = images_timed * world_size() // batch
         figures["batches"][str(batch)] = of_batch(configuration(folder, batch, updates), updates, device)
-    figures["extraction"] = extraction(configuration(folder, batches[0], 1), device)
-    if is_main():
-        Path(out).write_text(json.dumps(figures))
+        if is_main():
+            with atomic_write(out, "w") as handle:
+                json.dump(figures, handle)
 
 
 def of_batch(config: Config, updates: int, device: torch.device) -> dict[str, Any]:
