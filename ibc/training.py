@@ -102,11 +102,12 @@ def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batc
                   folders: Folders, validate: Validate | None, stop: StopSignals) -> None:
     """Count, log, validate and save, as the update number demands."""
     config, done = trainer.config, trainer.iteration
-    stop.agree(done)
     last = done == config.max_iter
     logs = done % config.log_iter == 0 or last
-    saves = done % config.snapshot_save_iter == 0 or last or bool(stop.agreed)
+    saves = done % config.snapshot_save_iter == 0 or last
     validates = bool(validate and config.val_iter and (done % config.val_iter == 0 or last))
+    stop.agree(done, now=logs or saves or validates)
+    saves = saves or bool(stop.agreed)
     journal.update(done, values, batch.bad, look=logs or saves or validates)
     if logs:
         journal.log(done, {name: mean_over_processes(value) for name, value in values.items()})
@@ -187,9 +188,13 @@ class StopSignals:
         self.noted = number
         signal.signal(number, self.before[number])
 
-    def agree(self, update: int) -> None:
-        """Stop now, if this process (or, of several, any) was asked to."""
+    def agree(self, update: int, now: bool) -> None:
+        """Stop now, if this process (or, of several, any) was asked to.
+
+        ``now``: before a process waits for its GPU, which waits for the others' without an end. Here one that is
+        lost is noticed.
+        """
         if world_size() == 1:
             self.agreed = self.noted
-        elif update % self.AGREE_EVERY == 0:
+        elif now or update % self.AGREE_EVERY == 0:
             self.agreed = any_process(self.noted)
