@@ -247,7 +247,7 @@ def _refused(data: bytes) -> bool:
 def _refused_by_pillow(data: bytes) -> bool:
     try:
         Image.open(io.BytesIO(data)).load()
-    except Exception:
+    except Exception:  # of a damaged file, Pillow's readers stumble over anything
         return True
     return False
 

@@ -167,7 +167,7 @@ def extraction(config: Config, device: torch.device) -> list[float]:
         encode_images(model, config, images, device)
         return count / slowest(time.perf_counter() - start)
 
-    extracted(IMAGES)  # makes decoders and chooses convolution kernels
+    extracted(IMAGES)  # makes decoders, loads kernels
     return several(lambda: extracted(EXTRACTED))
 
 
