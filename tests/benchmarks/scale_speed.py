@@ -47,10 +47,10 @@ from ibc.files import atomic_write
 from ibc.network import IBC
 from ibc.trainer import Trainer
 from tests.benchmarks.train_speed import (
-    CLASSES,
     changed_config,
     configuration,
     data_set,
+    random_batch,
     rate,
     seconds,
     training_seconds,
@@ -124,9 +124,7 @@ def measure(folder: Path, batches: list[int], images_timed: int, device: torch.d
 def of_batch(config: Config, updates: int, device: torch.device) -> dict[str, Any]:
     gc.collect()  # the trainer of the batch before holds itself
     local = config.batch_size // world_size()
-    generator = torch.Generator().manual_seed(rank())
-    images = torch.randint(0, 256, (local, 3, 227, 227), dtype=torch.uint8, generator=generator).to(device)
-    labels = torch.randint(0, CLASSES, (local, 1), generator=generator).float()
+    images, labels = random_batch(local, device, rank())
     trainer = Trainer(config, device, pretrained=False, amp="bf16", compile_update=True)
     together()
     update = slowest(seconds(partial(next, trainer.updates(repeat(Batch(images, labels, labels, [], "")))), 5, 2, 10))

@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", required=True, help="folder or zip of real 256 px JPEGs; repeated as needed")
     parser.add_argument("--batch", type=int, help="images an update (default: 200 on a GPU, 32 on a CPU)")
-    parser.add_argument("--updates", type=int, help="updates timed end to end (default: 300 on a GPU, 5 on a CPU)")
+    parser.add_argument("--updates", type=int, help="updates timed end to end (default: 300 on a GPU, 10 on a CPU)")
     parser.add_argument("--paths", default="turbo,nvjpeg,device,host",
                         help="data paths to time on a GPU (default: %(default)s)")
     parser.add_argument("--skip", default="", help="parts to leave out: ceilings,updates,data,train,extract,plain")
@@ -59,7 +59,7 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     keep_freed_memory(device)  # as the commands do
     gpu = device.type == "cuda"
-    batch, updates = args.batch or (200 if gpu else 32), args.updates or (300 if gpu else 5)
+    batch, updates = args.batch or (200 if gpu else 32), args.updates or (300 if gpu else 10)
     skip = set(args.skip.split(","))
     options = data_options(device, args.paths.split(","))
     name = torch.cuda.get_device_name() if gpu else "CPU"
@@ -145,9 +145,7 @@ def copy_rate(device: torch.device) -> float:
 
 def update_variants(config: Config, device: torch.device, batch: int) -> None:
     print("update alone, ten in a row" if device.type == "cuda" else "update alone")
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (batch, 3, 227, 227), dtype=torch.uint8, generator=generator).to(device)
-    labels = torch.randint(0, CLASSES, (batch, 1), generator=generator).float()
+    images, labels = random_batch(batch, device)
     gpu = device.type == "cuda"
     repeats, warm_up, row_of = (5, 2, 10) if gpu else (5, 1, 1)  # training does not wait for the GPU in between
     floats = images.float() / 255
@@ -168,6 +166,13 @@ def update_variants(config: Config, device: torch.device, batch: int) -> None:
             note += f", {alone:.2f} ms one by one, {torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
         row(what, elapsed, "ms", note)
         del trainer
+
+
+def random_batch(count: int, device: torch.device, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """(count, 3, 227, 227) uint8 on the device, and (count, 1) labels."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (count, 3, 227, 227), dtype=torch.uint8, generator=generator).to(device)
+    return images, torch.randint(0, CLASSES, (count, 1), generator=generator).float()
 
 
 def data_variants(config: Config, device: torch.device, updates: int, paths: list[tuple[str, dict]]) -> None:
@@ -266,10 +271,18 @@ def training(config: Config, device: torch.device, updates: int, paths: list[tup
     trainer = Trainer(config, device, pretrained=False, **({"amp": "bf16", "compile_update": True} if gpu else {}))
     for what, options in paths:
         batches = train_batches(changed_config(config, **options, max_iter=10**9), images, 0, device)
-        warm_up = len(images) // config.batch_size if gpu else 1  # fills the cache, and the memory that torch keeps
-        elapsed = training_seconds(trainer, batches, warm_up, updates)
-        row(f"{what}" + (", bf16 captured" if gpu else ""), updates * config.batch_size / elapsed, "images/s",
-            f"{device_memory():.1f} GB of the GPU in use" if gpu else "")
+        if gpu:
+            warm_up = len(images) // config.batch_size  # fills the cache, and the memory that torch keeps
+            elapsed = training_seconds(trainer, batches, warm_up, updates)
+            row(f"{what}, bf16 captured", updates * config.batch_size / elapsed, "images/s",
+                f"{device_memory():.1f} GB of the GPU in use")
+        else:
+            step = partial(trainer.step, *random_batch(config.batch_size, device))
+            in_turn = [(seconds(step, updates, 1), training_seconds(trainer, batches, 1, updates) / updates)
+                       for _ in range(3)]  # machines are faster and slower from minute to minute
+            alone, elapsed = (statistics.median(values) for values in zip(*in_turn, strict=True))
+            row(what, config.batch_size / elapsed, "images/s",
+                f"{alone / elapsed:.0%} of the update alone, medians of 3")
         del batches
 
 
@@ -302,14 +315,17 @@ def extraction(config: Config, device: torch.device) -> None:
     encoded_rate(model, config, images.subset(range(3 * config.batch_size)), device)  # loads libraries, makes decoders
     if device.type == "cpu":
         x = torch.randn(config.batch_size, 3, 227, 227)
-        both = config.batch_size / seconds(lambda: plain_codes(model, x), 10, 3)
-        with torch.inference_mode():
-            y = x.contiguous(memory_format=torch.channels_last)
-            one = config.batch_size / seconds(lambda: model.encode(y), 10, 3)
+        y = x.contiguous(memory_format=torch.channels_last)
+        encode = torch.inference_mode()(model.encode)
+        some = images.subset(range(2000))
+        in_turn = [(config.batch_size / seconds(lambda: plain_codes(model, x), 10, 3),
+                    config.batch_size / seconds(lambda: encode(y), 10, 3), encoded_rate(model, config, some, device))
+                   for _ in range(3)]  # machines are faster and slower from minute to minute
+        both, one, whole = (statistics.median(values) for values in zip(*in_turn, strict=True))
         row("plain: both branches, encoder alone", both, "images/s")
         row("hash branch, encoder alone", one, "images/s", f"{one / both:.2f} x plain")
-        whole = encoded_rate(model, config, images.subset(range(2000)), device)
-        row("whole path, start of the workers included", whole, "images/s", f"{whole / one:.0%} of the encoder alone")
+        row("whole path, start of the workers included", whole, "images/s",
+            f"{whole / one:.0%} of the encoder alone, medians of 3")
         return
     images = images.subset(list(range(len(images))) * 10)
     in_turn = [(rate(test_batches(config, images, device), len(images) // config.batch_size - 20, config),
