@@ -62,6 +62,8 @@ def encode_batches(model: IBC, batches: Iterable[Batch], count: int, device: tor
     codes = _HostCodes(count, model.grm.shape[1])
     indices: list[torch.Tensor] = []
     bad: list[str] = []
+    if device.type == "cuda":
+        model.to(memory_format=torch.channels_last)  # else cuDNN brings the weights into this order for every batch
     with _stream_beside_decoders(device):
         known = statistics(device)
         for batch in batches:

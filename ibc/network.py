@@ -134,6 +134,8 @@ def inferred_trunk(trunk: nn.Sequential, images: Tensor) -> Tensor:
             assert not isinstance(layer.padding, str)
             maps = torch.cudnn_convolution_relu(maps, layer.weight, layer.bias, layer.stride, layer.padding,
                                                 layer.dilation, layer.groups)
+        elif isinstance(layer, nn.MaxPool2d) and maps.is_contiguous(memory_format=torch.channels_last):
+            maps = max_pool(maps)
         elif not isinstance(layer, nn.ReLU):
             maps = layer(maps)
     return maps

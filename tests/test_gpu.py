@@ -91,12 +91,13 @@ def test_captured_update_equals_the_ordinary_one(config, amp):
     assert float(moves[0].norm()) == pytest.approx(float(moves[1].norm()), rel=0.1)
 
 
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("in_blocks", [False, True])
-def test_codes_without_gradient_are_those_with_it(config, in_blocks):
-    """Without gradient cuDNN adds biases and cuts at 0 by itself."""
+def test_codes_without_gradient_are_those_with_it(config, in_blocks, order):
+    """Without gradient cuDNN adds biases and cuts at 0 by itself, and channels last the kernels pool."""
     model = IBC(config.model).to(GPU)
     model.blocked_stem = in_blocks
-    images = torch.randn(8, 3, 72, 72, generator=torch.Generator().manual_seed(0)).to(GPU)
+    images = torch.randn(8, 3, 72, 72, generator=torch.Generator().manual_seed(0)).to(GPU, memory_format=order)
     with cudnn.flags(allow_tf32=False):
         slow = model.features(images)
         with torch.inference_mode():

@@ -53,8 +53,20 @@ def check_cutting(device: str) -> None:
             assert ours.is_contiguous(memory_format=torch.channels_last)
 
 
+def check_look_up(device: str) -> None:
+    from ibc.kernels import normalising
+
+    table = torch.randn(3, 256, generator=torch.Generator().manual_seed(0))
+    for shape in ((1, 3, 1, 1), (2, 3, 37, 41), (3, 3, 64, 64)):
+        images = torch.randint(0, 256, shape, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
+        ours = normalising.look_up(images.to(device), table.to(device))
+        for channel in range(3):
+            assert torch.equal(ours[:, channel].cpu(), table[channel][images[:, channel].long()]), shape
+        assert ours.is_contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.skipif(find_spec("triton") is None, reason="no Triton")
-@pytest.mark.parametrize("check", ["check_pooling", "check_cutting"])
+@pytest.mark.parametrize("check", ["check_pooling", "check_cutting", "check_look_up"])
 def test_kernels_in_the_interpreter(check):
     run = subprocess.run([sys.executable, "-c", f"from tests.test_kernels import {check} as check; check('cpu')"],
                          env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=False)
@@ -62,7 +74,7 @@ def test_kernels_in_the_interpreter(check):
 
 
 @pytest.mark.skipif(not kernels.work(), reason="no GPU")
-@pytest.mark.parametrize("check", [check_pooling, check_cutting])
+@pytest.mark.parametrize("check", [check_pooling, check_cutting, check_look_up])
 def test_kernels_on_a_gpu(check):
     check("cuda")
 

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ibc import kernels
+
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB in [0, 1]
 STD = (0.229, 0.224, 0.225)
 
@@ -22,12 +24,23 @@ def normalise(images: Tensor, known: tuple[Tensor, Tensor] | None = None) -> Ten
     ``known``: ``statistics`` of the device, from an earlier call. The order in memory stays.
     """
     mean, std = known or statistics(images.device)
-    if images.device.type != "cpu" or not images.is_contiguous(memory_format=torch.channels_last):
-        return torch.div(images, 255).sub_(mean).div_(std)
+    if not images.is_contiguous(memory_format=torch.channels_last):
+        return _by_formula(images, mean, std)
+    if images.is_cuda:
+        if torch.compiler.is_compiling() or not kernels.work():
+            return _by_formula(images, mean, std)
+        from ibc.kernels.normalising import look_up
+
+        every = torch.arange(256, dtype=torch.uint8, device=images.device).expand(1, 3, 1, 256)
+        return look_up(images, _by_formula(every, mean, std).view(3, 256))
     width = images.shape[-1]  # a row of pixels at a time: three values at a time are too few for a CPU
     rows = images.permute(0, 2, 3, 1).flatten(2).float()
     rows.div_(255).sub_(mean.flatten().repeat(width)).div_(std.flatten().repeat(width))
     return rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2)
+
+
+def _by_formula(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    return torch.div(images, 255).sub_(mean).div_(std)
 
 
 def statistics(device: torch.device) -> tuple[Tensor, Tensor]:

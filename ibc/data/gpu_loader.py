@@ -64,8 +64,7 @@ class GpuLoader:
             self.room = int(torch.cuda.mem_get_info(device)[0] * MEMORY_SHARE)
         elif cache == "host":
             self.room = host_memory_free() // 2 // processes_here()
-        if pixels.train:
-            kernels.work()  # tried here, not in several threads
+        kernels.work()  # tried here, not in several threads
         self.labels = torch.from_numpy(images.labels)
         self.reader = ContentReader(images.files)  # for what the processes leave to this one
 
@@ -290,15 +289,15 @@ def cut_all(stack: Tensor, places: np.ndarray, crop: tuple[int, int]) -> Tensor:
 
     Few steps for a whole batch, whatever its size: the interpreter is shared by all who make batches.
     """
+    if stack.is_cuda and kernels.work():
+        from ibc.kernels.cutting import cut
+
+        return cut(stack, torch.from_numpy(places.astype(np.int32)).to(stack.device, non_blocking=True), crop)
     height, width = crop
     top, left, mirror = places.T
     if not mirror.any() and (places == places[0]).all():  # as in testing
         cut_out = stack[:, :, top[0] : top[0] + height, left[0] : left[0] + width]
         return cut_out.contiguous(memory_format=torch.channels_last)
-    if stack.is_cuda and kernels.work():
-        from ibc.kernels.cutting import cut
-
-        return cut(stack, torch.from_numpy(places.astype(np.int32)).to(stack.device, non_blocking=True), crop)
     ways = np.stack([top, left + mirror * (width - 1), 1 - 2 * mirror])  # first row, first column, step to the next
     row, column, step = torch.from_numpy(ways[:, :, None]).to(stack.device, non_blocking=True)
     rows = row + torch.arange(height, device=stack.device)

@@ -31,13 +31,14 @@ import torch
 
 from ibc.cli import keep_freed_memory
 from ibc.config import Config, load_config
+from ibc.data.augment import statistics as pixel_statistics
 from ibc.data.contents import ContentReader
 from ibc.data.dataset import Batch
 from ibc.data.list_file import ImageList, read_list, write_list
 from ibc.data.loader import MOST_READERS, test_batches, train_batches
 from ibc.data.nvjpeg import BatchDecoder
 from ibc.data.readers import Readers
-from ibc.extraction import encode_batches
+from ibc.extraction import encode_batches, encode_pixels
 from ibc.network import IBC
 from ibc.trainer import Trainer
 from tests.plain_twin import PlainTrainer, plain_codes, plain_loader
@@ -327,15 +328,19 @@ def extraction(config: Config, device: torch.device) -> None:
         row("whole path, start of the workers included", whole, "images/s",
             f"{whole / one:.0%} of the encoder alone, medians of 3")
         return
-    images = images.subset(list(range(len(images))) * 10)
+    x = torch.randint(0, 256, (config.batch_size, 3, 227, 227), dtype=torch.uint8, device=device)
+    x, known = x.contiguous(memory_format=torch.channels_last), pixel_statistics(device)
+    row("encoder alone", config.batch_size / seconds(lambda: encode_pixels(model, x, known), 10, 3, in_a_row=10),
+        "images/s")
+    images = images.subset(list(range(len(images))) * 5)
     in_turn = [(rate(test_batches(config, images, device), len(images) // config.batch_size - 20, config),
                 decoded_rate(config, images, device), encoded_rate(model, config, images, device))
-               for _ in range(3)]  # what decoders give varies from minute to minute
+               for _ in range(7)]  # what decoders give varies from second to second
     running, started, whole = (statistics.median(values) for values in zip(*in_turn, strict=True))
     row("data path alone, once it runs", running, "images/s")
     row("data path alone, start of the workers included", started, "images/s")
     row("whole path, start of the workers included", whole, "images/s",
-        f"{whole / running:.0%} and {whole / started:.0%} of these, medians of 3")
+        f"{whole / running:.0%} and {whole / started:.0%} of these, medians of 7")
 
 
 def decoded_rate(config: Config, images: ImageList, device: torch.device) -> float:
