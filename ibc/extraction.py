@@ -65,11 +65,11 @@ def encode_batches(model: IBC, batches: Iterable[Batch], count: int, device: tor
     if device.type == "cuda":
         model.to(memory_format=torch.channels_last)  # else cuDNN brings the weights into this order for every batch
     with _stream_beside_decoders(device):
-        known = statistics(device)
+        encode = _Encoder(model, device)
         for batch in batches:
             bad += batch.bad
             if len(batch.images):
-                codes.append(encode_pixels(model, batch.images.to(device, non_blocking=True), known))
+                codes.append(encode(batch.images.to(device, non_blocking=True)))
                 indices.append(batch.indices)
             done(len(batch.images) + len(batch.bad))
         return Encoded(codes.all(), torch.cat(indices).numpy() if indices else np.empty(0, np.int64), bad)
@@ -96,6 +96,40 @@ def encode_pixels(model: IBC, images: torch.Tensor,
     """
     with torch.inference_mode():
         return model.encode(normalise(images, known).contiguous(memory_format=torch.channels_last)).float()
+
+
+class _Encoder:
+    """``encode_pixels``, batch after batch. On a GPU the second batch of a size is recorded as a CUDA graph.
+
+    Launching its kernels one by one beside threads that launch theirs takes a core half of a batch's time.
+    """
+
+    def __init__(self, model: IBC, device: torch.device):
+        self.model, self.known = model, statistics(device)
+        self.before = torch.Size()  # of the batch before
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.images = self.codes = torch.empty(0)  # what the graph reads and writes
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) uint8 -> (B, K) codes, which the next call on this stream may overwrite."""
+        if self.graph is None and images.is_cuda and images.shape == self.before:
+            self._record(images)
+        self.before = images.shape
+        if self.graph is None or images.shape != self.images.shape:
+            return encode_pixels(self.model, images, self.known)
+        self.images.copy_(images)
+        self.graph.replay()
+        return self.codes
+
+    def _record(self, images: torch.Tensor) -> None:
+        self.images, self.graph = images.clone(), torch.cuda.CUDAGraph()
+        # Not by torch.cuda.graph, which first waits for the device and gives back all memory that decoders are using
+        # over and over. thread_local: they may go on allocating meanwhile.
+        self.graph.capture_begin(capture_error_mode="thread_local")
+        try:
+            self.codes = encode_pixels(self.model, self.images, self.known)
+        finally:
+            self.graph.capture_end()
 
 
 class _HostCodes:

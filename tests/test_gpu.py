@@ -7,9 +7,11 @@ from PIL import Image
 from torch.backends import cudnn
 
 from ibc.config import load_config
+from ibc.data.dataset import Batch
 from ibc.data.loader import test_batches as batches_of
 from ibc.data.loader import test_images as images_of
 from ibc.data.loader import train_batches
+from ibc.extraction import encode_batches, encode_pixels
 from ibc.network import IBC
 from ibc.trainer import Trainer
 from tests.small_run import make_run, run_alone
@@ -104,6 +106,22 @@ def test_codes_without_gradient_are_those_with_it(config, in_blocks, order):
             fast = model.features(images)
     assert fast.grad_fn is None and slow.grad_fn is not None
     assert torch.allclose(fast, slow, rtol=1e-4, atol=1e-5 * float(slow.detach().abs().max()))
+
+
+def test_replayed_extraction_is_that_of_every_batch_by_itself(config):
+    """Sizes of a list whose first batch lacks a bad image; the same bits, whatever is replayed."""
+    model = IBC(config.model).to(GPU).eval()
+    random = torch.Generator().manual_seed(0)
+    batches, first = [], 0
+    for size in (7, 8, 8, 8, 7, 8, 3):
+        images = torch.randint(0, 256, (size, 3, 72, 72), dtype=torch.uint8, generator=random).to(GPU)
+        indices = torch.arange(first, first + size)
+        batches.append(Batch(images.contiguous(memory_format=torch.channels_last), indices[:, None], indices, [], ""))
+        first += size
+    encoded = encode_batches(model, batches, first, GPU)
+    slow = torch.cat([encode_pixels(model, batch.images) for batch in batches]).cpu()
+    assert np.array_equal(encoded.codes, slow.numpy()) and encoded.indices.tolist() == list(range(first))
+    assert len({row.tobytes() for row in encoded.codes}) == first
 
 
 def test_gpu_update_follows_the_cpu_one(config):

@@ -34,7 +34,9 @@ from ibc.data.readers import Readers
 from ibc.data.workers import cores_here, processes_here
 from ibc.errors import InputError
 
-MOST_LANES = 3  # threads that decode; with a fourth, nvJPEG's streams and two processes' updates wait for each other
+# Threads that decode. With a fourth, nvJPEG's streams and two processes' updates wait for each other; an encoder
+# leaves the device more room.
+TRAINING_LANES, TESTING_LANES = 3, 4
 # Batches made beyond those that are being made, and batches that the consumer may have asked the device to use
 # before it has done so; as many more as READY_BYTES hold.
 READY = 4
@@ -55,7 +57,8 @@ class GpuLoader:
                  cache: str = "off", readers: int = 0):
         self.images, self.pixels, self.device = images, pixels, device
         self.seed, self.skip_bad, self.readers = seed, skip_bad, readers
-        self.lanes = max(1, min(MOST_LANES, cores_here() // 4))  # decoding keeps a core busy, though the GPU does it
+        most = TRAINING_LANES if pixels.train else TESTING_LANES
+        self.lanes = max(1, min(most, cores_here() // 4))  # decoding keeps a core busy, though the GPU does it
         self.home = torch.device("cpu") if cache == "host" else device  # where decoded images are kept
         self.cache: dict[int, Tensor] = {}
         self.room = 0  # bytes that the cache may still take
