@@ -94,17 +94,15 @@ def pool_maps(maps: Tensor) -> Tensor:
 
     The averages of torch's adaptive_avg_pool2d, whose gradient on a GPU does not repeat bit for bit.
     """
-    rows, columns = (_averages(side).to(maps) for side in maps.shape[-2:])
+    rows, columns = (_averages(side, maps) for side in maps.shape[-2:])
     return rows @ maps @ columns.T
 
 
-def _averages(side: int) -> Tensor:
+def _averages(side: int, like: Tensor) -> Tensor:
     """(6, side): row i averages the span from floor(i side / 6) to ceil((i + 1) side / 6)."""
-    table = torch.zeros(MAP_SIDE, side)
-    for i in range(MAP_SIDE):
-        first, last = i * side // MAP_SIDE, -(-(i + 1) * side // MAP_SIDE)
-        table[i, first:last] = 1 / (last - first)
-    return table
+    place, row = torch.arange(side, device=like.device), torch.arange(MAP_SIDE, device=like.device)[:, None]
+    first, last = row * side // MAP_SIDE, -(-(row + 1) * side // MAP_SIDE)
+    return ((first <= place) & (place < last)).to(like.dtype) / (last - first)
 
 
 def blocked_stem(images: Tensor, conv: nn.Conv2d) -> Tensor:

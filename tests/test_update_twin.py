@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ibc.config import config_from_dict
-from ibc.network import IBC
+from ibc.network import IBC, pool_maps
 from ibc.optimiser import project_grm
 from ibc.trainer import Trainer
 from tests.plain_twin import PlainTrainer
@@ -116,6 +116,13 @@ def test_pooling_first_changes_no_bit(dtype):
         results.append([maps.detach(), *(parameter.grad.clone() for parameter in trunk.parameters())])
     for one, other in zip(*results, strict=True):
         assert other.abs().sum() > 0 and torch.equal(one, other)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-14), (torch.float32, 1e-6)])
+def test_maps_are_pooled_to_torchs_averages(dtype, tolerance):
+    for height, width in ((13, 9), (6, 7), (1, 3), (31, 5)):
+        maps = torch.randn(2, 4, height, width, dtype=dtype)
+        assert (pool_maps(maps) - torch.nn.functional.adaptive_avg_pool2d(maps, 6)).abs().max() < tolerance
 
 
 def test_blocked_stem_is_the_first_convolution():
