@@ -101,7 +101,7 @@ def encode_pixels(model: IBC, images: torch.Tensor,
 class _Encoder:
     """``encode_pixels``, batch after batch. On a GPU the second batch of a size is recorded as a CUDA graph.
 
-    Launching its kernels one by one beside threads that launch theirs takes a core half of a batch's time.
+    Launching its kernels one by one is slow beside the decoding threads that launch theirs.
     """
 
     def __init__(self, model: IBC, device: torch.device):
