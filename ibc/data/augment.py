@@ -31,7 +31,7 @@ def normalise(images: Tensor, known: tuple[Tensor, Tensor] | None = None) -> Ten
             return _by_formula(images, mean, std)
         from ibc.kernels.normalising import look_up
 
-        every = torch.arange(256, dtype=torch.uint8, device=images.device).expand(1, 3, 1, 256)
+        every = torch.arange(256, dtype=torch.uint8, device=images.device).repeat(3, 1)[..., None]  # of each channel
         return look_up(images, _by_formula(every, mean, std).view(3, 256))
     width = images.shape[-1]  # a row of pixels at a time: three values at a time are too few for a CPU
     rows = images.permute(0, 2, 3, 1).flatten(2).float()
