@@ -57,6 +57,7 @@ def encode_batches(model: IBC, batches: Iterable[Batch], count: int, device: tor
                    done: Callable[[int], None] = lambda count: None) -> Encoded:
     """Encode every batch, at most ``count`` images, with ``model`` (on ``device``, in eval mode).
 
+    On a GPU the model's weights are left channels last, which changes no value.
     ``done`` hears of each batch's size. The copy of a batch's codes back to the host overlaps the next batches.
     """
     codes = _HostCodes(count, model.grm.shape[1])
