@@ -8,10 +8,10 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a file: the repository is the import root, not its folder eval/
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from eval.attribute_names import IMAGENET_150K
-from eval.evaluation import main
-from eval.evaluation_flags import Setting, build_parser
-from ibc.cli import run_command
+from ibc.commands.command import run_command
+from ibc.commands.evaluate import main
+from ibc.commands.evaluate_flags import Setting, build_parser
+from ibc.retrieval.attribute_names import IMAGENET_150K
 
 SETTING = Setting("imagenet150k_eval", data="imagenet", top_k=13, attribute_names=IMAGENET_150K)
 

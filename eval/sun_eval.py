@@ -8,10 +8,10 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a file: the repository is the import root, not its folder eval/
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from eval.attribute_names import SUN
-from eval.evaluation import main
-from eval.evaluation_flags import Setting, build_parser
-from ibc.cli import run_command
+from ibc.commands.command import run_command
+from ibc.commands.evaluate import main
+from ibc.commands.evaluate_flags import Setting, build_parser
+from ibc.retrieval.attribute_names import SUN
 
 SETTING = Setting("sun_eval", data="sun_attr", top_k=12, attribute_names=SUN, first_attribute="ocean")
 

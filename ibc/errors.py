@@ -1,6 +1,6 @@
 """The one exception that means "the input is wrong, not the program".
 
-Commands turn it into a single ``error:`` line and exit code 2 (see ``ibc.cli``); library users
+Commands turn it into a single ``error:`` line and exit code 2 (see ``ibc.commands.command``); library users
 catch it as a ``ValueError``.
 """
 

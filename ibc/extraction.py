@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ibc.cli import Progress
 from ibc.config import Config
 from ibc.data.augment import normalise, statistics
 from ibc.data.dataset import Batch
 from ibc.data.list_file import ImageList
 from ibc.data.loader import test_batches
-from ibc.distributed import gather, gather_rows, is_main, rank, world_size
 from ibc.network import IBC
+from ibc.processes import gather, gather_rows, is_main, rank, world_size
+from ibc.progress import Progress
 
 COMING = 4  # batches whose codes may be on their way from the GPU
 

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ibc.accelerate.pooling import max_pool
 from ibc.config import ModelConfig
-from ibc.pooling import max_pool
 
 MAP_SIDE = 6  # features of a 224 or 227 px image are 256 x 6 x 6; other sizes are pooled to it
 FEATURES = 256 * MAP_SIDE * MAP_SIDE

@@ -13,17 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ibc import kernels
+from ibc.accelerate import kernels
+from ibc.accelerate.sharded_adam import SharedSteps, same_start
+from ibc.batch_labels import Half, masked_half, plain_half
 from ibc.config import Config
 from ibc.data.dataset import Batch
-from ibc.distributed import rank, total_later, world_size
 from ibc.errors import input_error
 from ibc.network import IBC
 from ibc.optimiser import make_optimizer, project_grm
 from ibc.pretrained import load_pretrained
+from ibc.processes import rank, total_later, world_size
 from ibc.schedule import lr_factor
-from ibc.shared_steps import SharedSteps, same_start
-from ibc.targets import Half, masked_half, plain_half
 from ibc.update import LOSS_NAMES, CapturedUpdate, LossModule
 
 CLASS_MODULES = ("classifier", "real_prediction", "hash_prediction")  # these see the class losses only

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from ibc import losses
+from ibc.batch_labels import Half
 from ibc.config import Config
 from ibc.data.augment import normalise
-from ibc.distributed import global_mean, recorded
 from ibc.network import IBC
-from ibc.targets import Half
+from ibc.processes import global_mean, recorded
 
 LOSS_NAMES = ("loss_real_cls_std", "loss_code_cls_std", "loss_real_cls_mask", "loss_code_cls_mask",
               "loss_rule_sparse", "loss_kl_div", "loss_code_sparse", "loss_total")
@@ -28,7 +28,7 @@ class LossModule(nn.Module):
 
     ``compiled`` compiles the trunk and what follows it by themselves: the gradients of the fully connected
     layers, nine tenths of all, are then there before the trunk's backward pass begins, and several processes
-    average and use them meanwhile (``ibc.shared_steps``).
+    average and use them meanwhile (``ibc.accelerate.sharded_adam``).
     """
 
     def __init__(self, model: IBC, config: Config, amp: str, compiled: bool = False):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ibc import kernels
+from ibc.accelerate import kernels
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB in [0, 1]
 STD = (0.229, 0.224, 0.225)
@@ -29,7 +29,7 @@ def normalise(images: Tensor, known: tuple[Tensor, Tensor] | None = None) -> Ten
     if images.is_cuda:
         if torch.compiler.is_compiling() or not kernels.work():
             return _by_formula(images, mean, std)
-        from ibc.kernels.normalising import look_up
+        from ibc.accelerate.kernels.normalise import look_up
 
         every = torch.arange(256, dtype=torch.uint8, device=images.device).repeat(3, 1)[..., None]  # of each channel
         return look_up(images, _by_formula(every, mean, std).view(3, 256))

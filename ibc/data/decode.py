@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ibc.data.packed import read_bytes
+from ibc.data.zip_folder import read_bytes
 from ibc.errors import InputError, input_error
 
 JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ibc.codes import NO_CATEGORY
-from ibc.data.packed import file_of, in_pack, is_pack, open_pack, read_bytes
+from ibc.data.zip_folder import file_of, in_pack, is_pack, open_pack, read_bytes
 from ibc.errors import input_error
 
 
@@ -51,7 +51,7 @@ def read_list(
 ) -> ImageList:
     """Read a list file; paths in it are relative to ``data_folder``, as is ``list_file`` itself.
 
-    ``data_folder`` may be a zip that holds them (see ``ibc.data.packed``).
+    ``data_folder`` may be a zip that holds them (see ``ibc.data.zip_folder``).
     Labels are integers, -1 becomes 0; label columns whose index is in ``filter_labels`` are
     dropped. With ``class_num`` the category ids (or the width of multi-label rows) are checked.
     Raises InputError with file and line for an unreadable row, rows of unequal length, a path

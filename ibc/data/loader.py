@@ -14,9 +14,9 @@ from torch.utils.data import Sampler
 from ibc.config import Config
 from ibc.data.dataset import Batch, ImageDataset, Key, Pixels
 from ibc.data.list_file import ImageList, extend_with_attributes, read_list
-from ibc.data.workers import by_workers, cores_here
-from ibc.distributed import share_of_halves
+from ibc.data.loader_workers import by_workers, cores_here
 from ibc.errors import InputError, input_error
+from ibc.processes import share_of_halves
 
 TEST_BATCH = 100  # where the config gives no batch_size
 MOST_READERS = 8  # processes that read files for a decoder on the GPU
@@ -100,7 +100,7 @@ def _stream(config: Config, images: ImageList, pixels: Pixels, order: TrainingOr
     if config.decoder == "nvjpeg" and device.type != "cuda":
         raise input_error(config.source, "decoder: nvjpeg on the CPU", "a GPU", "set decoder to auto")
     if device.type == "cuda" and config.decoder in ("auto", "nvjpeg") and _nvjpeg_wanted(config, device, cache):
-        from ibc.data.gpu_loader import GpuLoader
+        from ibc.data.gpu.loader import GpuLoader
 
         readers = min(config.num_workers, cores_here(), MOST_READERS)
         return GpuLoader(images, pixels, device, seed=config.seed, skip_bad=skip_bad, cache=cache,
@@ -122,7 +122,7 @@ def _or_raise(batches: Iterator[Batch]) -> Iterator[Batch]:
 
 def _nvjpeg_wanted(config: Config, device: torch.device, cache: str) -> bool:
     """Whether the GPU makes the batches: it can decode, or is to keep decoded images."""
-    from ibc.data.lanes import decodes
+    from ibc.data.gpu.decode_streams import decodes
 
     works = decodes(device)
     if config.decoder == "nvjpeg" and not works:

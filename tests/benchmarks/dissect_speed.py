@@ -30,18 +30,18 @@ import numpy as np
 import torch
 
 from ibc.config import ModelConfig
+from ibc.data.broden.dataset import Broden, load_broden
+from ibc.dissection.activations import StoredBatch
+from ibc.dissection.counting.bilinear import strict_limit
+from ibc.dissection.counting.counts import Counts, CpuCounter, CpuLabels, Pairs
+from ibc.dissection.encoders import IBCEncoder
+from ibc.dissection.page.layer_page import write_page
+from ibc.dissection.pipeline import dissect_layers
+from ibc.dissection.reading import Reader, make_plan
+from ibc.dissection.responses import Responder, full_precision
+from ibc.dissection.settings import Settings
+from ibc.dissection.tally import Tally
 from ibc.network import IBC
-from netdissect_lite.activations import StoredBatch
-from netdissect_lite.bilinear import strict_limit
-from netdissect_lite.broden import Broden, load_broden
-from netdissect_lite.counting import Counts, CpuCounter, CpuLabels, Pairs
-from netdissect_lite.encoders import IBCEncoder
-from netdissect_lite.options import Settings
-from netdissect_lite.pipeline import dissect_layers
-from netdissect_lite.reading import Reader, make_plan
-from netdissect_lite.report import write_page
-from netdissect_lite.responses import Responder, full_precision
-from netdissect_lite.tally import Tally
 from tests.benchmarks import plain_dissection as plain
 from tests.benchmarks.repeated_broden import RepeatedBroden
 from tests.official_weights import set_official_weights
@@ -191,7 +191,7 @@ def peak_gigabytes() -> float:
 
 def check_counts(responder: Responder) -> None:
     """Counts of both counters from the same maps, over two groups and all pairings: equal to the last pixel."""
-    from netdissect_lite.counting_torch import TorchCounter, TorchLabels
+    from ibc.dissection.counting.torch_counts import TorchCounter, TorchLabels
 
     broden, plan, device = responder.reader.broden, responder.reader.plan, responder.device
     primary = torch.from_numpy(broden.primary).to(device)

@@ -96,7 +96,7 @@ def seconds(work: Callable[[], Any], rounds: int = ROUNDS) -> float:
 
 
 def our_category(count: int, device: str = "cpu", ties: str = "stable") -> np.ndarray:
-    from eval.average_precision import mean_average_precision
+    from ibc.retrieval.average_precision import mean_average_precision
 
     signs, labels = synthetic(count)
     return mean_average_precision(signs, labels, signs, labels, self_match="keep", ties=ties, device=device).per_query
@@ -104,14 +104,14 @@ def our_category(count: int, device: str = "cpu", ties: str = "stable") -> np.nd
 
 def part_category(count: int) -> dict[str, float]:
     signs, labels = synthetic(count)
-    from eval.average_precision import mean_average_precision
+    from ibc.retrieval.average_precision import mean_average_precision
 
     return {"seconds": seconds(lambda: mean_average_precision(signs, labels, signs, labels, self_match="keep"))}
 
 
 def part_expert(count: int) -> dict[str, float]:
-    from eval.average_precision import mean_average_precision
-    from eval.bit_selection import on_expert_bits
+    from ibc.retrieval.average_precision import mean_average_precision
+    from ibc.retrieval.bits import on_expert_bits
 
     signs, labels = synthetic(count)
     grm = rules()
@@ -120,7 +120,7 @@ def part_expert(count: int) -> dict[str, float]:
 
 
 def part_attributes(count: int) -> dict[str, float]:
-    from eval.attribute_retrieval import Data, attribute_maps
+    from ibc.retrieval.attributes import Data, attribute_maps
 
     signs, _ = synthetic(count)
     flags = attribute_flags(signs)
@@ -130,7 +130,7 @@ def part_attributes(count: int) -> dict[str, float]:
 
 def part_large(count: int) -> dict[str, float]:
     """All tie rules come from one pass; ``ties`` only says which of them the number is."""
-    from eval.average_precision import mean_average_precision
+    from ibc.retrieval.average_precision import mean_average_precision
 
     signs, labels = synthetic(count)
     mean_average_precision(signs[:9], labels[:9], signs[:9], labels[:9])
@@ -143,7 +143,7 @@ def part_large(count: int) -> dict[str, float]:
 
 
 def part_mis(count: int, classes: int, estimator: str) -> dict[str, float]:
-    from eval.mutual_info import mutual_info_score
+    from ibc.retrieval.mutual_info import mutual_info_score
 
     signs, labels = synthetic(count, classes=classes)
     return {"seconds": seconds(lambda: mutual_info_score(signs, labels, estimator=estimator), 3)}
@@ -169,7 +169,7 @@ def part_plain_mis(count: int, classes: int) -> dict[str, float]:
     """scikit-learn on three classes, times the number of classes."""
     from sklearn.feature_selection import mutual_info_classif
 
-    from eval.mutual_info import class_samples
+    from ibc.retrieval.mutual_info import class_samples
 
     signs, labels = synthetic(count, classes=classes)
     drawn = list(class_samples(labels, np.arange(3), 100, 0))
@@ -204,10 +204,10 @@ def check_small() -> None:
     """Equal to plain numpy and scikit-learn to 1e-12."""
     from sklearn.feature_selection import mutual_info_classif
 
-    from eval.attribute_retrieval import Data, attribute_maps
-    from eval.average_precision import mean_average_precision
-    from eval.bit_selection import on_expert_bits
-    from eval.mutual_info import class_samples, mutual_info_score
+    from ibc.retrieval.attributes import Data, attribute_maps
+    from ibc.retrieval.average_precision import mean_average_precision
+    from ibc.retrieval.bits import on_expert_bits
+    from ibc.retrieval.mutual_info import class_samples, mutual_info_score
 
     signs, labels = synthetic(1500)
     flags = attribute_flags(signs)
@@ -260,8 +260,8 @@ def _row(words: str, ours: dict[str, float], plain: dict[str, float]) -> None:
 def cuda(count: int) -> None:
     import torch
 
-    from eval.average_precision import mean_average_precision
-    from eval.torch_ranking import BLOCK_PAIRS
+    from ibc.retrieval.average_precision import mean_average_precision
+    from ibc.retrieval.engine.torch_ranking import BLOCK_PAIRS
 
     print(f"machine: {torch.cuda.get_device_name()}, torch {torch.__version__}")
     check_large(count, "cuda")

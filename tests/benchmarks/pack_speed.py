@@ -16,8 +16,8 @@ import numpy as np
 
 from ibc.data.list_file import read_list, write_list
 from ibc.data.loader import MOST_READERS
-from ibc.data.prepare.pack import pack_folder
-from ibc.data.workers import cores_here
+from ibc.data.loader_workers import cores_here
+from ibc.datasets.prepare.pack import pack_folder
 from tests.benchmarks.train_speed import reading_rate, unzip
 
 BATCH = 200  # files read together

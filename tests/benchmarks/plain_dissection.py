@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ibc.data.broden.dataset import Broden
+from ibc.dissection.quantiles import exact_quantile, quantile_position
 from ibc.network import IBC
-from netdissect_lite.broden import Broden
-from netdissect_lite.quantiles import exact_quantile, quantile_position
 
 BATCH = 128
 

@@ -1,4 +1,4 @@
-"""Max pooling of AlexNet's maps on a GPU: ``ibc.pooling`` beside torch's ``max_pool2d``, and the memory's own time.
+"""Max pooling of AlexNet's maps on a GPU: ours beside torch's ``max_pool2d``, and the memory's own time.
 
     python tests/benchmarks/pooling_speed.py
     python tests/benchmarks/pooling_speed.py --batch 800
@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 from torch import Tensor
 
-import ibc.pooling  # noqa: F401  (registers the operators)
+import ibc.accelerate.pooling  # noqa: F401  (registers the operators)
 from tests.benchmarks.train_speed import copy_rate, seconds
 
 MAPS = ((64, 55), (192, 27), (256, 13))  # channels and side of the three

@@ -28,9 +28,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 from PIL import Image
 
-from ibc.data.prepare.archive import list_members, read_member
-from ibc.data.prepare.convert import convert_all
-from ibc.data.prepare.picture import Recipe, Unusable, prepare_picture
+from ibc.datasets.prepare.archive import list_members, read_member
+from ibc.datasets.prepare.convert import convert_all
+from ibc.datasets.prepare.picture import Recipe, Unusable, prepare_picture
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = ((500, 375), (1600, 1200))
@@ -192,7 +192,7 @@ def _memory(process: int) -> int:
 
 def compare_pixels(photos: Photos, enlarged: int) -> None:
     """PSNR of the prepared image, before it is encoded, against full decoding and Pillow's bicubic filter."""
-    from ibc.data.prepare import picture
+    from ibc.datasets.prepare import picture
 
     recorded: list[np.ndarray] = []
     encode: Callable = picture._encode_jpeg

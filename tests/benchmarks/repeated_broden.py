@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from netdissect_lite.broden import Broden
+from ibc.data.broden.dataset import Broden
 
 PLANES = 4
 LABELS = 1200  # of which a quarter for each plane

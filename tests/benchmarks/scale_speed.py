@@ -41,10 +41,10 @@ from ibc.config import Config
 from ibc.data.dataset import Batch
 from ibc.data.list_file import ImageList, read_list
 from ibc.data.loader import train_batches
-from ibc.distributed import is_main, processes, rank, total, world_size
 from ibc.extraction import encode_images
 from ibc.files import atomic_write
 from ibc.network import IBC
+from ibc.processes import is_main, processes, rank, total, world_size
 from ibc.trainer import Trainer
 from tests.benchmarks.train_speed import (
     changed_config,

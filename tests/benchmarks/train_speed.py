@@ -29,15 +29,15 @@ import ibc  # noqa: F401, I001  (before torch, as in the commands: OpenMP reads 
 import numpy as np
 import torch
 
-from ibc.cli import keep_freed_memory
+from ibc.device import keep_freed_memory
 from ibc.config import Config, load_config
 from ibc.data.augment import statistics as pixel_statistics
-from ibc.data.contents import ContentReader
+from ibc.data.gpu.file_contents import ContentReader
 from ibc.data.dataset import Batch
 from ibc.data.list_file import ImageList, read_list, write_list
 from ibc.data.loader import MOST_READERS, test_batches, train_batches
-from ibc.data.nvjpeg import BatchDecoder
-from ibc.data.readers import Readers
+from ibc.data.gpu.nvjpeg import BatchDecoder
+from ibc.data.gpu.file_readers import Readers
 from ibc.extraction import encode_batches, encode_pixels
 from ibc.network import IBC
 from ibc.trainer import Trainer

@@ -1,0 +1,66 @@
+"""AlexNet's max pooling, windows of 3 x 3 at every second pixel, on a GPU and channels last.
+
+torch's backward pass of it takes longer than reading and writing the maps would. Two kernels find a pixel's place once
+for all its channels (beside torch's: tests/benchmarks/pooling_speed.py). Same maps, same gradients.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ibc.accelerate import kernels
+
+
+def max_pool(maps: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, C, (H - 1) // 2, (W - 1) // 2), as ``max_pool2d(maps, 3, 2)``."""
+    if maps.is_cuda and kernels.work():
+        return torch.ops.ibc.max_pool(maps)[0]
+    return F.max_pool2d(maps, 3, 2)
+
+
+@torch.library.custom_op("ibc::max_pool", mutates_args=())
+def _pool(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest of every window, and the number (0 to 8, uint8) of the first pixel that has it."""
+    from ibc.accelerate.kernels import pooling
+
+    pooled, taken = _pooled(maps)
+    pooling.pool(maps.contiguous(memory_format=torch.channels_last), pooled, taken)
+    return pooled, taken
+
+
+@_pool.register_fake
+def _pooled(maps: Tensor) -> tuple[Tensor, Tensor]:
+    images, channels, height, width = maps.shape
+    pooled = torch.empty((images, channels, (height - 1) // 2, (width - 1) // 2), dtype=maps.dtype,
+                         device=maps.device, memory_format=torch.channels_last)
+    return pooled, torch.empty_like(pooled, dtype=torch.uint8)
+
+
+@torch.library.custom_op("ibc::max_pool_backward", mutates_args=())
+def _spread(gradient: Tensor, taken: Tensor, height: int, width: int) -> Tensor:
+    """Every window's gradient to the pixel that it took."""
+    from ibc.accelerate.kernels import pooling
+
+    spread = _like_maps(gradient, taken, height, width)
+    pooling.spread(gradient.contiguous(memory_format=torch.channels_last), taken, spread)
+    return spread
+
+
+@_spread.register_fake
+def _like_maps(gradient: Tensor, taken: Tensor, height: int, width: int) -> Tensor:
+    return torch.empty((*gradient.shape[:2], height, width), dtype=gradient.dtype, device=gradient.device,
+                       memory_format=torch.channels_last)
+
+
+def _save(ctx, inputs, output) -> None:
+    ctx.save_for_backward(output[1])
+    ctx.size = inputs[0].shape[-2:]
+
+
+def _backward(ctx, gradient: Tensor, _) -> Tensor:
+    return torch.ops.ibc.max_pool_backward(gradient, ctx.saved_tensors[0], *ctx.size)
+
+
+_pool.register_autograd(_backward, setup_context=_save)

@@ -1,0 +1,29 @@
+"""The table of commands: what ``ibc`` offers, in the order in which a user needs it.
+
+This is the one place that decides what is imported when: a command's file imports its parser's needs at the top and
+everything else inside its ``run``; all other modules import at the top.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from ibc.commands.command import Command
+
+COMMANDS = {
+    "prepare": "images and list files of a data set, from its public source or from a folder of your own",
+    "doctor": "what is wrong with the data of a configuration, before training",
+    "train": "train the network of a configuration",
+    "extract": "codes of a list of images, or of any folder",
+    "mis": "mutual information score of codes",
+    "evaluate": "mAP of codes: category, expert bits, attributes, customised retrieval",
+    "health": "balance, dead and duplicate bits of codes",
+    "dissect": "name each filter, and so each bit, by the concept that it responds to",
+    "report": "one page on one or several runs",
+    "summary": "one table of a demo folder",
+}
+
+
+def load(name: str) -> Command:
+    """The command of a name in ``COMMANDS``."""
+    return import_module(f"ibc.commands.{name}").COMMAND

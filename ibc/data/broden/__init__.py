@@ -1,0 +1,1 @@
+"""Broden-format data: photographs with label maps of concepts."""

@@ -1,0 +1,84 @@
+"""Processes that read image files, a batch at a time, for decoders on the GPU.
+
+Threads would wait for the training process's interpreter, and hold it up, at every file. The contents lie in
+memory shared with the processes: handing over one tensor a batch costs milliseconds of waiting.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+
+from ibc.data.gpu.file_contents import ContentReader, Contents
+from ibc.data.loader_workers import end_at_exit, leave_signals_to_the_main_process
+from ibc.errors import InputError
+
+
+class Readers:
+    """``count`` processes that read ``files``; with 0 the calling thread reads.
+
+    As many threads as there are processes may call ``read`` at once, and whichever process is free serves them: one
+    that is slow for a while, on a busy core or disk, holds up its own batch only. They end with their context, or
+    with this process, however that ends.
+    """
+
+    def __init__(self, files: Sequence[str], count: int, *, slots: int, batch_size: int):
+        self._reader = ContentReader(files, slots, batch_size)
+        self._free: SimpleQueue[Connection] = SimpleQueue()
+        self._connections: list[Connection] = []
+        self._processes = []
+        for _ in range(count):
+            fork = multiprocessing.get_context("fork")  # they share what is shared memory here
+            here, there = fork.Pipe()
+            self._connections.append(here)
+            process = fork.Process(target=_serve, args=(self._reader, there, list(self._connections)), daemon=True)
+            process.start()
+            there.close()
+            self._processes.append(process)
+            self._free.put(here)
+        end_at_exit(self, Readers.close)
+
+    def __enter__(self) -> Readers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the processes, when no thread reads any more."""
+        for connection in self._connections:
+            with suppress(OSError):  # closed before, or the process was killed
+                connection.send(None)
+            connection.close()
+        for process in self._processes:
+            process.join()
+
+    def read(self, slot: int, indices: list[int]) -> Contents:
+        """The files ``indices``, in a slot of the shared memory that nobody reads from any more.
+
+        Raises InputError where the process that reads them was killed.
+        """
+        if not self._connections or not indices:
+            return self._reader.received(self._reader.read_into(slot, indices))
+        connection = self._free.get()
+        try:
+            connection.send((slot, indices))
+            return self._reader.received(connection.recv())
+        except (EOFError, ConnectionError):
+            raise InputError("a process that reads image files was killed, perhaps for want of memory; lower "
+                             "num_workers or batch_size") from None
+        finally:
+            self._free.put(connection)
+
+
+def _serve(reader: ContentReader, asked: Connection, others: list[Connection]) -> None:
+    """What a process does until it is told to end, or finds that the main process is gone."""
+    leave_signals_to_the_main_process()
+    for connection in others:  # this process's copies would keep that from being noticed
+        connection.close()
+    with suppress(EOFError, ConnectionError):
+        while (task := asked.recv()) is not None:
+            asked.send(reader.read_into(*task))

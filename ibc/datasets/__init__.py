@@ -1,0 +1,1 @@
+"""Data sets before training: preparation, examination, and drawn concept scenes."""

@@ -1,0 +1,110 @@
+"""The pixel masks of the concepts in Broden's format, as network dissection reads it.
+
+Label maps go to PNGs (label = R + 256 G) of half the picture's size, one for each category that a picture shows; the
+scene is a whole-image label in ``index.csv``. The tables state true counts: frequency is the number of pictures with
+the label, coverage the sum over pictures of the share of pixels that have it (for a scene: of 1).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ibc.datasets.concept_scenes.drawing import Picture
+from ibc.datasets.concept_scenes.vocabulary import CONCEPTS, PLANES
+from ibc.files import atomic_write
+
+# The label of the first concept of each category; the order is that of Broden's category columns.
+FIRST_NUMBER = {"color": 1, "object": 101, "part": 201, "scene": 401, "texture": 301}
+_SUFFIX = {"color": "-c", "scene": "-s"}  # Broden's own way to tell the colour orange from the fruit
+
+
+@dataclass(frozen=True)
+class Label:
+    """A row of ``label.csv``."""
+
+    number: int
+    name: str
+    category: str
+
+
+LABELS = {
+    number: Label(number, name.replace(" ", "_") + _SUFFIX.get(category, ""), category)
+    for category, first in FIRST_NUMBER.items()
+    for number, name in enumerate(CONCEPTS[category], first)
+}
+
+
+def write_maps(images: Path, stem: str, picture: Picture, scene: str) -> dict[int, int]:
+    """Store the label maps of a picture as ``<stem>_<category>.png``; returns label number -> pixels.
+
+    A category without any labelled pixel gets no file. The scene counts as all pixels.
+    """
+    pixels: dict[int, int] = {}
+    for category in PLANES:
+        plane = picture.maps[category]
+        numbers = np.where(plane > 0, plane.astype(np.uint16) + np.uint16(FIRST_NUMBER[category] - 1), np.uint16(0))
+        found, counts = np.unique(numbers[numbers > 0], return_counts=True)
+        pixels.update(zip(found.tolist(), counts.tolist(), strict=True))
+        if len(found):
+            colour = np.stack([numbers % 256, numbers // 256, np.zeros_like(numbers)], axis=-1).astype(np.uint8)
+            Image.fromarray(colour).save(images / _map_name(stem, category))
+    pixels[FIRST_NUMBER["scene"] + CONCEPTS["scene"].index(scene)] = plane.size
+    return pixels
+
+
+def write_tables(folder: Path, pictures: Mapping[str, Mapping[int, int]], size: int) -> None:
+    """Write index.csv, category.csv, label.csv and the c_ files.
+
+    pictures: stem -> what ``write_maps`` returned for it, in the order of the index. size: side of the pictures.
+    """
+    side = size // 2
+    frequency: dict[int, int] = defaultdict(int)
+    coverage: dict[int, int] = defaultdict(int)  # pixels
+    for pixels in pictures.values():
+        for number, count in pixels.items():
+            frequency[number] += 1
+            coverage[number] += count
+    share = {number: f"{count / side ** 2:.5f}" for number, count in coverage.items()}
+    shown = {category: [LABELS[number] for number in sorted(frequency) if LABELS[number].category == category]
+             for category in FIRST_NUMBER}
+    shown = {category: labels for category, labels in shown.items() if labels}
+
+    rows = []
+    pictures_with = dict.fromkeys(shown, 0)
+    for stem, pixels in pictures.items():
+        cells = dict.fromkeys(shown, "")
+        for number in pixels:
+            category = LABELS[number].category
+            cells[category] = str(number) if category == "scene" else _map_name(stem, category)
+        for category, cell in cells.items():
+            pictures_with[category] += bool(cell)
+        rows.append([f"{stem}.jpg", "val", size, size, side, side, *cells.values()])
+    _write_csv(folder / "label.csv", ["number", "name", "category", "frequency", "coverage", "syns"], (
+        [number, LABELS[number].name, f"{LABELS[number].category}({frequency[number]})", frequency[number],
+         share[number], ""] for number in sorted(frequency)))
+    for category, labels in shown.items():
+        _write_csv(folder / f"c_{category}.csv", ["code", "number", "name", "frequency", "coverage"], (
+            [code, item.number, item.name, frequency[item.number], share[item.number]]
+            for code, item in enumerate(labels, start=1)))
+    _write_csv(folder / "category.csv", ["name", "first", "last", "count", "frequency"], (
+        [category, labels[0].number, labels[-1].number, len(labels), pictures_with[category]]
+        for category, labels in shown.items()))
+    _write_csv(folder / "index.csv", ["image", "split", "ih", "iw", "sh", "sw", *shown], rows)
+
+
+def _map_name(stem: str, category: str) -> str:
+    return f"{stem}_{category}.png"
+
+
+def _write_csv(path: Path, header: list[str], rows: Iterable[list]) -> None:
+    with atomic_write(path, "w") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

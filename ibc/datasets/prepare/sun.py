@@ -1,0 +1,116 @@
+"""``prepare sun``: SUN397 and the SUN Attribute Database, as one set with scene ids and 102 attributes.
+
+Sources are SUN397.tar.gz, SUNAttributeDB_Images.tar.gz and SUNAttributeDB.tar.gz (the three .mat
+files), or folders of them. An image of both sets is kept once, with scene and attributes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ibc.codes import NO_CATEGORY
+from ibc.datasets.prepare.archive import Member, list_members, read_files
+from ibc.datasets.prepare.matlab import load_mat, strings
+from ibc.datasets.prepare.plan import Plan, describe_sources, seeded_order
+from ibc.datasets.prepare.table import MISSING
+from ibc.errors import input_error
+
+TEST_PER_CLASS = 10
+POSITIVE_VOTES = 2 / 3  # labels_cv is the share of three votes
+_IMAGE = re.compile(r"(?:.*/)?([a-z]/.+/sun_[a-z]+)\.jpg", re.IGNORECASE)  # .../a/abbey/sun_aaalbzqrimafwbiv.jpg
+_CLASSES = "ClassName.txt"
+_MATS = {"images.mat": "images", "attributes.mat": "attributes", "attributeLabels_continuous.mat": "labels_cv"}
+
+
+def plan_sun(sources: Sequence[str], *, seed: int) -> Plan:
+    """train.txt and test.txt (10 images a scene); train_attr.txt, the training images with attributes.
+
+    Rows: scene id (99999 outside the 397), then per attribute 1 where at least 2 of 3 votes say so, 0
+    where fewer do, 2 where nobody was asked. Raises InputError for sources that lack a part.
+    """
+    images, files = _find(sources)
+    where = " and ".join(sources)
+    scenes = _scenes(files, where)
+    attributes, votes = _attributes(files, where, images)
+    unknown = sorted(set(votes) - set(images))
+    plan = Plan("sun", rule=f"scenes in the order of {_CLASSES}; test: {TEST_PER_CLASS} images of each, annotated ones "
+                f"first, those with the lowest SHA-256 of '{seed}:path'; train: the rest; an attribute is 1 at 2 of 3 "
+                f"votes or more, {MISSING} where not annotated", seed=seed, attributes=attributes,
+                classes=[scene.split("/", 1)[1] for scene in scenes],
+                skipped=[(f"{name}.jpg", "not in the source") for name in unknown])
+    plan.facts["source"] = describe_sources(*sources)
+    ids = {scene: number for number, scene in enumerate(scenes)}
+    used = [name for name in images if os.path.dirname(name) in ids or name in votes]
+    plan.skipped += [(images[name].name, f"its scene is not in {_CLASSES}") for name in images
+                     if os.path.dirname(name) not in ids and name not in votes]
+    blank = [MISSING] * len(attributes)
+    rows = {name: [ids.get(os.path.dirname(name), NO_CATEGORY), *votes.get(name, blank)] for name in used}
+    test = _test_images(used, ids, votes, seed)
+    plan.images = {name: images[name] for name in used}
+    plan.lists = {"train.txt": [(name, rows[name]) for name in used if name not in test],
+                  "test.txt": [(name, rows[name]) for name in used if name in test],
+                  "train_attr.txt": [(name, rows[name]) for name in used if name not in test and name in votes]}
+    return plan
+
+
+def _find(sources: Sequence[str]) -> tuple[dict[str, Member], dict[str, bytes]]:
+    """("a/abbey/sun_aaalbzqrimafwbiv" -> member, sorted; the small files by base name)."""
+    images: dict[str, Member] = {}
+    files: dict[str, bytes] = {}
+    for source in sources:
+        members = list_members(source, nested=True)
+        for member in members:
+            if match := _IMAGE.fullmatch(member.name):
+                images.setdefault(match[1], member)
+        small = (member for member in members if os.path.basename(member.name) in (*_MATS, _CLASSES))
+        files.update({os.path.basename(name): data for name, data in read_files(small).items()})
+    if not images:
+        raise input_error(" and ".join(sources), "no image", "images such as SUN397/a/abbey/sun_aaalbzqrimafwbiv.jpg")
+    return dict(sorted(images.items())), files
+
+
+def _scenes(files: dict[str, bytes], where: str) -> list[str]:
+    """"a/abbey", ... in the order of ClassName.txt."""
+    if _CLASSES not in files:
+        raise input_error(where, f"no {_CLASSES}", "the file of SUN397 that lists its 397 scenes",
+                          "give SUN397.tar.gz, or its whole folder, by --source")
+    return [line.strip().strip("/") for line in files[_CLASSES].decode("utf-8-sig").splitlines() if line.strip()]
+
+
+def _attributes(files: dict[str, bytes], where: str, images: Iterable[str]) -> tuple[list[str], dict[str, list[int]]]:
+    """(names of the attributes, image -> 0, 1 or 2 for each); images are found by path, or by their own name alone."""
+    if missing := [name for name in _MATS if name not in files]:
+        raise input_error(where, f"no {missing[0]}", f"{', '.join(_MATS)} of the SUN Attribute Database",
+                          "give SUNAttributeDB.tar.gz, or its folder, by --source")
+    tables = {name: load_mat(files[name], name, (variable,))[variable] for name, variable in _MATS.items()}
+    names, attributes = strings(tables["images.mat"]), strings(tables["attributes.mat"])
+    shares = np.asarray(tables["attributeLabels_continuous.mat"], dtype=np.float64)
+    if shares.shape != (len(names), len(attributes)):
+        raise input_error("attributeLabels_continuous.mat", f"a table of {shares.shape}",
+                          f"{(len(names), len(attributes))}, one row an image, one column an attribute")
+    marks = np.where(np.isnan(shares), MISSING, shares > POSITIVE_VOTES - 0.01).astype(int).tolist()
+    by_id: dict[str, list[str]] = defaultdict(list)
+    for image in images:
+        by_id[os.path.basename(image)].append(image)
+    votes = {}
+    for name, row in zip(names, marks, strict=True):
+        path = os.path.splitext(name.strip("/"))[0]
+        same = by_id.get(os.path.basename(path), [])
+        votes[same[0] if len(same) == 1 else path] = row
+    return attributes, votes
+
+
+def _test_images(names: Sequence[str], ids: dict[str, int], votes: dict[str, list[int]], seed: int) -> set[str]:
+    scenes: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        scenes[os.path.dirname(name)].append(name)
+    chosen: set[str] = set()
+    for scene in ids:
+        order = seeded_order(scenes[scene], seed)
+        chosen.update(sorted(order, key=lambda name: name not in votes)[:TEST_PER_CLASS])  # stable: keeps the order
+    return chosen

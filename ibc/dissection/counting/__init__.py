@@ -1,0 +1,1 @@
+"""Pixels of every concept inside every mask, counted on a CPU or a GPU."""

@@ -1,0 +1,167 @@
+"""The files of one dissected layer: official ``tally.csv``, ``units.csv``, ``tally.json``, thresholds, and the whole
+``Tally`` for a later page or comparison. Each is written aside and renamed; ``tally.npz`` comes last, so that a
+folder whose key fits is complete.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ibc.dissection.tally import Alignment, Tally
+from ibc.errors import input_error
+from ibc.files import atomic_write
+
+TALLY_CSV, UNITS_CSV, TALLY_JSON = "tally.csv", "units.csv", "tally.json"
+THRESHOLDS, TALLY_FILE = "quantile.npy", "tally.npz"
+UPSTREAM_THRESHOLD = 0.04  # IoU from which NetDissect calls a unit interpretable
+_TEXT = ("layer", "key", "categories", "names", "image_names", "settings", "rank_error", "images")  # kept as JSON
+
+
+def write_results(folder: Path, tally: Tally, score_threshold: float) -> list[Path]:
+    """Write everything but the page; returns the paths."""
+    write_tally_csv(folder / TALLY_CSV, tally)
+    write_units_csv(folder / UNITS_CSV, tally)
+    write_tally_json(folder / TALLY_JSON, tally, score_threshold)
+    with atomic_write(folder / THRESHOLDS) as handle:
+        np.save(handle, tally.thresholds)
+    save_tally(folder / TALLY_FILE, tally)
+    return [folder / name for name in (TALLY_CSV, UNITS_CSV, TALLY_JSON, THRESHOLDS, TALLY_FILE)]
+
+
+def write_tally_csv(path: Path, tally: Tally) -> None:
+    """The official table: rows by descending score, the best label of every category with its counts."""
+    header = ["unit", "category", "label", "score"]
+    for category in tally.categories:
+        header += [f"{category}-{name}" for name in ("label", "truth", "activation", "intersect", "iou")]
+    rows = []
+    for row in tally.by_score:
+        cells: list[Any] = [int(tally.units[row]), tally.categories[tally.category[row]], tally.names[tally.label[row]],
+                            float(tally.score[row])]
+        for place in range(len(tally.categories)):
+            label = tally.best_label[row, place]
+            cells += [tally.names[label], float(tally.truth[label]),
+                      float(tally.activation[row, tally.primary[label]]), float(tally.both[row, label]),
+                      float(tally.iou[row, label])]
+        rows.append(cells)
+    _write_csv(path, header, rows)
+
+
+def write_units_csv(path: Path, tally: Tally) -> None:
+    """One row a unit with what the page shows: concept, chance, threshold and the bit of the same number."""
+    header = ["unit", "category", "concept", "iou", "chance", "beats_chance", "threshold", "filter_on"]
+    columns = [tally.units, [tally.categories[place] for place in tally.category],
+               [tally.names[label] for label in tally.label], tally.score, tally.chance,
+               tally.beats_chance.astype(int), tally.thresholds]
+    if tally.alignment is not None:
+        header += ["bit_on", "both_on", "correlation", "images_iou"]
+        columns += [tally.alignment.filter_on, tally.alignment.bit_on, tally.alignment.both_on,
+                    tally.alignment.correlation, tally.alignment.iou]
+    else:
+        header.remove("filter_on")
+    plain = [column.tolist() if isinstance(column, np.ndarray) else column for column in columns]
+    _write_csv(path, header, zip(*plain, strict=True))
+
+
+def _write_csv(path: Path, header: list[str], rows: Iterable[Iterable[Any]]) -> None:
+    with atomic_write(path, "w") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def summary(tally: Tally, score_threshold: float) -> dict[str, dict[str, dict[str, int]]]:
+    """Rule -> category (and "all") -> {units, concepts}, at the chosen IoU, at 0.04 and above chance."""
+    rules: dict[str, float | str] = {f"iou_{value:g}": value for value in (score_threshold, UPSTREAM_THRESHOLD)}
+    if tally.null.shape[1]:
+        rules["above_chance"] = "chance"
+    return {name: {category: {"units": units, "concepts": concepts}
+                   for category, (units, concepts) in tally.coverage(rule).items()} for name, rule in rules.items()}
+
+
+def write_tally_json(path: Path, tally: Tally, score_threshold: float) -> None:
+    report = {
+        "layer": tally.layer, "key": tally.key, "images": tally.images, "settings": tally.settings,
+        "threshold_rank_error": tally.rank_error, "categories": tally.categories,
+        "summary": summary(tally, score_threshold),
+        "units": [unit_record(tally, row) for row in range(len(tally.units))],
+    }
+    with atomic_write(path, "w") as handle:
+        handle.write(json.dumps(_finite(report), indent=1, allow_nan=False) + "\n")
+
+
+def unit_record(tally: Tally, row: int) -> dict[str, Any]:
+    """Everything about one unit, as plain types."""
+    label = tally.label[row]
+    record: dict[str, Any] = {
+        "unit": int(tally.units[row]), "unit_index": int(tally.units[row]) - 1,
+        "category": tally.categories[tally.category[row]], "label": tally.names[label], "label_number": int(label),
+        "iou": float(tally.score[row]), "threshold": float(tally.thresholds[row]), "pixels": int(tally.pixels[row]),
+        "chance": tally.null[row].tolist(), "beats_chance": bool(tally.beats_chance[row]),
+        "best": {category: {"label": tally.names[best], "iou": float(tally.iou[row, best]),
+                            "truth": int(tally.truth[best]), "intersect": int(tally.both[row, best]),
+                            "activation": int(tally.activation[row, tally.primary[best]])}
+                 for category, best in zip(tally.categories, tally.best_label[row], strict=True)},
+        "top_images": [tally.image_names[place] for place in tally.top_images[row] if tally.image_names[place]],
+    }
+    if tally.alignment is not None:
+        own = tally.alignment
+        record["bit"] = {"correlation": float(own.correlation[row]), "images_iou": float(own.iou[row]),
+                         "bit_on": int(own.bit_on[row]), "filter_on": int(own.filter_on[row]),
+                         "both_on": int(own.both_on[row])}
+    return record
+
+
+def _finite(value: Any) -> Any:
+    """NaN as null, which JSON has."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def save_tally(path: Path, tally: Tally) -> None:
+    arrays = {field.name: getattr(tally, field.name) for field in fields(Tally)
+              if isinstance(getattr(tally, field.name), np.ndarray)}
+    if tally.alignment is not None:
+        arrays.update({f"alignment.{field.name}": getattr(tally.alignment, field.name) for field in fields(Alignment)})
+    text = json.dumps({name: getattr(tally, name) for name in _TEXT})
+    with atomic_write(path) as handle:
+        np.savez_compressed(handle, text=np.array(text), **arrays)
+
+
+def load_tally(path: str | os.PathLike) -> Tally:
+    """The Tally of a results folder (or of its ``tally.npz``). Raises InputError where it is none."""
+    path = Path(path)
+    file = path / TALLY_FILE if path.is_dir() else path
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            values: dict[str, Any] = {name: archive[name] for name in archive.files}
+        values.update(json.loads(str(values.pop("text"))))
+        own = {name: values.pop(f"alignment.{name}") for name in [field.name for field in fields(Alignment)]
+               if f"alignment.{name}" in values}
+        return Tally(**values, alignment=Alignment(**own) if own else None)
+    except FileNotFoundError:
+        raise input_error(path, "no dissection", f"a folder with {TALLY_FILE}", "dissect the model first") from None
+    except Exception as error:  # of a damaged file, numpy's reader stumbles over anything
+        raise input_error(file, f"an unreadable file ({type(error).__name__})", "the tally of a dissection",
+                          "dissect again") from None
+
+
+def finished(folder: Path, key: str) -> Tally | None:
+    """The tally in ``folder`` if it is of this key."""
+    if not (folder / TALLY_FILE).exists():
+        return None
+    try:
+        tally = load_tally(folder)
+    except ValueError:
+        return None
+    return tally if tally.key == key else None

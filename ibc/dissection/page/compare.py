@@ -1,0 +1,155 @@
+"""Two or more dissections side by side: which concepts each covers, and which units changed their name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ibc.dissection.outputs import TALLY_FILE, load_tally, summary
+from ibc.dissection.page.layer_page import display_name, environment, page_order
+from ibc.dissection.tally import Tally
+from ibc.errors import input_error
+from ibc.files import atomic_write
+
+MOST_BARS = 60  # concepts in the chart; all are in the table
+
+
+@dataclass
+class Concept:
+    """One concept over R runs. units: (R,) units that it names. best: (R,) best IoU of a unit named so, 0 = none."""
+
+    label: str
+    category: str
+    units: list[int]
+    best: list[float]
+
+
+@dataclass
+class Renamed:
+    """A unit whose name is not the same in all runs. names: (R,) (label, category, IoU)."""
+
+    unit: int
+    names: list[tuple[str, str, float]]
+
+
+@dataclass
+class Comparison:
+    """names: R run names. renamed: None where the runs have different units. remarks: what does not compare well."""
+
+    names: list[str]
+    tallies: list[Tally]
+    score_threshold: float
+    categories: list[str]
+    concepts: list[Concept]
+    renamed: list[Renamed] | None
+    remarks: list[str]
+
+
+def compare(names: list[str], tallies: list[Tally], score_threshold: float) -> Comparison:
+    """Concept coverage at ``score_threshold`` and names of units, of two or more runs."""
+    counts: dict[tuple[str, str], Concept] = {}
+    for place, tally in enumerate(tallies):
+        for row in tally.interpretable(score_threshold).nonzero()[0]:
+            label, category = tally.names[tally.label[row]], tally.categories[tally.category[row]]
+            concept = counts.setdefault((category, label), Concept(label, category, [0] * len(tallies),
+                                                                   [0.0] * len(tallies)))
+            concept.units[place] += 1
+            concept.best[place] = max(concept.best[place], float(tally.score[row]))
+    order = page_order(list(dict.fromkeys(name for tally in tallies for name in tally.categories)))
+    concepts = sorted(counts.values(), key=lambda own: (order.index(own.category), -max(own.units), own.label))
+    remarks = []
+    for name in dict.fromkeys(key for tally in tallies for key in tally.settings):
+        values = [tally.settings.get(name) for tally in tallies]
+        if any(value != values[0] for value in values):
+            remarks.append(f"the runs differ in {name}: {', '.join(map(str, values))}")
+    if len({tally.images for tally in tallies}) > 1:
+        remarks.append(f"the runs saw different data: {', '.join(str(tally.images) for tally in tallies)} images")
+    elif any(not np.array_equal(tally.truth, tallies[0].truth) for tally in tallies):
+        remarks.append("the runs saw different label maps")
+    return Comparison(names, tallies, score_threshold, order, concepts, _renamed(tallies), remarks)
+
+
+def _renamed(tallies: list[Tally]) -> list[Renamed] | None:
+    if any(tally.units.tolist() != tallies[0].units.tolist() for tally in tallies):
+        return None
+    found = []
+    for row, unit in enumerate(tallies[0].units.tolist()):
+        names = [(tally.names[tally.label[row]], tally.categories[tally.category[row]], float(tally.score[row]))
+                 for tally in tallies]
+        if len({name[:2] for name in names}) > 1:
+            found.append(Renamed(unit, names))
+    return found
+
+
+def run_names(folders: list[Path]) -> list[str]:
+    """The last parts of the paths, as many as tell them apart."""
+    for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
+        names = ["/".join(folder.parts[-depth:]) for folder in folders]
+        if len(set(names)) == len(names):
+            return names
+    raise input_error("--compare", f"{folders[0]} twice", "different results folders")
+
+
+def compare_command(runs: list[str], output: Path, score_threshold: float, json_path: str | None) -> None:
+    """Body of ``--compare``: prints the tables, writes ``compare.html``."""
+    from ibc.commands.command import speaker
+    from ibc.json_report import write_json
+
+    if len(runs) < 2:
+        raise input_error("--compare", "one run", "two or more results folders")
+    say = speaker(json_path)
+    folders = [Path(run).resolve() for run in runs]
+    result = compare(run_names(folders), [load_tally(folder) for folder in folders], score_threshold)
+    _say(say, result)
+    page = output / "compare.html"
+    with atomic_write(page, "w") as handle:
+        handle.write(render(result))
+    say(f"wrote {page}")
+    if json_path:
+        write_json(json_path, command="dissect --compare", seed=None, protocol={"score_threshold": score_threshold},
+                   inputs=[folder / TALLY_FILE if folder.is_dir() else folder for folder in folders],
+                   metrics=_metrics(result))
+
+
+def _metrics(result: Comparison) -> dict[str, Any]:
+    found = {name: summary(tally, result.score_threshold)
+             for name, tally in zip(result.names, result.tallies, strict=True)}
+    return {"found": found, "remarks": result.remarks,
+            "concepts": [{"label": own.label, "category": own.category, "units": own.units, "best_iou": own.best}
+                         for own in result.concepts],
+            "renamed": None if result.renamed is None else [
+                {"unit": own.unit, "names": [{"label": label, "category": category, "iou": iou}
+                                             for label, category, iou in own.names]} for own in result.renamed]}
+
+
+def _say(say: Callable[[str], None], result: Comparison) -> None:
+    for remark in result.remarks:
+        say(f"note: {remark}")
+    wide = max(16, *(len(name) + 2 for name in result.names))
+    say(f"{'units (concepts)':<34}" + "".join(f"{name:>{wide}}" for name in result.names))
+    found = [summary(tally, result.score_threshold) for tally in result.tallies]
+    for rule in dict.fromkeys(rule for own in found for rule in own):
+        cells = [f"{own[rule]['all']['units']} ({own[rule]['all']['concepts']})" if rule in own else "-"
+                 for own in found]
+        say(f"  {rule.replace('iou_', 'IoU >= ').replace('_', ' '):<32}" + "".join(f"{cell:>{wide}}" for cell in cells))
+    for own in result.concepts:
+        say(f"  {display_name(own.label)[:20]:<20} {own.category:<11}" +
+            "".join(f"{units:>{wide - 7}} " + (f"{best:6.3f}" if units else f"{'-':>6}")
+                    for units, best in zip(own.units, own.best, strict=True)))
+    if result.renamed is not None:
+        say(f"{len(result.renamed)} of {len(result.tallies[0].units)} units have another name")
+
+
+def render(result: Comparison) -> str:
+    """The page, self-contained."""
+    found = [summary(tally, result.score_threshold) for tally in result.tallies]
+    rules = list(dict.fromkeys(rule for own in found for rule in own))
+    shown = sorted(result.concepts, key=lambda own: -max(own.units))[:MOST_BARS]
+    bars = [own for own in result.concepts if own in shown]
+    return environment().get_template("compare.html").render(
+        result=result, found=found, rules=rules, bars=bars, categories=[*result.categories, "all"],
+        tallest=max((units for own in bars for units in own.units), default=1))

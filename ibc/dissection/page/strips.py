@@ -1,0 +1,68 @@
+"""Strips of a unit's top images: what lies under its mask in full light, the rest dimmed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ibc.data.broden.dataset import Broden
+from ibc.dissection.counting.bilinear import strict_limit
+from ibc.dissection.counting.bitmasks import Enlarger, unpack
+from ibc.dissection.tally import Tally
+
+GAP = 3             # white pixels between images
+DIM = 0.2           # light outside the mask
+QUALITY = 85        # of the JPEG
+CACHE_BYTES = 2**26  # decoded images kept; units share many
+
+
+def strip_name(layer: str, unit: int) -> str:
+    """File name for a 1-based unit; the number in it counts from 0, as in the original."""
+    return f"{layer}-{unit - 1:04d}.jpg"
+
+
+def write_strips(folder: Path, tally: Tally, broden: Broden, size: tuple[int, int], threads: int) -> None:
+    """Write one strip a unit to ``folder``, of images (height, width) = ``size``; strips of other runs go."""
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    index_of = {record.image: index for index, record in enumerate(broden.records)}
+    enlarge = Enlarger(tally.top_maps.shape[2:], size)
+    limits = strict_limit(tally.thresholds)
+    height, width = size
+
+    @lru_cache(maxsize=max(CACHE_BYTES // (6 * height * width), 16))
+    def bright_and_dim(name: str) -> tuple[np.ndarray, np.ndarray]:
+        picture = broden.read_image(index_of[name]).permute(1, 2, 0).numpy()
+        if picture.shape[:2] != size:
+            picture = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
+        return picture, (picture * np.float32(DIM)).astype(np.uint8)
+
+    def write(row: int) -> None:
+        names = [tally.image_names[place] for place in tally.top_images[row]]
+        shown = [place for place, name in enumerate(names) if name]
+        masks = unpack(enlarge(tally.top_maps[row, shown], np.full(len(shown), limits[row])), size)
+        strip = np.full((height, len(shown) * (width + GAP) - GAP, 3), 255, np.uint8)
+        for place, mask in zip(shown, masks, strict=True):
+            tile = strip[:, place * (width + GAP) : place * (width + GAP) + width]
+            bright, dim = bright_and_dim(names[place])
+            tile[...] = dim
+            np.copyto(tile, bright, where=mask[..., None])
+        Image.fromarray(strip).save(folder / strip_name(tally.layer, int(tally.units[row])), quality=QUALITY)
+
+    wanted = {strip_name(tally.layer, unit) for unit in tally.units.tolist()}
+    for old in _strips_of(folder, tally.layer):
+        if old.name not in wanted:
+            old.unlink()
+    with ThreadPoolExecutor(max(threads, 1)) as pool:
+        for _ in pool.map(write, range(len(tally.units))):
+            pass
+
+
+def _strips_of(folder: Path, layer: str) -> Iterator[Path]:
+    return (path for path in folder.iterdir()
+            if path.suffix == ".jpg" and path.stem.rpartition("-")[0] == layer and path.stem[-4:].isdigit())

@@ -1,0 +1,83 @@
+"""Progress of long work: a bar on a terminal, a plain line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TextIO, TypeVar
+
+from ibc.errors import InputError
+
+T = TypeVar("T")
+PLAIN_PROGRESS_SECONDS = 10.0  # between two lines where stderr is not a terminal
+
+
+class Progress:
+    """A progress bar on a terminal; elsewhere a plain line every few seconds and at the end.
+
+    Counts items (``unit``), shows the rate and the time left, and any ``note`` beside them.
+    """
+
+    def __init__(self, total: int | None, what: str, unit: str = "images", initial: int = 0):
+        self.total, self.what, self.unit = total, what, unit
+        self.done = self.initial = initial
+        self.start = self.last_line = time.monotonic()
+        self.note = ""
+        self.bar = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=total, desc=what, unit=f" {unit}", initial=initial, dynamic_ncols=True)
+
+    def update(self, count: int = 1, note: str = "") -> None:
+        self.done += count
+        self.note = note or self.note
+        if self.bar is not None:
+            if note:
+                self.bar.set_postfix_str(note, refresh=False)
+            self.bar.update(count)
+        elif time.monotonic() - self.last_line >= PLAIN_PROGRESS_SECONDS:
+            self._line()
+
+    def write(self, text: str, stream: TextIO | None = None) -> None:
+        """Print a line above the bar, on stderr or ``stream``."""
+        stream = stream or sys.stderr
+        if self.bar is not None:
+            self.bar.write(text, file=stream)
+        else:
+            print(text, file=stream, flush=True)
+
+    def _line(self) -> None:
+        self.last_line = time.monotonic()
+        elapsed = max(self.last_line - self.start, 1e-9)
+        rate = (self.done - self.initial) / elapsed
+        of = f"/{self.total}" if self.total is not None else ""
+        left = ""
+        if self.total is not None and rate > 0 and self.done < self.total:
+            left = f", {(self.total - self.done) / rate:.0f} s left"
+        note = f", {self.note}" if self.note else ""
+        print(f"{self.what}: {self.done}{of} {self.unit}, {rate:.1f}/s{left}{note}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        else:
+            self._line()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.bar is not None or kind is None or not issubclass(kind, InputError | OSError):
+            self.close()  # an error's one line stands alone
+
+
+def track(items: Iterable[T], what: str, total: int | None = None, unit: str = "items") -> Iterator[T]:
+    """Iterate with a progress bar, one step an item."""
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)  # type: ignore[arg-type]
+    with Progress(total, what, unit) as bar:
+        for item in items:
+            yield item
+            bar.update()

@@ -1,0 +1,1 @@
+"""Runs as people read them: scores, tables, figures, and one page."""

@@ -1,0 +1,202 @@
+"""Mean average precision (mAP) of a full ranking by binary codes, exactly, with its tie rules.
+
+Codes and labels of queries and database flow in; mAP under the paper's stable database order, its
+expected value and bounds over tie orders, cut-offs, precision and recall flow out. The definition
+(official, section 8 of the reference): AP = 1/R . sum over relevant items of (relevant so far) / rank
+over all R relevant items of the database, 0 where there is none; mAP = mean over the queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ibc.errors import input_error
+from ibc.retrieval.engine.ranking import Ranking, choose_device, make_ranking
+
+if TYPE_CHECKING:
+    import torch
+
+ORDERS = ("stable", "expected", "pessimistic", "optimistic")  # what is known about the order of ties
+TIE_RULES = ("stable", "expected", "bounds")  # what can be asked for
+DIVISORS = ("relevant", "min")
+WHOLE_RANKING = int(np.iinfo(np.int32).max)
+
+
+class MeanAveragePrecision(float):
+    """A mAP that is a plain number and knows its parts.
+
+    As a number it is the mean under the tie rule asked for (``bounds``: the expected value).
+    stable, expected, pessimistic, optimistic: the mean under each rule; they come from one pass.
+    per_query: (Q,) float64, average precision of each query under the rule asked for.
+    """
+
+    stable: float
+    expected: float
+    pessimistic: float
+    optimistic: float
+    per_query: np.ndarray
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """(pessimistic, optimistic): relevant items last, or first, among equally distant ones."""
+        return self.pessimistic, self.optimistic
+
+
+def mean_average_precision(
+    query_bits: Any,
+    query_labels: Any,
+    db_bits: Any,
+    db_labels: Any,
+    *,
+    self_match: str | None = None,
+    ties: str = "stable",
+    at: int | None = None,
+    device: str | torch.device = "cpu",
+    divisor: str = "relevant",
+    query_index: Any = None,
+) -> MeanAveragePrecision:
+    """The mAP of ranking the database for every query, as a number that also holds its parts.
+
+    query_bits: (Q, K), db_bits: (D, K), signs -1, 0, +1 (``CodeSet.bits``), or bool; numpy or torch. The ranking is by
+      inner product: for codes without 0, Hamming distance. A 0 in a query takes that bit out of its ranking.
+    query_labels, db_labels: (Q,), (D,) numbers, relevant where equal (99999, no category, is one more class); or
+      (Q, L), (D, L) of 0 and 1, relevant where a 1 is shared (2, missing, is not a 1).
+    self_match: None for a separate database. Where the queries are the database (row i is query i, or
+      ``query_index[i]``): "keep", the paper's, the query holds its rank and is not relevant; "exclude", it is taken
+      out; "hit", it counts as relevant (the official attribute retrieval).
+    ties: order of equally distant items: "stable" (database order, the paper's), "expected" (mean over all orders, in
+      closed form), "bounds" (expected value; ``.bounds`` holds the worst and the best order).
+    at: cut the ranking after so many items; ``divisor`` "relevant" then divides by all relevant items of the
+      database, "min" by min(at, relevant).
+    device: "cpu" (all cores), "cuda", "auto" or a torch device.
+
+    A query without relevant items counts as 0; without queries the result is NaN.
+    Raises InputError where shapes or values do not fit.
+    """
+    _one_of("ties", ties, TIE_RULES)
+    scores = retrieval_scores(query_bits, query_labels, db_bits, db_labels, self_match=self_match, at=(at,),
+                              device=device, query_index=query_index)
+    return scores.mean_average_precision(ties, at, divisor)
+
+
+def retrieval_scores(
+    query_bits: Any,
+    query_labels: Any,
+    db_bits: Any,
+    db_labels: Any,
+    *,
+    self_match: str | None = None,
+    at: Sequence[int | None] = (None,),
+    points: Sequence[int] = (),
+    device: str | torch.device = "cpu",
+    query_index: Any = None,
+) -> RetrievalScores:
+    """Everything that one pass over all query-item pairs tells; arguments as ``mean_average_precision``.
+
+    at: cut-offs of average precision (None: the whole ranking). points: ranks N of precision@N and recall@N.
+    """
+    for name, ranks in (("at", at), ("points", points)):
+        for rank in ranks:
+            if rank is not None and (rank < 1 or rank != int(rank)):
+                raise input_error(None, f"{name} {rank}", "a whole rank from 1")
+    ranking = make_ranking(query_bits, query_labels, db_bits, db_labels, self_match, query_index)
+    return _collect(ranking, tuple(at), tuple(points), device)
+
+
+@dataclass
+class RetrievalScores:
+    """Scores of Q queries over A cut-offs, N points and B distances.
+
+    at: the cut-offs. sums: order -> (Q, A), the sums that average precision divides. relevant: (Q,) relevant items.
+    points: ranks. hits: order ("stable", "expected") -> (Q, N), relevant items up to each rank.
+    radius: (B,) Hamming radii, in halves where codes have zeros. pairs, relevant_pairs: (B,) query-item pairs within
+    each radius, over all queries. precision_within: (B,) mean over queries of the precision within each radius, where
+    a query that finds nothing counts as 0.
+    """
+
+    at: tuple[int | None, ...]
+    sums: dict[str, np.ndarray]
+    relevant: np.ndarray
+    points: tuple[int, ...]
+    hits: dict[str, np.ndarray]
+    radius: np.ndarray
+    pairs: np.ndarray
+    relevant_pairs: np.ndarray
+    precision_within: np.ndarray
+
+    def average_precision(self, order: str = "stable", at: int | None = None, divisor: str = "relevant") -> np.ndarray:
+        """(Q,) average precision under one of ``ORDERS``; 0 for a query without relevant items."""
+        _one_of("divisor", divisor, DIVISORS)
+        share = self.relevant if divisor == "relevant" or at is None else np.minimum(self.relevant, at)
+        return self.sums[order][:, self.at.index(at)] / np.maximum(share, 1)
+
+    def mean_average_precision(self, ties: str = "stable", at: int | None = None,
+                               divisor: str = "relevant") -> MeanAveragePrecision:
+        """The mean over the queries, NaN where there is none."""
+        _one_of("ties", ties, TIE_RULES)
+        rule = "expected" if ties == "bounds" else ties
+        per_query = self.average_precision(rule, at, divisor)
+        result = MeanAveragePrecision(mean(per_query))
+        result.per_query = per_query
+        for order in ORDERS:
+            setattr(result, order, mean(self.average_precision(order, at, divisor)))
+        return result
+
+    def precision(self, point: int, order: str = "stable") -> float:
+        """Mean share of relevant items among the first ``point`` (places beyond the database count as misses)."""
+        return mean(self.hits[order][:, self.points.index(point)] / point)
+
+    def recall(self, point: int, order: str = "stable") -> float:
+        """Mean share of the relevant items that are among the first ``point`` (0 where there is none)."""
+        return mean(self.hits[order][:, self.points.index(point)] / np.maximum(self.relevant, 1))
+
+    def precision_recall_curve(self) -> tuple[np.ndarray, np.ndarray]:
+        """(B,) precision and recall over all pairs within each radius: ties cannot move it. NaN without pairs."""
+        with np.errstate(invalid="ignore"):
+            return self.relevant_pairs / self.pairs, self.relevant_pairs / np.float64(self.relevant.sum())
+
+
+def per_class(values: np.ndarray, labels: np.ndarray) -> dict[int, float]:
+    """Mean of (Q,) values over the queries of each class, by class id; ``labels``: (Q,) ids, or (Q, L) bool sets."""
+    if labels.ndim == 2:
+        counts, sums = labels.sum(axis=0), values @ labels
+        return {int(label): float(sums[label] / counts[label]) for label in np.flatnonzero(counts)}
+    classes, numbers = np.unique(np.asarray(labels).astype(np.int64), return_inverse=True)
+    means = np.bincount(numbers, values) / np.bincount(numbers)
+    return dict(zip(classes.tolist(), means.tolist(), strict=True))
+
+
+def mean(values: np.ndarray) -> float:
+    """The mean, NaN (without a warning) of nothing."""
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def _collect(ranking: Ranking, at: tuple[int | None, ...], points: tuple[int, ...], device: Any) -> RetrievalScores:
+    queries, bins = len(ranking.query_signs), ranking.bins
+    cuts = np.array([WHOLE_RANKING if cut is None else cut for cut in at], np.int64)
+    sums = {order: np.empty((queries, len(at))) for order in ORDERS}
+    hits = {order: np.empty((queries, len(points))) for order in ("stable", "expected")}
+    relevant = np.empty(queries, np.int64)
+    pairs, relevant_pairs = np.zeros((2, bins), np.int64)
+    within = np.zeros(bins)
+    device = choose_device(device, queries * len(ranking.db_signs)) if isinstance(device, str) else device
+    for block in ranking.blocks(cuts, np.array(points, np.int64), device):
+        for target, found in ((sums, block.sums), (hits, block.hits)):
+            for order, values in found.items():
+                target[order][block.rows] = values
+        relevant[block.rows] = block.relevant
+        pairs += block.pairs
+        relevant_pairs += block.relevant_pairs
+        within += block.within
+    radius = np.arange(bins) / (2 if ranking.half_steps else 1)
+    return RetrievalScores(at, sums, relevant, points, hits, radius, pairs, relevant_pairs,
+                           within / queries if queries else np.full(bins, np.nan))
+
+
+def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise input_error(None, f"{name} '{value}'", " or ".join(allowed))

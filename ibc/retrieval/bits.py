@@ -1,0 +1,167 @@
+"""Which bits take part in a ranking: expert bits of classes, bits of concepts, lists, random draws.
+
+The rule matrix, a dissection table or text flow in; 0-based bit indices flow out. Bits typed by
+people and written in tables are numbered from 1, as in the official files.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ibc.errors import input_error
+
+if TYPE_CHECKING:
+    from ibc.dissection.tally import Tally
+
+MIN_IOU = 0.04  # NetDissect's score threshold for naming a unit
+
+
+def expert_bits(grm: Any, top_k: int) -> np.ndarray:
+    """(C, top_k) int64, the bits with the largest G[c, .] of each class, 0-based, largest first.
+
+    Equal entries (many are exactly 0 or 1) by lower index, as in the paper. Raises InputError unless 1 <= top_k <= K.
+    """
+    matrix = np.asarray(grm)
+    if matrix.ndim != 2:
+        raise input_error(None, f"a GRM of shape {matrix.shape}", "a matrix, one row a class, one column a bit")
+    if not np.isfinite(matrix).all():
+        raise input_error(None, "a GRM with entries that are not finite", "numbers from 0 to 1")
+    check_top_k(top_k, matrix.shape[1])
+    return np.argsort(-matrix, axis=1, kind="stable")[:, :top_k]
+
+
+def check_top_k(top_k: int, length: int) -> None:
+    """Raises InputError unless ``top_k`` bits can be chosen from ``length``."""
+    if not 1 <= top_k <= length:
+        raise input_error("--top_k_bits", str(top_k), f"1 to {length}, the code length")
+
+
+def on_expert_bits(query_signs: np.ndarray, classes: np.ndarray, grm: Any, top_k: int) -> np.ndarray:
+    """(Q, K) int8: each query's signs on the expert bits of its class, 0 elsewhere.
+
+    A 0 takes the bit out of the ranking. A class that is not a row of the GRM leaves no bit: all items are equally
+    far, and the ranking is the database order, as in the paper. With several labels an item, ``classes`` (Q, C) bool:
+    the bits with the largest sum of the rows of a query's labels, which for one label are those of that class.
+    """
+    length = query_signs.shape[1]
+    if np.shape(grm)[1:] != (length,):
+        raise input_error(None, f"a GRM of shape {np.shape(grm)}", f"{length} columns, the code length")
+    if classes.ndim == 2:
+        if classes.shape[1] != len(grm):
+            raise input_error(None, f"{classes.shape[1]} label columns", f"{len(grm)}, as the GRM has rows")
+        sums = classes @ np.asarray(grm, np.float64)
+        mask = np.zeros(query_signs.shape, np.int8)
+        np.put_along_axis(mask, expert_bits(sums, top_k), 1, axis=1)
+        return query_signs * mask * classes.any(axis=1, keepdims=True)
+    chosen = expert_bits(grm, top_k)
+    mask = np.zeros((len(chosen) + 1, query_signs.shape[1]), np.int8)
+    np.put_along_axis(mask[:-1], chosen, 1, axis=1)
+    rows = np.where((classes >= 0) & (classes < len(chosen)), classes, len(chosen))
+    return query_signs * mask[rows.astype(np.int64)]
+
+
+def random_bits(length: int, count: int, draws: int, seed: int) -> list[np.ndarray]:
+    """``draws`` sets of ``count`` different bits out of ``length``, 0-based."""
+    random = np.random.default_rng(seed)
+    return [random.permutation(length)[:count] for _ in range(draws)]
+
+
+def bits_of_concepts(tally: str | os.PathLike | Tally, concepts: Iterable[str], min_iou: float = MIN_IOU, *,
+                     any_category: bool = False) -> np.ndarray:
+    """The bits whose unit detects one of the concepts with at least ``min_iou``, ascending and 0-based.
+
+    tally: path of a dissection table (``tally.csv``), or what ``netdissect_lite.dissect`` returns. A unit detects the
+    concept it is labelled with; with ``any_category`` the best concept of every category counts. Names match with or
+    without Broden's endings -c and -s, with blanks for underscores, in any case. Raises InputError, naming near names,
+    where a concept is not in the table, and where none of its units reaches ``min_iou``.
+    """
+    if isinstance(tally, (str, os.PathLike)):
+        units = _read_units(tally, any_category)
+    else:
+        units = _units_of(tally, any_category)
+    source = tally if isinstance(tally, (str, os.PathLike)) else "tally"
+    best: dict[str, float] = {}
+    for _, name, iou in units:
+        best[name] = max(iou, best.get(name, 0.0))
+    found: set[int] = set()
+    for concept in concepts:
+        wanted = _plain(concept)
+        if wanted not in best:
+            raise input_error(source, f"no unit labelled '{concept}'", "a concept of the table", _near(wanted, best))
+        bits = {unit - 1 for unit, name, iou in units if name == wanted and iou >= min_iou}
+        if not bits:
+            raise input_error(source, f"'{concept}' at IoU {best[wanted]:.3f} at best", f"{min_iou:g} or more",
+                              "lower --min_iou")
+        found |= bits
+    return np.array(sorted(found), np.int64)
+
+
+def parse_bits(text: str, length: int) -> np.ndarray:
+    """Bits typed as ``1,2,7-9``, numbered from 1, in the order given; a bit may come twice. 0-based result."""
+    bits: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if not match:
+            raise input_error("bit list", f"'{part}'", "numbers from 1 with commas, as in 1,2,7-9")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not 1 <= first <= last <= length:
+            raise input_error("bit list", f"'{part.strip()}'", f"bits from 1 to {length}, the code length")
+        bits += range(first - 1, last)
+    return np.array(bits, np.int64)
+
+
+def _read_units(tally: str | os.PathLike, any_category: bool) -> list[tuple[int, str, float]]:
+    """(unit from 1, plain concept name, IoU) of a dissection table."""
+    with open(tally, newline="", encoding="utf-8-sig") as handle:
+        reader = csv.DictReader(handle)
+        columns = reader.fieldnames or []
+        pairs = [("label", "score")]
+        if any_category:
+            pairs = [(name, name.removesuffix("-label") + "-iou") for name in columns if name.endswith("-label")]
+        missing = [name for name in ["unit", *(name for pair in pairs for name in pair)] if name not in columns]
+        if missing or not pairs:
+            raise input_error(tally, f"no column '{(missing or ['<category>-label'])[0]}'",
+                              "a dissection table with unit, label and score", line=1)
+        units = []
+        for row in reader:
+            try:
+                units += [(int(row["unit"]), _plain(row[label]), float(row[score])) for label, score in pairs
+                          if row[label]]
+            except (ValueError, TypeError):
+                raise input_error(tally, f"unit '{row['unit']}' with a score that is not a number",
+                                  "a number in every row", line=reader.line_num) from None
+    return units
+
+
+def _units_of(tally: Tally, any_category: bool) -> list[tuple[int, str, float]]:
+    """The same of a ``Tally``."""
+    labels, scores = tally.best_label, tally.best_iou
+    if not any_category:
+        labels, scores = tally.label[:, None], tally.score[:, None]
+    return [(unit, _plain(tally.names[label]), score)
+            for unit, own_labels, own_scores in zip(tally.units.tolist(), labels.tolist(), scores.tolist(), strict=True)
+            for label, score in zip(own_labels, own_scores, strict=True) if tally.names[label]]
+
+
+def _plain(name: str) -> str:
+    """A concept's name without Broden's ending and underscores, in small letters."""
+    return re.sub(r"-[cs]$", "", name.strip().casefold()).replace("_", " ")
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    return near_names(name, known) or "see the label column"
+
+
+def near_names(name: str, known: Iterable[str], count: int = 5) -> str:
+    """"near names: a, b" of what may have been meant, or an empty text."""
+    choices = list(known)
+    near: Sequence[str] = difflib.get_close_matches(name, choices, count, 0.5)
+    near = list(dict.fromkeys([*near, *(choice for choice in choices if name and name in choice)]))[:count]
+    return f"near names: {', '.join(near)}" if near else ""

@@ -1,0 +1,61 @@
+"""The class of a query when its label may not be looked at: a vote of its neighbours, or the model.
+
+Expert bits need a class. Taking it from the query's label is an oracle; these two are what a user has.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from ibc.errors import input_error
+from ibc.retrieval.engine.ranking import BLOCK_QUERIES, Ranking, cpu_workers, packed_words
+
+NEIGHBOURS = 10
+
+
+def vote(ranking: Ranking, classes: np.ndarray, neighbours: int = NEIGHBOURS) -> np.ndarray:
+    """(Q,) class that most of the nearest items of the database have, the query itself left out.
+
+    classes: (D,) ids of the items; negative ones do not vote. Or (D, L) bool label sets: an item votes for each of its
+    labels, and takes no place among the neighbours without one. Items at the distance of the last place share the
+    places that are left, so that database order decides nothing; equal votes go to the lower id. -1 without a vote.
+    """
+    from ibc.retrieval.engine.kernels import vote_block
+
+    if classes.ndim == 2:
+        votes, ids = classes.sum(axis=1), np.nonzero(classes)[1]
+    else:
+        votes, ids = classes >= 0, classes[classes >= 0]
+    starts = np.concatenate([[0], np.cumsum(votes)]).astype(np.int64)
+    known, numbers = np.unique(ids, return_inverse=True)
+    db, db_mask = ranking.packed_database()
+    queries = len(ranking.query_signs)
+    winners = np.empty(queries, np.int64)
+
+    def count(start: int) -> None:
+        rows = slice(start, start + BLOCK_QUERIES)
+        vote_block(*packed_words(ranking.query_signs[rows]), db, db_mask, starts, numbers.astype(np.int64),
+                   len(known), ranking.self_index[rows], ranking.bins, neighbours, winners[rows])
+
+    with ThreadPoolExecutor(cpu_workers()) as pool:
+        list(pool.map(count, range(0, queries, BLOCK_QUERIES)))
+    return np.where(winners >= 0, np.append(known, -1)[winners], -1)
+
+
+def classify(codes: np.ndarray, checkpoint: str | os.PathLike, classes: int | None = None) -> np.ndarray:
+    """(N,) class that the model's code classifier names for (N, K) sigmoid codes; a model of ``classes`` classes."""
+    import torch
+
+    from ibc.checkpoint import find_checkpoint, load_model
+
+    model = load_model(find_checkpoint(checkpoint))
+    known, length = model.grm.shape
+    if classes is not None and known != classes:
+        raise input_error(checkpoint, f"a model of {known} classes", f"{classes}, the rows of the GRM")
+    if length != codes.shape[1]:
+        raise input_error(checkpoint, f"a model of {length} bits", f"{codes.shape[1]}, as in the codes file")
+    with torch.inference_mode():
+        return model.classify_codes(torch.from_numpy(codes)).argmax(dim=1).numpy()

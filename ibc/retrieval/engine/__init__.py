@@ -1,0 +1,1 @@
+"""The ranking engine: compiled kernels on the CPU, torch on a GPU."""

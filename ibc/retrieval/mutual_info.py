@@ -1,0 +1,205 @@
+"""The mutual information score (MIS) of binary codes: how much single bits tell about single classes.
+
+Codes and category ids flow in; per class a balanced sample is drawn, the mutual information (nats,
+at most ln 2) of every bit with "in the class or not" is estimated, and MIS is the mean over bits of
+the largest over classes (section 7 of the reference). ``knn`` is the official estimate, equal to
+scikit-learn's ``mutual_info_classif``; ``exact`` that of the table of counts. The maximum over
+classes puts a floor under MIS, which random codes of the same bit balance measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from ibc.codes import NO_CATEGORY
+from ibc.errors import input_error
+from ibc.labels import class_rows, label_sets
+from ibc.retrieval.engine.ranking import as_signs, cpu_workers
+
+ESTIMATORS = ("knn", "exact")
+Samples = int | str  # a number a class, or "all"
+
+
+class MutualInfoScore(float):
+    """A MIS that is a plain number and knows its parts.
+
+    classes: (C,) ids of the classes that occur. table: (C, K) float64, mutual information in nats.
+    per_bit: (K,) the largest over classes. best_class: (K,) the id of that class (the first of equals).
+    """
+
+    classes: np.ndarray
+    table: np.ndarray
+    per_bit: np.ndarray
+    best_class: np.ndarray
+
+
+def mutual_info_score(
+    bits: Any,
+    labels: Any,
+    *,
+    estimator: str = "knn",
+    samples: Samples = 100,
+    seed: int = 0,
+    class_num: int | None = None,
+) -> MutualInfoScore:
+    """The MIS of N codes of K bits, with the table it comes from.
+
+    bits: (N, K) signs -1, 0, +1, or bool; with "knn" any finite numbers, used as they are. labels: (N,) category ids;
+      items without one (99999), or with an id from ``class_num`` on, are no class but do serve as negatives. Or (N, L)
+      of 0 and 1, several labels an item: the positives of a class are the items that have it, the others its negatives.
+    estimator: "knn" (official) or "exact". samples: M, taken for each class as the official program does (first
+      min(M/2, n) of the class, the others drawn); "all": every item, class and rest weighted half each ("exact" only).
+    seed: of the draw of negatives, ``numpy.random.RandomState(seed)``, and of scikit-learn's noise (``random_state``).
+
+    Raises InputError for values that are not codes, labels of another length or missing, or no class at all.
+    """
+    if estimator not in ESTIMATORS:
+        raise input_error(None, f"estimator '{estimator}'", " or ".join(ESTIMATORS))
+    if samples == "all":
+        if estimator == "knn":
+            raise input_error(None, "samples 'all' with the k-nearest-neighbour estimate", "a number of samples",
+                              "use the exact estimate for all items")
+    elif not isinstance(samples, int) or samples < 2:
+        raise input_error(None, f"samples {samples}", "at least 2, or 'all'")
+    values = _finite(bits) if estimator == "knn" else as_signs("bits", bits)
+    categories = _categories(labels, len(values))
+    classes = _classes(categories, class_num)
+    if estimator == "knn":
+        table = _knn_table(values, categories, classes, int(samples), seed)
+    else:
+        counts, totals = _counts(values, categories, classes, samples, seed)
+        table = _information(counts, totals, balanced=samples == "all")
+    best = table.argmax(axis=0)
+    per_bit = table.max(axis=0)
+    score = MutualInfoScore(per_bit.mean())
+    score.classes, score.table, score.per_bit, score.best_class = classes, table, per_bit, classes[best]
+    return score
+
+
+def random_codes(bits: np.ndarray, seed: int) -> np.ndarray:
+    """Codes that know nothing: every column of (N, K) ``bits`` shuffled by itself, its balance kept."""
+    return np.random.default_rng(seed).permuted(bits, axis=0)
+
+
+def class_samples(categories: np.ndarray, classes: np.ndarray, samples: int,
+                  seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows of the positives and the negatives of each class, in the order of ``classes``.
+
+    categories: (N,) ids, or (N, L) bool label sets. One ``permutation(number of others)`` a class, whatever is taken.
+    """
+    random = np.random.RandomState(seed)
+    for mine in class_rows(categories, classes):
+        positives = mine[: samples // 2]
+        drawn = random.permutation(len(categories) - len(mine))[: samples - len(positives)]
+        other = np.ones(len(categories), bool)
+        other[mine] = False
+        yield positives, np.flatnonzero(other)[drawn]
+
+
+def _knn_table(values: np.ndarray, categories: np.ndarray, classes: np.ndarray, samples: int,
+               seed: int) -> np.ndarray:
+    from ibc.retrieval.engine.knn_kernel import knn_information
+
+    digamma = np.concatenate([[np.nan, 0.0], np.cumsum(1 / np.arange(1, samples))]) - np.euler_gamma
+    noise: dict[int, np.ndarray] = {}  # by number of rows: the same for every class, as random_state is
+
+    def one_class(rows: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        taken, positives = np.concatenate(rows), len(rows[0])
+        scaled = _scaled(values[taken], noise[len(taken)])
+        scaled[:, :positives].sort(axis=1)
+        scaled[:, positives:].sort(axis=1)
+        return knn_information(scaled, positives, digamma)
+
+    drawn = list(class_samples(categories, classes, samples, seed))
+    for size in {len(positives) + len(negatives) for positives, negatives in drawn}:
+        noise[size] = np.random.RandomState(seed).standard_normal((size, values.shape[1])).T
+    with ThreadPoolExecutor(cpu_workers()) as pool:
+        return np.array(list(pool.map(one_class, drawn)))
+
+
+def _scaled(values: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """(M, K) values as (K, M) with unit deviation and noise, in scikit-learn's order of operations.
+
+    It sums along contiguous columns; the layout here keeps every rounding the same, and the noise is so small that
+    a last digit decides which neighbour is nearer.
+    """
+    scaled = np.array(values.T, np.float64, order="C")  # a copy even where the transpose is contiguous
+    deviation = scaled.std(axis=1)
+    deviation[deviation < 10 * np.finfo(np.float64).eps] = 1
+    scaled /= deviation[:, None]
+    size = np.maximum(1, np.abs(scaled).mean(axis=1))
+    scaled += (1e-10 * size)[:, None] * noise
+    return scaled
+
+
+def _counts(signs: np.ndarray, categories: np.ndarray, classes: np.ndarray, samples: Samples,
+            seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """((C, 2, 3, K), (C, 2)): items in class and rest with sign -1, 0, +1 of each bit, and items in all."""
+    flags = [signs > 0] if not (signs == 0).any() else [signs > 0, signs == 0]
+    counts = np.zeros((len(classes), 2, 3, signs.shape[1]))
+    totals = np.zeros((len(classes), 2))
+    if samples == "all":
+        for row, mine in enumerate(class_rows(categories, classes)):
+            totals[row] = len(mine), len(categories) - len(mine)
+            for symbol, flag in zip((2, 1), flags, strict=False):
+                counts[row, 0, symbol] = flag[mine].sum(axis=0)
+                counts[row, 1, symbol] = -counts[row, 0, symbol]
+        for symbol, flag in zip((2, 1), flags, strict=False):
+            counts[:, 1, symbol] += flag.sum(axis=0)
+    else:
+        for row, rows in enumerate(class_samples(categories, classes, int(samples), seed)):
+            for side, taken in enumerate(rows):
+                totals[row, side] = len(taken)
+                for symbol, flag in zip((2, 1), flags, strict=False):
+                    counts[row, side, symbol] = flag[taken].sum(axis=0)
+    counts[:, :, 0] = totals[:, :, None] - counts[:, :, 1] - counts[:, :, 2]
+    return counts, totals
+
+
+def _information(counts: np.ndarray, totals: np.ndarray, balanced: bool) -> np.ndarray:
+    """(C, K) mutual information in nats of sign and side, from the counts of ``_counts``."""
+    weight = np.where(totals > 0, 0.5, 0) if balanced else totals
+    weight = weight / weight.sum(axis=1, keepdims=True)  # (C, 2): probability of class and rest
+    joint = counts * (weight / np.maximum(totals, 1))[:, :, None, None]
+    independent = joint.sum(axis=1, keepdims=True) * weight[:, :, None, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(joint > 0, joint * np.log(joint / independent), 0)
+    return np.maximum(terms.sum(axis=(1, 2)), 0)
+
+
+def _finite(bits: Any) -> np.ndarray:
+    values = np.asarray(bits)
+    if values.ndim != 2 or values.dtype.kind not in "biuf":
+        raise input_error(None, f"bits of shape {values.shape} and type {values.dtype}", "a matrix, one row an image")
+    if values.dtype.kind in "bu":
+        return as_signs("bits", values)
+    if not np.isfinite(values).all():
+        raise input_error(None, "a code that is not a finite number", "finite numbers", "extract the codes again")
+    return values
+
+
+def _categories(labels: Any, count: int) -> np.ndarray:
+    values = np.asarray(labels)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim == 2 and len(values) == count:
+        return values if values.dtype == bool else label_sets(values, "labels")
+    if values.shape != (count,):
+        raise input_error(None, f"labels of shape {values.shape}", f"{count} category ids, one for each code")
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        raise input_error(None, f"a missing label in row {int(np.flatnonzero(np.isnan(values))[0]) + 1}",
+                          "a category id", f"{NO_CATEGORY} says that an image has none")
+    return values.astype(np.int64)
+
+
+def _classes(categories: np.ndarray, class_num: int | None) -> np.ndarray:
+    classes = np.flatnonzero(categories.any(axis=0)) if categories.ndim == 2 else np.unique(categories)
+    classes = classes[classes != NO_CATEGORY] if class_num is None else classes[(classes >= 0) & (classes < class_num)]
+    if not len(classes):
+        among = "" if class_num is None else f" from 0 to {class_num - 1}"
+        raise input_error(None, f"no item with a category{among} among {len(categories)}", "at least one")
+    return classes

@@ -1,0 +1,106 @@
+"""What a training run tells: progress line, official log lines, TensorBoard scalars, non-finite losses.
+
+Loss tensors of each update come in and stay on their device until a number has to be shown.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+import torch
+
+from ibc.config import Config
+from ibc.errors import InputError
+from ibc.processes import is_main
+from ibc.progress import Progress
+from ibc.schedule import lr_factor
+from ibc.update import LOSS_NAMES
+
+
+def warn(text: str) -> None:
+    """One warning line on stderr, from the main process."""
+    if is_main():
+        print(f"warning: {text}", file=sys.stderr)
+
+
+class Journal:
+    """A run's record; ``folder`` takes the TensorBoard files, ``iteration`` updates were done before."""
+
+    def __init__(self, config: Config, folder: Path, iteration: int):
+        self.config, self.folder, self.start = config, folder, iteration
+        self.first_bad: torch.Tensor | None = None  # (8,) update number of the first non-finite value, or 0
+        self.skipped = 0
+        self.note = ""
+        self.val_map: float | None = None
+
+    def __enter__(self) -> Journal:
+        self.writer = self.bar = None
+        if is_main():
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.writer = SummaryWriter(str(self.folder), purge_step=self.start + 1 if self.start else None)
+            batch = self.config.batch_size
+            self.bar = Progress(self.config.max_iter * batch, "training", "images", initial=self.start * batch)
+        self.clock, self.clock_at = time.perf_counter(), self.start
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if self.writer is not None and self.bar is not None:
+            self.writer.close()
+            self.bar.__exit__(kind, error, trace)
+        if self.skipped:
+            warn(f"{self.skipped} unreadable images were replaced by others")
+
+    def update(self, done: int, values: dict[str, torch.Tensor], bad: list[str], look: bool) -> None:
+        """Take note of one update; ``look`` at what the device holds (a GPU then has to finish)."""
+        stacked = torch.stack([values[name] for name in LOSS_NAMES])
+        if self.first_bad is None:
+            self.first_bad = torch.zeros(len(LOSS_NAMES), dtype=torch.int64, device=stacked.device)
+        self.first_bad = torch.where(torch.isfinite(stacked) | (self.first_bad > 0), self.first_bad, done)
+        if look or stacked.device.type == "cpu":
+            self._demand_finite()
+        self.skipped += len(bad)
+        if bad and self.bar is not None:
+            self.bar.write(f"skipped: {', '.join(bad)}")
+        if self.bar is not None:
+            if stacked.device.type == "cpu":
+                self._renew_note(values)
+            self.bar.update(self.config.batch_size, self.note)
+
+    def _demand_finite(self) -> None:
+        found = self.first_bad.tolist()  # type: ignore[union-attr]
+        earliest = min((number for number in found if number), default=0)
+        if earliest:
+            terms = [name for name, number in zip(LOSS_NAMES, found, strict=True) if number == earliest]
+            raise InputError(f"update {earliest}: {terms[0]} is not finite; lower lr (or look at the images and "
+                             f"labels of that batch), then go on from the last checkpoint with --resume")
+
+    def _renew_note(self, values: dict[str, torch.Tensor]) -> None:
+        self.note = f"loss {float(values['loss_total']):.4g}"
+        if self.val_map is not None:
+            self.note += f", val mAP {self.val_map:.4f}"
+
+    def log(self, done: int, values: dict[str, torch.Tensor]) -> None:
+        """The official line and scalars, at step = updates done."""
+        now = time.perf_counter()
+        images_per_s = (done - self.clock_at) * self.config.batch_size / max(now - self.clock, 1e-9)
+        self.clock, self.clock_at = now, done
+        if self.writer is None or self.bar is None:
+            return
+        self._renew_note(values)
+        for name in LOSS_NAMES:
+            self.writer.add_scalar(name, float(values[name]), done)
+        self.writer.add_scalar("lr", self.config.lr * lr_factor(self.config, done), done)
+        self.writer.add_scalar("images_per_s", images_per_s, done)
+        self.bar.write(f"Iteration: {done:08d}/{self.config.max_iter:08d}  {self.note}  {images_per_s:.1f} images/s",
+                       sys.stdout)
+
+    def validated(self, done: int, value: float) -> None:
+        self.val_map = value
+        if self.writer is not None and self.bar is not None:
+            self.writer.add_scalar("val_map", value, done)
+            self.bar.write(f"validation at {done}: mAP {value:.4f}", sys.stdout)

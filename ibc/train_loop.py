@@ -1,0 +1,200 @@
+"""The loop around the update: batches in; checkpoints, TensorBoard scalars and a progress line out.
+
+A run can stop anywhere: a signal finishes the update under way and saves, and ``resume`` goes on
+as if nothing had happened, with the same batches and the same random numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+import yaml
+
+from ibc import checkpoint
+from ibc.config import Config
+from ibc.data.dataset import Batch
+from ibc.data.loader import train_batches, train_images
+from ibc.errors import input_error
+from ibc.files import atomic_write, remove_leftovers
+from ibc.network import IBC
+from ibc.processes import any_process, is_main, mean_over_processes, rank, restarted, world_size
+from ibc.train_log import Journal, warn
+from ibc.trainer import Trainer
+
+Validate = Callable[[IBC], float]  # a network in eval mode -> mAP
+
+
+@dataclass
+class Folders:
+    """Where a run writes: the official layout under ``--output_path``."""
+
+    output_path: Path
+    model_name: str
+
+    @property
+    def logs(self) -> Path:
+        return self.output_path / "logs" / self.model_name
+
+    @property
+    def run(self) -> Path:
+        return self.output_path / "outputs" / self.model_name
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.run / "checkpoints"
+
+
+def train(config: Config, output_path: str | os.PathLike, device: torch.device, *, resume: bool = False,
+          init_from: str | None = None, amp: str = "off", compile_update: bool = False,
+          skip_bad: bool = False, validate: Validate | None = None) -> int:
+    """Train until ``max_iter`` updates are done; returns 0, or 128 + the signal that stopped it.
+
+    Raises InputError on bad data, on a non-finite loss, and where ``resume`` or the lack of it
+    does not fit what the folder holds.
+    """
+    config.require("max_iter", "batch_size", "model_name", "snapshot_save_iter", "log_iter")
+    folders = Folders(Path(output_path), config.model_name)
+    if restarted():  # the same command again, by torchrun: go on where the lost attempt had saved
+        resume = bool(checkpoint.list_checkpoints(folders.checkpoints))
+    if not resume and checkpoint.list_checkpoints(folders.checkpoints):
+        raise input_error(folders.checkpoints, "checkpoints of an earlier run", "a folder without",
+                          "go on with --resume, delete them, or choose another --output_path or model_name")
+    images = train_images(config)
+    if is_main():
+        remove_leftovers(folders.checkpoints)
+    trainer = Trainer(config, device, pretrained=not (resume or init_from), amp=amp, compile_update=compile_update)
+    if resume:
+        _resume(trainer, folders.checkpoints)
+    elif init_from:
+        checkpoint.load_weights(trainer.model, checkpoint.find_checkpoint(init_from))
+    if trainer.iteration >= config.max_iter:
+        print(f"nothing left to train: {trainer.iteration} of {config.max_iter} updates are done")
+        return 0
+    batches = train_batches(config, images, trainer.iteration, device, skip_bad=skip_bad, rank=rank(),
+                            size=world_size())
+    if is_main():
+        with atomic_write(folders.run / "config.yaml", "w") as handle:
+            handle.write(f"# effective configuration of this run, from {config.source}\n")
+            yaml.safe_dump(config.as_dict(), handle, sort_keys=False)
+    with Journal(config, folders.logs, trainer.iteration) as journal, StopSignals() as stop:
+        for batch, values in trainer.updates(batches):
+            _after_update(trainer, values, batch, journal, folders, validate, stop)
+            if stop.agreed:
+                break
+    if stop.agreed:
+        if is_main():
+            print(f"stopped after update {trainer.iteration} by {signal.Signals(stop.agreed).name}, saved; "
+                  "go on with the same command and --resume")
+        return 128 + stop.agreed
+    if is_main():
+        print(f"Finish training: {folders.checkpoints / checkpoint.NAME.format(trainer.iteration)}")
+    return 0
+
+
+def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batch, journal: Journal,
+                  folders: Folders, validate: Validate | None, stop: StopSignals) -> None:
+    """Count, log, validate and save, as the update number demands."""
+    config, done = trainer.config, trainer.iteration
+    last = done == config.max_iter
+    logs = done % config.log_iter == 0 or last
+    saves = done % config.snapshot_save_iter == 0 or last
+    validates = bool(validate and config.val_iter and (done % config.val_iter == 0 or last))
+    stop.agree(done, now=logs or saves or validates)
+    saves = saves or bool(stop.agreed)
+    journal.update(done, values, batch.bad, look=logs or saves or validates)
+    if logs:
+        journal.log(done, {name: mean_over_processes(value) for name, value in values.items()})
+    if validates and validate is not None:
+        trainer.gather()
+        if is_main():
+            trainer.model.eval()
+            journal.validated(done, validate(trainer.model))
+            trainer.model.train()
+    if saves:
+        save(trainer, folders.checkpoints)
+
+
+def save(trainer: Trainer, folder: Path) -> None:
+    """Checkpoint first, ``optimizer.pt`` second: the second names the first, which is then there.
+
+    Every process calls it, the main one writes.
+    """
+    state = trainer.state()
+    if not is_main():
+        return
+    checkpoint.save_checkpoint(folder, trainer.model, trainer.iteration, trainer.config.as_dict())
+    checkpoint.save_file(folder / checkpoint.OPTIMIZER, state)
+    checkpoint.prune(folder, trainer.config.keep_last, trainer.iteration)
+
+
+def _resume(trainer: Trainer, folder: Path) -> None:
+    """Continue from the iteration that ``optimizer.pt`` names, or from the newest checkpoint."""
+    present = dict(checkpoint.list_checkpoints(folder))
+    if not present:
+        raise input_error(folder, "no checkpoint to resume from", f"a file such as {checkpoint.NAME.format(0)}",
+                          "start without --resume, or check --output_path and model_name")
+    path = folder / checkpoint.OPTIMIZER
+    state: dict[str, Any] = checkpoint.read_file(path) if path.exists() else {}
+    iteration = state.get("iteration", max(present))
+    if not isinstance(iteration, int):
+        raise input_error(path, f"the iteration {iteration!r}", "a whole number", "take another optimizer.pt")
+    if iteration not in present:
+        raise input_error(path, f"the state after update {iteration}, whose checkpoint is gone",
+                          checkpoint.NAME.format(iteration),
+                          "delete optimizer.pt to go on from the newest checkpoint with fresh optimiser state")
+    checkpoint.load_weights(trainer.model, present[iteration])
+    trainer.iteration = iteration
+    if not state:
+        warn(f"{path} is missing: going on from update {iteration} with fresh optimiser state")
+        return
+    if "iteration" not in state:
+        warn(f"{path} does not say which checkpoint it belongs to: taking the newest, {iteration}")
+    trainer.load_state(state, str(path))
+
+
+def make_deterministic() -> None:
+    """Ask torch for kernels that repeat bit for bit; call before anything ran on a GPU."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True)
+
+
+class StopSignals:
+    """Notes SIGINT and SIGTERM instead of dying of them; a second one of a kind ends at once."""
+
+    AGREE_EVERY = 10  # updates between two agreements of several processes
+
+    def __init__(self) -> None:
+        self.noted = 0   # number of the signal this process got
+        self.agreed = 0  # the same in all processes, after the same update
+
+    def __enter__(self) -> StopSignals:
+        self.before: dict[int, Any] = {
+            number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.noted = number
+        signal.signal(number, self.before[number])
+
+    def agree(self, update: int, now: bool) -> None:
+        """Stop now, if this process (or, of several, any) was asked to.
+
+        ``now``: before a process waits for its GPU, which waits for the others' without an end. Here one that is
+        lost is noticed.
+        """
+        if world_size() == 1:
+            self.agreed = self.noted
+        elif now or update % self.AGREE_EVERY == 0:
+            self.agreed = any_process(self.noted)
