@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ibc.codes import NO_CATEGORY
-from ibc.losses import NO_TARGET, class_denominator
+from ibc.labels import NO_CATEGORY, NO_TARGET
+from ibc.losses import class_denominator
 
 
 @dataclass

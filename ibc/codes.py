@@ -19,7 +19,6 @@ import numpy as np
 from ibc.errors import InputError, input_error
 from ibc.files import atomic_write
 
-NO_CATEGORY = 99999  # official marker in label column 0: the image has no category label
 MAT5_MAX_BYTES = 2**31 - 1  # a variable in a v5 .mat file cannot be larger
 
 

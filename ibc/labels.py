@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ibc.codes import NO_CATEGORY, CodeSet
 from ibc.errors import input_error
 
-SET_VALUES = (-1, 0, 1, 2, NO_CATEGORY)  # of a label column in a set: 1 says yes, 2 missing, the others no
+if TYPE_CHECKING:
+    from ibc.codes import CodeSet
+
+# Official values of the label columns of list files and codes files.
+NO_CATEGORY = 99999  # in column 0: the image has no category
+NEGATIVE = -1        # of an attribute or label: no; list files may write it for 0
+MISSING = 2          # of an attribute or label: nobody said whether the image has it
+NO_TARGET = -100     # training target of an image without category: the losses leave it out
+
+SET_VALUES = (NEGATIVE, 0, 1, MISSING, NO_CATEGORY)  # what a label column may hold; 1 alone says yes
 RELEVANCE = {False: "same category", True: "any shared label"}
 
 

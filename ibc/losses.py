@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ibc.labels import NO_TARGET
+
 CODE_DENSITY = 0.2  # share of the bits that may be on before loss_code_sparse sets in (fixed in the paper)
-NO_TARGET = -100    # target of a row without category
 
 
 def class_loss(logits: Tensor, targets: Tensor, weights: Tensor | None, denominator: Tensor) -> Tensor:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ibc.codes import NO_CATEGORY, CodeSet
+from ibc.codes import CodeSet
 from ibc.errors import InputError
-from ibc.labels import class_rows, class_sizes, has_class, item_labels, label_texts, looks_multi_label
+from ibc.labels import NO_CATEGORY, class_rows, class_sizes, has_class, item_labels, label_texts, looks_multi_label
 
 
 def codes(labels, grm_rows=None):

@@ -114,7 +114,7 @@ def code_accuracy(model: IBC, codes: CodeSet) -> float | None:
     """Share of the images with a category whose class the code classifier names; None without any."""
     import torch
 
-    from ibc.codes import NO_CATEGORY
+    from ibc.labels import NO_CATEGORY
 
     known = codes.categories != NO_CATEGORY
     if not known.any() or codes.categories[known].max() >= model.grm.shape[0]:

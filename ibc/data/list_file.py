@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ibc.codes import NO_CATEGORY
 from ibc.data.zip_folder import file_of, in_pack, is_pack, open_pack, read_bytes
 from ibc.errors import input_error
+from ibc.labels import NEGATIVE, NO_CATEGORY
 
 
 @dataclass
@@ -90,7 +90,7 @@ def read_list(
     if not rows:
         raise input_error(source, "no image", "at least one line 'path label ...'")
     labels = np.array(rows, dtype=np.int64)
-    labels[labels == -1] = 0
+    labels[labels == NEGATIVE] = 0
     outside = [column for column in filter_labels if not 0 <= column < labels.shape[1]]
     if outside:
         raise input_error(source, f"filter_labels {outside[0]}", f"a label column from 0 to {labels.shape[1] - 1}")

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ibc.codes import NO_CATEGORY, CodeSet
+from ibc.codes import CodeSet
 from ibc.errors import input_error
-from ibc.labels import has_class, item_labels, looks_multi_label
+from ibc.labels import NO_CATEGORY, has_class, item_labels, looks_multi_label
 from ibc.retrieval.average_precision import MeanAveragePrecision, RetrievalScores, retrieval_scores
 from ibc.retrieval.bits import on_expert_bits, random_bits
 from ibc.retrieval.engine.ranking import choose_device, make_ranking

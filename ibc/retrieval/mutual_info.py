@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ibc.codes import NO_CATEGORY
 from ibc.errors import input_error
-from ibc.labels import class_rows, label_sets
+from ibc.labels import NO_CATEGORY, class_rows, label_sets
 from ibc.retrieval.engine.ranking import as_signs, cpu_workers
 
 ESTIMATORS = ("knn", "exact")

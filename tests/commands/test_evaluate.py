@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from eval import imagenet100c_eval, imagenet150k_eval, sun_eval
-from ibc.codes import NO_CATEGORY, CodeSet, save_codes
+from ibc.codes import CodeSet, save_codes
 from ibc.commands.command import run_command
 from ibc.commands.evaluate import main
 from ibc.commands.evaluate_flags import build_parser
+from ibc.labels import NO_CATEGORY
 from ibc.retrieval.average_precision import mean_average_precision
 from ibc.retrieval.bits import expert_bits, on_expert_bits
 from tests.retrieval.slow_ranking import average_precision, ranked_relevance

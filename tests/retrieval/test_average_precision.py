@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ibc.codes import NO_CATEGORY, load_codes
+from ibc.codes import load_codes
 from ibc.errors import InputError
+from ibc.labels import NO_CATEGORY
 from ibc.retrieval.average_precision import ORDERS, mean_average_precision, per_class, retrieval_scores
 from tests.retrieval.slow_ranking import all_orders, average_precision, ranked_relevance
 

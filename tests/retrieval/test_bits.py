@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from ibc.codes import NO_CATEGORY, load_codes
+from ibc.codes import load_codes
 from ibc.errors import InputError
+from ibc.labels import NO_CATEGORY
 from ibc.retrieval.average_precision import mean_average_precision
 from ibc.retrieval.bits import bits_of_concepts, expert_bits, on_expert_bits, parse_bits, random_bits
 

@@ -7,8 +7,8 @@ import pytest
 from sklearn.feature_selection import mutual_info_classif
 from sklearn.metrics import mutual_info_score as table_information
 
-from ibc.codes import NO_CATEGORY
 from ibc.errors import InputError
+from ibc.labels import NO_CATEGORY
 from ibc.retrieval.mutual_info import class_samples, mutual_info_score, random_codes
 
 

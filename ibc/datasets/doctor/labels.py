@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ibc.codes import NO_CATEGORY
 from ibc.config import Config
 from ibc.data.list_file import ImageList
 from ibc.datasets.doctor.findings import Findings, some
+from ibc.labels import NO_CATEGORY
 
 IMBALANCE = 10  # largest class over smallest, above which it is worth a warning
 

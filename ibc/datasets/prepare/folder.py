@@ -10,11 +10,11 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from ibc.codes import NO_CATEGORY
 from ibc.datasets.prepare.archive import Member, list_members
 from ibc.datasets.prepare.plan import Plan, describe_sources, name_stems, seeded_order
-from ibc.datasets.prepare.table import CLASS_WEIGHT_RULE, MISSING, class_weights, read_attributes, read_labels
+from ibc.datasets.prepare.table import CLASS_WEIGHT_RULE, class_weights, read_attributes, read_labels
 from ibc.errors import input_error
+from ibc.labels import MISSING, NO_CATEGORY
 
 _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "val", "valid": "val",
            "validation": "val"}

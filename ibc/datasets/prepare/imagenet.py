@@ -14,13 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ibc.codes import NO_CATEGORY
 from ibc.datasets.prepare.ilsvrc import SYNSET, VAL_NUM, Ilsvrc, find_ilsvrc
 from ibc.datasets.prepare.matlab import load_mat, strings
 from ibc.datasets.prepare.plan import Plan, describe_sources, seeded_order
-from ibc.datasets.prepare.table import MISSING
 from ibc.errors import input_error
 from ibc.files import sha256
+from ibc.labels import MISSING, NO_CATEGORY
 
 CLASS_UNKNOWN = 2000  # marker of dataset_info.mat: attributes only
 _DEFINITION = "dataset_info.mat"

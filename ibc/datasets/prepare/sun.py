@@ -13,12 +13,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ibc.codes import NO_CATEGORY
 from ibc.datasets.prepare.archive import Member, list_members, read_files
 from ibc.datasets.prepare.matlab import load_mat, strings
 from ibc.datasets.prepare.plan import Plan, describe_sources, seeded_order
-from ibc.datasets.prepare.table import MISSING
 from ibc.errors import input_error
+from ibc.labels import MISSING, NO_CATEGORY
 
 TEST_PER_CLASS = 10
 POSITIVE_VOTES = 2 / 3  # labels_cv is the share of three votes

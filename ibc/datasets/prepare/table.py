@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ibc.errors import input_error
+from ibc.labels import MISSING, NEGATIVE
 
-MISSING = 2  # attribute not annotated (official marker)
 CLASS_WEIGHT_LIMIT = 100.0
 CLASS_WEIGHT_RULE = ("pos_weight of a class: images of train.txt without it / images with it, at most "
                      f"{CLASS_WEIGHT_LIMIT:g}, 1 where none has it")
-_ATTRIBUTE_VALUES = {"1": 1, "0": 0, "-1": -1, "": MISSING, "2": MISSING}
+_ATTRIBUTE_VALUES = {"1": 1, "0": 0, "-1": NEGATIVE, "": MISSING, "2": MISSING}
 _LABEL_VALUES = {"1": 1, "0": 0, "-1": 0, "": 0}
 
 
