@@ -1,9 +1,8 @@
-"""Extract codes: ``python fea_extraction.py --config F --checkpoint P --save_name S``."""
+"""Extract codes: ``python fea_extraction.py --config F --checkpoint P --save_name S``, the same as ``ibc extract``."""
 
 import sys
 
-from ibc.commands.command import run_command
-from ibc.commands.extract import build_parser, main
+from ibc.commands.extract import COMMAND
 
 if __name__ == "__main__":
-    sys.exit(run_command(build_parser(), main))
+    sys.exit(COMMAND())

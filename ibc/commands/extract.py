@@ -1,15 +1,24 @@
-"""Extract codes: ``python fea_extraction.py --config F --checkpoint P --save_name S``."""
+"""``ibc extract``, also ``python fea_extraction.py``: codes of a list of images, or of any folder."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ibc.commands.command import add_device_flag, add_json_flag, add_seed_flag, command_parser, speaker
+from ibc.commands.command import (
+    Command,
+    CommandParser,
+    add_device_flag,
+    add_json_flag,
+    add_seed_flag,
+    command_parser,
+    speaker,
+)
 from ibc.device import keep_freed_memory, resolve_device
+from ibc.errors import input_error
 from ibc.json_report import write_json
 
 if TYPE_CHECKING:
@@ -19,16 +28,35 @@ if TYPE_CHECKING:
     from ibc.network import IBC
 
 EXAMPLE = """
-python fea_extraction.py --config configs/imagenet100.yaml \\
+{prog} --config configs/imagenet100.yaml \\
     --checkpoint outputs/imagenet100/checkpoints/checkpoint_00050000.pt --save_name test
-python fea_extraction.py --config configs/imagenet100.yaml --checkpoint checkpoint_50000.pt \\
+{prog} --config configs/imagenet100.yaml --checkpoint checkpoint_50000.pt \\
     --images ~/Pictures --save_name pictures
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
+@dataclass(frozen=True)
+class ExtractOptions:
+    """The flags of ``ibc extract``."""
+
+    config: str
+    checkpoint: str
+    save_name: str
+    seed: int
+    split: str
+    images: str | None
+    max_num: int | None
+    output_path: str
+    overrides: list[str]
+    skip_bad_images: bool
+    device: str
+    json_path: str | None
+
+
+def build_parser(prog: str | None = None) -> CommandParser:
+    """The flags of ``ibc extract``, with their help."""
     parser = command_parser("Write the codes of a list of images (or of any folder) with the labels and the rule "
-                            "matrix to results/<model_name>/<save_name>.npz and .mat.", EXAMPLE)
+                            "matrix to results/<model_name>/<save_name>.npz and .mat.", EXAMPLE, prog)
     parser.add_argument("--config", required=True, metavar="FILE", help="YAML configuration of the model and its data")
     parser.add_argument("--checkpoint", required=True, metavar="FILE",
                         help="checkpoint file, or a folder whose newest is taken")
@@ -49,33 +77,34 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(args: argparse.Namespace) -> None:
+def run(options: ExtractOptions) -> None:
+    """Encode the images and write their codes; the main process of several writes and prints."""
     from ibc.config import load_config
-    from ibc.errors import input_error
 
-    if args.max_num is not None and args.max_num < 1:
-        raise input_error("--max_num", str(args.max_num), "at least 1")
-    if Path(args.save_name).name != args.save_name or args.save_name in ("", ".."):
-        raise input_error("--save_name", f"'{args.save_name}'", "a plain file name",
+    if options.max_num is not None and options.max_num < 1:
+        raise input_error("--max_num", str(options.max_num), "at least 1")
+    if Path(options.save_name).name != options.save_name or options.save_name in ("", ".."):
+        raise input_error("--save_name", f"'{options.save_name}'", "a plain file name",
                           "choose the folder by --output_path")
-    config = load_config(args.config, args.overrides)
+    config = load_config(options.config, options.overrides)
     config.require("model_name")
-    images = images_of(args, config)
-    device = resolve_device(args.device)
+    images = images_of(options, config)
+    device = resolve_device(options.device)
     keep_freed_memory(device)
 
     import numpy as np
 
     from ibc.checkpoint import find_checkpoint, load_model
+    from ibc.codes import CodeSet, save_codes
     from ibc.extraction import encode_images
     from ibc.processes import processes
 
-    checkpoint = find_checkpoint(args.checkpoint)
+    checkpoint = find_checkpoint(options.checkpoint)
     with processes(device) as device:
         model = load_model(checkpoint, config.model).to(device)
         start = time.perf_counter()
-        encoded = encode_images(model, config, images, device, resize_always=None if args.images is None else True,
-                                skip_bad=args.skip_bad_images)
+        encoded = encode_images(model, config, images, device, resize_always=None if options.images is None else True,
+                                skip_bad=options.skip_bad_images)
         rate = len(images) / (time.perf_counter() - start)
     if encoded is None:  # the main process of several writes
         return
@@ -85,15 +114,13 @@ def main(args: argparse.Namespace) -> None:
         raise input_error(checkpoint, "weights that give codes which are not finite", "finite numbers",
                           "take another checkpoint")
     if not len(encoded.codes):
-        raise input_error(args.images or config.source, "no readable image", "at least one")
+        raise input_error(options.images or config.source, "no readable image", "at least one")
 
-    from ibc.codes import CodeSet, save_codes
-
-    say = speaker(args.json_path)
+    say = speaker(options.json_path)
     kept = images.subset(encoded.indices)
     codes = CodeSet(encoded.codes, kept.labels, model.grm.cpu().numpy(), kept.names)
     for ending in (".npz", ".mat"):
-        path = Path(args.output_path, "results", config.model_name, args.save_name + ending)
+        path = Path(options.output_path, "results", config.model_name, options.save_name + ending)
         save_codes(path, codes)
         say(f"wrote {path}")
     accuracy = None if config.model.multi_label else code_accuracy(model, codes)
@@ -101,11 +128,11 @@ def main(args: argparse.Namespace) -> None:
         say(f"accuracy of the code classifier: {accuracy:.4f}")
     left_out = f", {len(encoded.bad)} unreadable ones left out" if encoded.bad else ""
     say(f"{len(codes)} images{left_out}, {codes.code_length} bits, {rate:.1f} images/s on {device}")
-    if args.json_path:
-        write_json(args.json_path, command="fea_extraction", seed=args.seed,
-                   protocol={"split": None if args.images is not None else args.split, "folder": args.images,
+    if options.json_path:
+        write_json(options.json_path, command="fea_extraction", seed=options.seed,
+                   protocol={"split": None if options.images is not None else options.split, "folder": options.images,
                              "crop": list(config.crop), "decoder": config.decoder, "device": str(device)},
-                   inputs=[args.config, checkpoint],
+                   inputs=[options.config, checkpoint],
                    metrics={"images": len(codes), "skipped_images": len(encoded.bad),
                             "code_length": codes.code_length, "code_accuracy": accuracy, "images_per_s": rate})
 
@@ -124,20 +151,22 @@ def code_accuracy(model: IBC, codes: CodeSet) -> float | None:
     return float((logits.argmax(dim=1).numpy() == codes.categories[known]).mean())
 
 
-def images_of(args: argparse.Namespace, config: Config) -> ImageList:
+def images_of(options: ExtractOptions, config: Config) -> ImageList:
     """The images that the flags name, at most ``--max_num`` of them."""
     import numpy as np
 
     from ibc.data.list_file import images_below
     from ibc.data.loader import test_images, train_images
-    from ibc.errors import input_error
 
-    if args.images is not None:
-        if not args.images:
+    if options.images is not None:
+        if not options.images:
             raise input_error("--images", "''", "a folder")
         size = "new_size" if config.new_size_b is None else "new_size_b"
         config.require("crop_image_height", "crop_image_width", size)
-        images = images_below(args.images)
+        images = images_below(options.images)
     else:
-        images = test_images(config) if args.split == "test" else train_images(config)
-    return images if args.max_num is None else images.subset(np.arange(min(args.max_num, len(images))))
+        images = test_images(config) if options.split == "test" else train_images(config)
+    return images if options.max_num is None else images.subset(np.arange(min(options.max_num, len(images))))
+
+
+COMMAND = Command(build_parser, ExtractOptions, run)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ibc.commands.command import Command, CommandParser, add_device_flag, command_parser
 from ibc.device import keep_freed_memory, resolve_device
+from ibc.errors import input_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,7 @@ class TrainOptions:
 
 
 def build_parser(prog: str | None = None) -> CommandParser:
+    """The flags of ``ibc train``, with their help."""
     parser = command_parser("Train the IBC network on the list files of a configuration. Ctrl-C (or SIGTERM) finishes "
                             "the current update, saves, and exits; --resume goes on.", EXAMPLE, prog)
     parser.add_argument("--config", required=True, metavar="FILE", help="YAML configuration")
@@ -62,7 +64,6 @@ def build_parser(prog: str | None = None) -> CommandParser:
 def run(options: TrainOptions) -> int:
     """Train, and return 0, or 128 + the signal that stopped it."""
     from ibc.config import load_config
-    from ibc.errors import input_error
 
     if options.resume and options.init_from:
         raise input_error("--init_from", "--resume beside it", "one of the two")
