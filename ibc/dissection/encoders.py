@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ibc.dissection.settings import IMAGENET
 from ibc.errors import InputError, input_error
 from ibc.network import IBC
 
 CONCEPT_LAYER = "conv_last"  # official name of the layer whose filters are the concepts
-IMAGENET = "imagenet"        # stands for torchvision's published weights
 LONGEST_REASON = 160         # letters of what torch says of weights that do not fit
 
 

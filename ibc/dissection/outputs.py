@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from ibc.dissection.settings import DETECTOR_IOU
 from ibc.dissection.tally import Alignment, Tally
 from ibc.errors import input_error
 from ibc.files import atomic_write
 
 TALLY_CSV, UNITS_CSV, TALLY_JSON = "tally.csv", "units.csv", "tally.json"
 THRESHOLDS, TALLY_FILE = "quantile.npy", "tally.npz"
-UPSTREAM_THRESHOLD = 0.04  # IoU from which NetDissect calls a unit interpretable
 _TEXT = ("layer", "key", "categories", "names", "image_names", "settings", "rank_error", "images")  # kept as JSON
 
 
@@ -79,7 +79,7 @@ def _write_csv(path: Path, header: list[str], rows: Iterable[Iterable[Any]]) -> 
 
 def summary(tally: Tally, score_threshold: float) -> dict[str, dict[str, dict[str, int]]]:
     """Rule -> category (and "all") -> {units, concepts}, at the chosen IoU, at 0.04 and above chance."""
-    rules: dict[str, float | str] = {f"iou_{value:g}": value for value in (score_threshold, UPSTREAM_THRESHOLD)}
+    rules: dict[str, float | str] = {f"iou_{value:g}": value for value in (score_threshold, DETECTOR_IOU)}
     if tally.null.shape[1]:
         rules["above_chance"] = "chance"
     return {name: {category: {"units": units, "concepts": concepts}

@@ -27,7 +27,7 @@ from ibc.dissection.quantiles import MEMORY, quantile_position
 from ibc.dissection.reading import Reader, input_size, make_plan
 from ibc.dissection.responses import Responder, full_precision
 from ibc.dissection.resume import SAVE_SECONDS, Interruptible
-from ibc.dissection.settings import CPU_MEMORY, GPU_MEMORY, Settings
+from ibc.dissection.settings import CPU_MEMORY, GPU_MEMORY, DissectionSettings
 from ibc.dissection.tally import Alignment, Tally, best_by_chance
 from ibc.errors import input_error
 from ibc.process_pool import usable_cores
@@ -50,18 +50,19 @@ class Run:
     continued: bool = False
 
 
-def dissect(encoder: nn.Module | Encoder, broden: Broden, settings: Settings | None = None) -> Tally:
+def dissect(encoder: nn.Module | Encoder, broden: Broden, settings: DissectionSettings | None = None) -> Tally:
     """Dissect an encoder of one layer: an IBC network, or a module that returns maps (N, K, h, w).
 
     The module is moved to the device of the settings and put in eval mode.
     """
-    run = dissect_layers(as_encoder(encoder), broden, settings or Settings())
+    run = dissect_layers(as_encoder(encoder), broden, settings or DissectionSettings())
     if len(run.tallies) != 1:
         raise input_error("encoder", f"{len(run.tallies)} layers", "one", "use dissect_layers")
     return run.tallies[0]
 
 
-def run_key(encoder: Encoder, broden: Broden, settings: Settings, thresholds: list[np.ndarray] | None = None) -> str:
+def run_key(encoder: Encoder, broden: Broden, settings: DissectionSettings,
+            thresholds: list[np.ndarray] | None = None) -> str:
     """Identifies model, data and every setting that can move a number."""
     numbers = {**settings.numbers(), "device": resolve_device(settings.device).type, "format": FORMAT}
     if thresholds is not None:
@@ -70,7 +71,7 @@ def run_key(encoder: Encoder, broden: Broden, settings: Settings, thresholds: li
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def dissect_layers(encoder: Encoder, broden: Broden, settings: Settings, *, key: str | None = None,
+def dissect_layers(encoder: Encoder, broden: Broden, settings: DissectionSettings, *, key: str | None = None,
                    thresholds: list[np.ndarray] | None = None, save_seconds: float = SAVE_SECONDS,
                    write: Callable[[list[Tally]], None] | None = None) -> Run:
     """Dissect every layer of ``encoder``.
@@ -124,7 +125,7 @@ def _workers(wanted: int, device: torch.device) -> tuple[int, int]:
     return min(wanted, cores // 4 if device.type == "cpu" else cores), min(wanted, cores)
 
 
-def _given(values: np.ndarray, settings: Settings, units: int) -> np.ndarray:
+def _given(values: np.ndarray, settings: DissectionSettings, units: int) -> np.ndarray:
     values = np.asarray(values, np.float64).reshape(-1)
     if settings.units is not None and len(values) >= settings.units[-1] and len(values) != units:
         values = values[np.array(settings.units) - 1]
@@ -133,7 +134,7 @@ def _given(values: np.ndarray, settings: Settings, units: int) -> np.ndarray:
     return values
 
 
-def _tally(layer: str, broden: Broden, settings: Settings, survey: Survey, thresholds: np.ndarray,
+def _tally(layer: str, broden: Broden, settings: DissectionSettings, survey: Survey, thresholds: np.ndarray,
            counts: LayerCounts, truth: np.ndarray, key: str) -> Tally:
     alignment = None
     if survey.alignment is not None:

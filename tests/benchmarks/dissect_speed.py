@@ -39,7 +39,7 @@ from ibc.dissection.page.layer_page import write_page
 from ibc.dissection.pipeline import dissect_layers
 from ibc.dissection.reading import Reader, make_plan
 from ibc.dissection.responses import Responder, full_precision
-from ibc.dissection.settings import Settings
+from ibc.dissection.settings import DissectionSettings
 from ibc.dissection.tally import Tally
 from ibc.network import IBC
 from tests.benchmarks import plain_dissection as plain
@@ -124,7 +124,7 @@ def cell(seconds: list[float], images: int) -> str:
 def our_stages(model: IBC, broden: Broden, args: argparse.Namespace, folder: Path) -> tuple[dict[str, float], Tally]:
     seconds = {}
     for null in (20, 0):
-        settings = Settings(device=args.device, workers=args.workers, null=null)
+        settings = DissectionSettings(device=args.device, workers=args.workers, null=null)
         run = dissect_layers(IBCEncoder(model), broden, settings, key="timed")
         seconds["features"] = run.seconds["features"]
         seconds["tally" if null == 0 else f"tally with {null} pairings"] = run.seconds["tally"]
@@ -176,7 +176,7 @@ def broden_sized(model: IBC, broden: RepeatedBroden, device_name: str, workers: 
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
         Path("/proc/self/clear_refs").write_text("5")  # the peak of this run alone, not of the checks before it
-        settings = Settings(device=device_name, workers=workers, null=null)
+        settings = DissectionSettings(device=device_name, workers=workers, null=null)
         seconds, run = timed(lambda settings=settings: dissect_layers(encoder, broden, settings, key="timed"))
         memory = f", GPU memory {torch.cuda.max_memory_allocated() / 1e9:.1f} GB" if device.type == "cuda" else ""
         parts = ", ".join(f"{name} {value:.1f}" for name, value in run.seconds.items())

@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from ibc.commands import dissect as command
-from ibc.commands.command import run_command
+from ibc.commands.dissect import COMMAND as IBC_DISSECT
+from ibc.commands.dissect_defaults import read_settings_file
+from ibc.commands.dissect_flags import memory_size, number_ranges
 from ibc.config import ModelConfig
 from ibc.dissection import outputs, pipeline, resume
-from ibc.dissection import settings as options
 from ibc.dissection.responses import Responder
 from ibc.dissection.resume import Interruptible
+from ibc.dissection.settings import DissectionSettings
 from ibc.network import IBC
+from netdissect_lite import settings as settings_file
+from netdissect_lite.main import COMMAND
 from tests.dissection.data import MAP, write_broden, write_plane
 
 
@@ -44,7 +47,7 @@ FLAGS = ["--device", "cpu", "--workers", "0", "--null", "3", "--quantile", "0.1"
 
 def dissect(place, *more, checkpoint="own.pt"):
     arguments = ["--checkpoint", str(place / checkpoint), "--broden", str(place / "broden"), *FLAGS, *map(str, more)]
-    return run_command(command.build_parser(), command.main, arguments)
+    return COMMAND(arguments)
 
 
 def read_rows(path):
@@ -118,7 +121,7 @@ def test_pages_of_another_layer_go(place, tmp_path):
     for layer in ("layer4", "layer3"):
         arguments = ["--model", "resnet18", "--layer", layer, "--broden", str(place / "broden"),
                      "--output", str(tmp_path / "out"), *FLAGS, "--index", "index_sm.csv", "--units", "1-3"]
-        assert run_command(command.build_parser(), command.main, arguments) == 0
+        assert COMMAND(arguments) == 0
     assert [path.name for path in (tmp_path / "out" / "html").glob("*.html")] == ["layer3.html"]
     assert all(path.name.startswith("layer3") for path in (tmp_path / "out" / "html" / "image").iterdir())
 
@@ -134,7 +137,7 @@ def test_damaged_results_are_made_again(place, tmp_path, capsys, place_of_damage
     file.write_bytes(content)
     capsys.readouterr()
     compare = ["--compare", str(tmp_path / "a"), str(tmp_path / "b"), "--output", str(tmp_path)]
-    assert run_command(command.build_parser(), command.main, compare) == 2
+    assert COMMAND(compare) == 2
     assert capsys.readouterr().err.startswith(f"error: {file}: found an unreadable file")
     assert dissect(place, "--output", tmp_path / "a") == 0
     assert file.read_bytes() == whole
@@ -143,7 +146,7 @@ def test_damaged_results_are_made_again(place, tmp_path, capsys, place_of_damage
 def test_layers_of_a_torchvision_network(place, tmp_path):
     arguments = ["--model", "resnet18", "--layer", "layer3", "--layer", "layer4", "--broden", str(place / "broden"),
                  "--output", str(tmp_path / "out"), *FLAGS, "--index", "index_sm.csv", "--units", "1-5,9"]
-    assert run_command(command.build_parser(), command.main, arguments) == 0
+    assert COMMAND(arguments) == 0
     for layer in ("layer3", "layer4"):
         rows = read_rows(tmp_path / "out" / layer / "units.csv")
         assert [int(row["unit"]) for row in rows] == [1, 2, 3, 4, 5, 9]
@@ -158,7 +161,7 @@ def test_weights_of_a_file(place, tmp_path):
                tmp_path / "alexnet.pt")
     arguments = ["--model", "alexnet", "--layer", "features.2", "--weights", str(tmp_path / "alexnet.pt"), "--broden",
                  str(place / "broden"), "--image_size", "64", "--output", str(tmp_path / "out"), *FLAGS]
-    assert run_command(command.build_parser(), command.main, arguments) == 0
+    assert COMMAND(arguments) == 0
     assert len(read_rows(tmp_path / "out" / "units.csv")) == 64
 
 
@@ -189,7 +192,7 @@ def test_weights_of_a_file(place, tmp_path):
 def test_bad_input_in_one_line(place, tmp_path, monkeypatch, capsys, flags, message):
     monkeypatch.chdir(place)
     arguments = ["--checkpoint", "own.pt", "--broden", "broden", "--output", str(tmp_path), *FLAGS, *flags]
-    assert run_command(command.build_parser(), command.main, arguments) == 2
+    assert COMMAND(arguments) == 2
     *before, error = capsys.readouterr().err.splitlines()
     assert error.startswith("error: ") and message in error
     assert not any(line.startswith("error") or "Traceback" in line for line in before)
@@ -214,7 +217,7 @@ def test_bad_torchvision_input(place, tmp_path, monkeypatch, capsys, flags, mess
     monkeypatch.chdir(place)
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", no_network)
     arguments = ["--broden", "broden", "--output", str(tmp_path), *FLAGS, *flags]
-    assert run_command(command.build_parser(), command.main, arguments) == 2
+    assert COMMAND(arguments) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ") and message in error and len(error) < 500
 
@@ -231,7 +234,7 @@ def test_published_weights_are_those_of_torchvision(place, tmp_path, monkeypatch
         arguments = ["--model", "resnet18", "--layer", "layer1", "--layer", "layer1", "--broden", str(place / "broden"),
                      "--index", "index_sm.csv", "--output", str(tmp_path / "out"), *FLAGS]
         arguments += ["--weights", weights] if weights else []
-        assert run_command(command.build_parser(), command.main, arguments) == 0
+        assert COMMAND(arguments) == 0
         assert ("random weights; --weights FILE" in capsys.readouterr().out) == (weights is None)
         tables[weights] = (tmp_path / "out" / "tally.csv").read_bytes()
     published_table, same, random = tables.values()
@@ -300,29 +303,29 @@ def test_settings_file(place, tmp_path, monkeypatch, capsys):
                 "QUANTILE": 0.1, "TOPN": 2, "SCORE_THRESHOLD": 0.03, "INDEX_FILE": "index_sm.csv",
                 "CATAGORIES": ["object", "color"]}
     for name, value in settings.items():
-        monkeypatch.setattr(command.settings_module, name, value)
-    monkeypatch.setattr(command.settings_module, "PARALLEL", 4, raising=False)  # official, without a meaning here
-    assert run_command(command.build_parser(), command.main, ["--null", "0"]) == 0
+        monkeypatch.setattr(settings_file, name, value)
+    monkeypatch.setattr(settings_file, "PARALLEL", 4, raising=False)  # official, without a meaning here
+    assert COMMAND(["--null", "0"]) == 0
     report = json.loads((tmp_path / "result" / "mine" / "tally.json").read_text())
     assert report["settings"]["categories"] == ["object", "color"] and report["images"] == 4
     assert report["settings"]["image_size"] == [64, 64]
     assert list(report["summary"]) == ["iou_0.03", "iou_0.04"]
-    monkeypatch.setattr(command.settings_module, "CATAGORIES", [1, 2])
-    assert run_command(command.build_parser(), command.main, []) == 2
+    monkeypatch.setattr(settings_file, "CATAGORIES", [1, 2])
+    assert COMMAND([]) == 2
     assert "CATAGORIES = [1, 2], expected a list of texts" in capsys.readouterr().err
-    monkeypatch.setattr(command.settings_module, "CATAGORIES", ["object"])
-    monkeypatch.setattr(command.settings_module, "MODEL_FILE", None)
-    assert run_command(command.build_parser(), command.main, []) == 2
+    monkeypatch.setattr(settings_file, "CATAGORIES", ["object"])
+    monkeypatch.setattr(settings_file, "MODEL_FILE", None)
+    assert COMMAND([]) == 2
     assert "MODEL_FILE = None with CUSTOM" in capsys.readouterr().err
-    monkeypatch.setattr(command.settings_module, "QUANTIL", 0.1, raising=False)
-    assert run_command(command.build_parser(), command.main, []) == 2
+    monkeypatch.setattr(settings_file, "QUANTIL", 0.1, raising=False)
+    assert COMMAND([]) == 2
     assert "the setting QUANTIL, expected one of" in capsys.readouterr().err
-    monkeypatch.delattr(command.settings_module, "QUANTIL")
-    monkeypatch.setattr(command.settings_module, "QUANTILE", "0.1")
-    assert run_command(command.build_parser(), command.main, []) == 2
+    monkeypatch.delattr(settings_file, "QUANTIL")
+    monkeypatch.setattr(settings_file, "QUANTILE", "0.1")
+    assert COMMAND([]) == 2
     assert "QUANTILE = '0.1', expected a value of type int or float" in capsys.readouterr().err
-    monkeypatch.delattr(command.settings_module, "QUANTILE")
-    assert run_command(command.build_parser(), command.main, []) == 2
+    monkeypatch.delattr(settings_file, "QUANTILE")
+    assert COMMAND([]) == 2
     assert "found no setting QUANTILE" in capsys.readouterr().err
 
 
@@ -350,7 +353,7 @@ def test_comparison(place, tmp_path, capsys):
     capsys.readouterr()
     arguments = ["--compare", str(tmp_path / "one"), str(tmp_path / "two"), "--output", str(tmp_path / "both"),
                  "--json", str(tmp_path / "both.json")]
-    assert run_command(command.build_parser(), command.main, arguments) == 0
+    assert COMMAND(arguments) == 0
     text = capsys.readouterr().out
     assert "one" in text and "units have another name" in text and "note:" not in text
     metrics = json.loads((tmp_path / "both.json").read_text())["metrics"]
@@ -366,5 +369,31 @@ def test_comparison(place, tmp_path, capsys):
 
 
 def test_memory_sizes_and_ranges():
-    assert [options.memory_size(text) for text in ("512M", "2g", "0", "1.5K")] == [2**29, 2**31, 0, 1536]
-    assert options.number_ranges("3,1-2,2", "--units") == (1, 2, 3)
+    assert [memory_size(text) for text in ("512M", "2g", "0", "1.5K")] == [2**29, 2**31, 0, 1536]
+    assert number_ranges("3,1-2,2", "--units") == (1, 2, 3)
+
+
+def test_ibc_dissect_writes_below_the_working_folder(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--checkpoint", str(place / "own.pt"), "--broden", str(place / "broden"), *FLAGS]
+    assert IBC_DISSECT(arguments) == 0
+    assert (tmp_path / "dissection" / "own" / "tally.csv").exists()
+    assert COMMAND([*arguments, "--output", "shim"]) == 0
+    assert (tmp_path / "shim" / "tally.csv").read_bytes() == (tmp_path / "dissection/own/tally.csv").read_bytes()
+    assert IBC_DISSECT(["--compare", "shim", "dissection/own"]) == 0
+    assert (tmp_path / "dissection" / "compare" / "compare.html").exists()
+
+
+@pytest.mark.parametrize(("flags", "message"), [
+    (["--broden", "broden"], "--checkpoint: found neither it nor --model, expected one of the two"),
+    (["--checkpoint", "own.pt"], "--broden: found no data, expected a folder in Broden format"),
+])
+def test_ibc_dissect_has_no_settings_file(place, monkeypatch, capsys, flags, message):
+    monkeypatch.chdir(place)
+    assert IBC_DISSECT(flags) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_settings_file_holds_the_defaults():
+    """What is written down twice, for people to edit, agrees."""
+    assert read_settings_file(settings_file).settings == DissectionSettings()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ibc.data.broden.tables import (
+    CATEGORIES,
     MAX_LABEL,
     category_order,
     label_names,
@@ -32,7 +33,6 @@ from ibc.errors import InputError, input_error
 if TYPE_CHECKING:
     from torch import Tensor
 
-CATEGORIES = ("object", "part", "texture", "color", "material", "scene")  # official choice
 INDEX_COLUMNS = ("image", "ih", "iw", "sh", "sw")
 LONGEST_SIDE = 2**14  # of a label map, pixels: what is longer is a slip of the pen
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ibc.errors import input_error
 
+CATEGORIES = ("object", "part", "texture", "color", "material", "scene")  # official choice
 MAX_LABEL = 2**16 - 1  # R + 256 G of a label map
 
 
