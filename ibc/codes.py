@@ -18,6 +18,7 @@ import numpy as np
 
 from ibc.errors import InputError, input_error
 from ibc.files import atomic_write
+from ibc.labels import NEGATIVE, Labels
 
 MAT5_MAX_BYTES = 2**31 - 1  # a variable in a v5 .mat file cannot be larger
 
@@ -53,6 +54,16 @@ class CodeSet:
     def categories(self) -> np.ndarray:
         """(N,) int64, label column 0."""
         return self.labels[:, 0].astype(np.int64)
+
+    def item_labels(self, multi_label: bool, path: str | os.PathLike | None = None) -> Labels:
+        """The categories, or, with ``multi_label``, the label sets. Raises InputError, naming ``path``; see Labels."""
+        return Labels.from_columns(self.labels, multi_label, None if self.grm is None else len(self.grm), path)
+
+    @property
+    def looks_multi_label(self) -> bool:
+        """Whether ``labels`` may well be one 0/1 column for each class: as many columns as the GRM has rows."""
+        return (self.grm is not None and self.labels.shape[1] == len(self.grm) > 2 and len(self) > 0
+                and bool(np.isin(self.labels, (NEGATIVE, 0, 1)).all()))
 
 
 def binarise(codes: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 
 from ibc.codes import CodeSet
 from ibc.errors import InputError
-from ibc.labels import NO_CATEGORY, class_rows, class_sizes, has_class, item_labels, label_texts, looks_multi_label
+from ibc.labels import NO_CATEGORY, Labels
 
 
 def codes(labels, grm_rows=None):
@@ -15,21 +15,21 @@ def codes(labels, grm_rows=None):
 
 
 def test_sets_hold_what_is_exactly_1():
-    sets = item_labels(codes([[0, 1, 1], [2, 1, 0], [-1, 0, 0], [NO_CATEGORY, 1, 1]], 3), True)
-    assert sets.tolist() == [[False, True, True], [False, True, False], [False] * 3, [False] * 3]
-    assert has_class(sets).tolist() == [True, True, False, False]
-    assert class_sizes(sets) == {1: 2, 2: 1}
-    assert [rows.tolist() for rows in class_rows(sets, np.array([2, 1]))] == [[0], [0, 1]]
-    assert label_texts(sets) == ["1;2", "1", "", ""]
+    sets = codes([[0, 1, 1], [2, 1, 0], [-1, 0, 0], [NO_CATEGORY, 1, 1]], 3).item_labels(True)
+    assert sets.values.tolist() == [[False, True, True], [False, True, False], [False] * 3, [False] * 3]
+    assert sets.has_class.tolist() == [True, True, False, False]
+    assert sets.class_sizes() == {1: 2, 2: 1}
+    assert [rows.tolist() for rows in sets.class_rows(np.array([2, 1]))] == [[0], [0, 1]]
+    assert sets.texts() == ["1;2", "1", "", ""]
 
 
 def test_ids_are_column_0():
-    ids = item_labels(codes([[3, 1], [NO_CATEGORY, 1], [3, 0], [0, 0]]), False)
-    assert ids.tolist() == [3, NO_CATEGORY, 3, 0]
-    assert has_class(ids).tolist() == [True, False, True, True]
-    assert class_sizes(ids) == {0: 1, 3: 2, NO_CATEGORY: 1}
-    assert [rows.tolist() for rows in class_rows(ids, np.array([3, 0]))] == [[0, 2], [3]]
-    assert label_texts(ids) == ["3", str(NO_CATEGORY), "3", "0"]
+    ids = codes([[3, 1], [NO_CATEGORY, 1], [3, 0], [0, 0]]).item_labels(False)
+    assert ids.values.tolist() == [3, NO_CATEGORY, 3, 0]
+    assert ids.has_class.tolist() == [True, False, True, True]
+    assert ids.class_sizes() == {0: 1, 3: 2, NO_CATEGORY: 1}
+    assert [rows.tolist() for rows in ids.class_rows(np.array([3, 0]))] == [[0, 2], [3]]
+    assert ids.texts() == ["3", str(NO_CATEGORY), "3", "0"]
 
 
 @pytest.mark.parametrize(("labels", "grm_rows", "multi_label", "message"), [
@@ -42,10 +42,16 @@ def test_ids_are_column_0():
 ])
 def test_other_labels_are_refused(labels, grm_rows, multi_label, message):
     with pytest.raises(InputError, match=message):
-        item_labels(codes(labels, grm_rows), multi_label, "f.npz")
+        codes(labels, grm_rows).item_labels(multi_label, "f.npz")
 
 
 def test_what_looks_like_sets():
-    assert looks_multi_label(codes([[0, 1, 1], [0, 0, 0]], 3))
+    assert codes([[0, 1, 1], [0, 0, 0]], 3).looks_multi_label
     for other in (codes([[0, 1, 1]]), codes([[0, 1, 1]], 4), codes([[5, 1, 1]], 3), codes(np.zeros((0, 3)), 3)):
-        assert not looks_multi_label(other)
+        assert not other.looks_multi_label
+
+
+def test_means_by_class():
+    assert Labels(np.array([4, 7, 4])).class_means(np.array([1.0, 0.5, 0.0])) == {4: 0.5, 7: 0.5}
+    sets = Labels(np.array([[True, False, True], [False, False, True]]))
+    assert sets.class_means(np.array([1.0, 0.5])) == {0: 1.0, 2: 0.75}

@@ -120,6 +120,7 @@ def _category(args: argparse.Namespace, pair: Pair, protocol: Protocol, done: Ca
 
 def _expert_rows(args: argparse.Namespace, retrieval: CategoryRetrieval, facts: dict[str, Any]) -> list[Row]:
     """Expert bits of the true class, of the class a vote names, and of the class the model names."""
+    from ibc.labels import Labels
     from ibc.retrieval.category import right_share
 
     top_k, grm, labels = args.top_k_bits, retrieval.pair.grm, retrieval.labels
@@ -140,7 +141,7 @@ def _expert_rows(args: argparse.Namespace, retrieval: CategoryRetrieval, facts: 
     for source, (words, classes) in found.items():
         share = right_share(classes, labels, grm)
         facts[f"class_accuracy_{source}"] = share
-        rows.append(retrieval.expert_bits(top_k, classes, f"{key}_{source}", f"{top_k} expert bits by {words}",
+        rows.append(retrieval.expert_bits(top_k, Labels(classes), f"{key}_{source}", f"{top_k} expert bits by {words}",
                                           f"{right} {share:.1%} of the queries"))
     return rows
 
@@ -164,7 +165,6 @@ def _official_lines(rows: list[Row], attributes: AttributeEvaluation | None) -> 
 
 
 def _tables(args: argparse.Namespace, category: Category, protocol: Protocol) -> list[str]:
-    from ibc.labels import class_sizes
     from ibc.report.tables import category_table, class_table, cut_table
 
     lines = list(category_table(category.rows, protocol))
@@ -172,7 +172,7 @@ def _tables(args: argparse.Namespace, category: Category, protocol: Protocol) ->
     if protocol.at:
         lines += ["", *cut_table(category.rows, protocol)]
     if args.per_class:
-        lines += ["", *class_table(_per_class(category), class_sizes(category.pair.labels))]
+        lines += ["", *class_table(_per_class(category), category.pair.labels.class_sizes())]
     return lines
 
 
@@ -182,19 +182,17 @@ def _single_rows(category: Category) -> list[Row]:
 
 
 def _per_class(category: Category) -> dict[str, dict[int, float]]:
-    from ibc.retrieval.average_precision import per_class
-
-    return {row.key: per_class(row.asked[0].per_query, category.pair.labels) for row in _single_rows(category)}
+    labels = category.pair.labels
+    return {row.key: labels.class_means(row.asked[0].per_query) for row in _single_rows(category)}
 
 
 def _write_queries(path: str, category: Category) -> None:
     import csv
 
     from ibc.files import atomic_write
-    from ibc.labels import label_texts
 
     queries = category.pair.queries
-    columns: dict[str, list] = {"row": list(range(1, len(queries) + 1)), "class": label_texts(category.pair.labels)}
+    columns: dict[str, list] = {"row": list(range(1, len(queries) + 1)), "class": category.pair.labels.texts()}
     if queries.paths is not None:
         columns["path"] = list(queries.paths)
     columns |= {row.key: row.asked[0].per_query.tolist() for row in _single_rows(category)}
@@ -206,14 +204,13 @@ def _write_queries(path: str, category: Category) -> None:
 
 def _write(setting: Setting, args: argparse.Namespace, protocol: Protocol, category: Category,
            attributes: AttributeEvaluation | None) -> None:
-    from ibc.labels import RELEVANCE
     from ibc.report.metrics import category_metrics
 
     metrics = category_metrics(category.rows, protocol) | category.facts
     if args.per_class:
         metrics |= {f"{key}_per_class": values for key, values in _per_class(category).items()}
     inputs = [args.codes, args.database, args.checkpoint]
-    described = {"relevant": RELEVANCE[args.multi_label], "self": protocol.self_match, "ties": protocol.ties,
+    described = {"relevant": category.pair.labels.relevance, "self": protocol.self_match, "ties": protocol.ties,
                  "at": list(protocol.at), "divisor": "relevant items of the whole database",
                  "top_k_bits": args.top_k_bits, "draws": args.draws, "neighbours": args.neighbours,
                  "notes": category.notes}

@@ -151,13 +151,12 @@ def _class_names(path: str | None, config: dict[str, Any]) -> dict[int, str]:
 
 
 def _write(args: argparse.Namespace, runs: list[Run], options: Options) -> None:
-    from ibc.labels import RELEVANCE
     from ibc.report.metrics import run_metrics
 
     protocol = {
         "self": "keep", "ties": "stable", "divisor": "relevant items of the whole database",
         "trusted": "query left out, expected over ties",
-        "relevant": {run.name: RELEVANCE[run.multi_label] for run in runs},
+        "relevant": {run.name: run.scores.labels.relevance for run in runs},
         "top_k_bits": options.top_k, "draws": options.draws, "neighbours": options.neighbours,
         "curve_queries": options.queries, "mis_samples": options.samples,
     }

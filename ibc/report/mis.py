@@ -18,7 +18,7 @@ import numpy as np
 from ibc.codes import binarise, load_codes, load_raw
 from ibc.errors import input_error
 from ibc.files import atomic_write
-from ibc.labels import has_class, item_labels
+from ibc.labels import Labels, as_labels
 from ibc.retrieval.mutual_info import MutualInfoScore, Samples, mutual_info_score, random_codes
 
 NAMES = {"knn": "k-NN (official)", "exact": "exact"}
@@ -29,13 +29,11 @@ MOST_TELLING = 5  # bits named in the summary
 @dataclass
 class Values:
     """values: (N, K), what "knn" sees. signs: (N, K) int8, what "exact" sees. class_num: classes are the ids below it.
-
-    labels: (N,) ids, or (N, L) bool label sets.
     """
 
     values: np.ndarray
     signs: np.ndarray
-    labels: np.ndarray
+    labels: Labels
     class_num: int
 
 
@@ -90,10 +88,9 @@ def load_values(code_path: str, label_path: str | None, is_mat: bool, rows: int,
     """Read codes files, or raw float32 ones; raw codes are used as they are by k-NN, as the official program does."""
     if is_mat or Path(code_path).suffix in (".mat", ".npz"):
         codes = load_codes(code_path, label_path)
-        labels = item_labels(codes, multi_label, label_path or code_path)
+        labels = codes.item_labels(multi_label, label_path or code_path)
         if class_num is None:
-            known = codes.grm if codes.grm is not None else labels.T if multi_label else None
-            class_num = len(known) if known is not None else int(labels[has_class(labels)].max(initial=-1)) + 1
+            class_num = labels.class_count if codes.grm is None else len(codes.grm)
         return Values(codes.bits, codes.bits, labels, class_num)
     if multi_label:
         raise input_error(code_path, "raw codes with --multi_label", "a .mat or .npz file",
@@ -109,7 +106,7 @@ def load_values(code_path: str, label_path: str | None, is_mat: bool, rows: int,
         if not np.isfinite(numbers).all():
             raise input_error(path, "numbers that are not finite", "finite ones", "check --sample_num and --fea_dim")
     signs = values.astype(np.int8) if np.isin(values, (-1, 0, 1)).all() and (values < 0).any() else binarise(values)
-    return Values(values, signs, raw.labels[:, 0], RAW_CLASSES if class_num is None else class_num)
+    return Values(values, signs, as_labels(raw.labels), RAW_CLASSES if class_num is None else class_num)
 
 
 def measure(values: Values, estimators: Sequence[str], samples: Samples, seed: int, repeats: int) -> MisReport:

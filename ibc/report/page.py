@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from ibc.codes import CodeSet
-from ibc.labels import RELEVANCE, class_sizes
 from ibc.report import figures
 from ibc.report.locate import Curve, RunFiles
 from ibc.report.scores import Options, RunScores, class_scores
@@ -41,7 +40,7 @@ class Run:
 
     @property
     def multi_label(self) -> bool:
-        return self.scores.labels.ndim == 2
+        return self.scores.labels.multi_label
 
 
 @dataclass
@@ -81,7 +80,7 @@ def main_table(runs: Sequence[Run]) -> dict[str, list[Line]]:
 def _relevance_lines(runs: Sequence[Run]) -> Iterator[Line]:
     """Only where some run has several labels an image: else it goes without saying."""
     if any(run.multi_label for run in runs):
-        yield Line("relevant to a query", "", [RELEVANCE[run.multi_label] for run in runs])
+        yield Line("relevant to a query", "", [run.scores.labels.relevance for run in runs])
 
 
 def _retrieval_lines(scores: Sequence[RunScores]) -> Iterator[Line]:
@@ -90,7 +89,7 @@ def _retrieval_lines(scores: Sequence[RunScores]) -> Iterator[Line]:
                [number(row.asked[0]) for row in rows])
     yield Line("category mAP, query left out", "expected value over the order of ties [worst, best order]",
                [number(row.trusted[0]) for row in rows], [_bounds(row) for row in rows])
-    true = "labels" if all(one.labels.ndim == 2 for one in scores) else "class"
+    true = "labels" if all(one.labels.multi_label for one in scores) else "class"
     yield Line(f"expert bits of the true {true}", "oracle: chosen by the query's label; paper's protocol",
                [_optional(one.expert) for one in scores])
     yield Line("… query left out", "expected value over the order of ties [worst, best order]",
@@ -210,7 +209,7 @@ def class_table(runs: Sequence[Run]) -> dict[str, Any]:
     own = [class_scores(run.scores) for run in runs]
     columns = [(place, name) for place, scores in enumerate(own) for name in scores]
     labels = sorted({label for scores in own for values in scores.values() for label in values})
-    counts = [class_sizes(run.scores.labels) for run in runs]
+    counts = [run.scores.labels.class_sizes() for run in runs]
     names: dict[int, str] = {}
     for run in reversed(runs):
         names |= run.class_names

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ibc.codes import CodeSet
-from ibc.labels import has_class
-from ibc.retrieval.average_precision import RetrievalScores, per_class, retrieval_scores
+from ibc.labels import Labels
+from ibc.retrieval.average_precision import RetrievalScores, retrieval_scores
 from ibc.retrieval.bits import on_expert_bits, random_bits
 from ibc.retrieval.category import CategoryRetrieval, Pair, Protocol, Row, right_share
 from ibc.retrieval.code_health import CodeHealth, code_health
@@ -54,14 +54,14 @@ class ExpertCurve:
 
 @dataclass
 class RunScores:
-    """Of one run. labels: as ``item_labels`` gives them.
+    """Of one run. labels: of its images.
 
     all_bits, expert, vote, random: rows of the category table; expert and vote are None without a GRM.
     vote_right: share of the queries whose class the vote names. mis, floors: estimator -> score of the codes, and of
     random codes of the same balance (None where no image has a category).
     """
 
-    labels: np.ndarray
+    labels: Labels
     all_bits: Row
     expert: Row | None
     vote: Row | None
@@ -92,11 +92,12 @@ def score_run(codes: CodeSet, options: Options, done: Callable[[int], None] = la
                                        f"{top_k} expert bits of the true class")
         classes = retrieval.vote(options.neighbours)
         vote_right = right_share(classes, labels, codes.grm)
-        vote = retrieval.expert_bits(top_k, classes, f"expert_map_top{top_k}_vote", f"{top_k} expert bits by vote")
+        vote = retrieval.expert_bits(top_k, Labels(classes), f"expert_map_top{top_k}_vote",
+                                     f"{top_k} expert bits by vote")
     mis: dict[str, MutualInfoScore] = {}
     floors: dict[str, MutualInfoScore] = {}
     signs = retrieval.query_signs
-    if has_class(labels).any():
+    if labels.has_class.any():
         for estimator in ("knn", "exact"):
             for found, bits in ((mis, signs), (floors, random_codes(signs, options.seed))):
                 found[estimator] = mutual_info_score(bits, labels, estimator=estimator, samples=options.samples,
@@ -115,14 +116,14 @@ def steps(code_length: int, has_grm: bool, options: Options) -> int:
 def class_scores(scores: RunScores) -> dict[str, dict[int, float]]:
     """Column -> class id -> mean average precision of its queries (query left out, expected over ties)."""
     rows = {"all bits": scores.all_bits, "expert bits": scores.expert}
-    return {name: per_class(row.trusted[0].per_query, scores.labels) for name, row in rows.items() if row is not None}
+    return {name: scores.labels.class_means(row.trusted[0].per_query) for name, row in rows.items() if row is not None}
 
 
 def _curve_bits(length: int, top_k: int) -> list[int]:
     return sorted({*(bits for bits in CURVE_BITS if bits <= length), min(top_k, length)})
 
 
-def _expert_curve(codes: CodeSet, labels: np.ndarray, signs: np.ndarray, options: Options,
+def _expert_curve(codes: CodeSet, labels: Labels, signs: np.ndarray, options: Options,
                   done: Callable[[int], None]) -> ExpertCurve:
     rows = np.sort(np.random.default_rng(options.seed).permutation(len(signs))[: options.queries])
 

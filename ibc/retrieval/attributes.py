@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ibc.labels import Labels
 from ibc.retrieval.average_precision import ORDERS, RetrievalScores, retrieval_scores
 
 NO_CHOICE = -1
@@ -84,8 +85,8 @@ def _scores(data: Data, signs: np.ndarray, columns: np.ndarray, self_match: str 
     else:
         labels, db_labels = np.zeros((len(columns), data.attributes), bool), data.db_flags
         labels[np.arange(len(columns)), columns] = True
-    return retrieval_scores(signs, labels, data.db_signs, db_labels, self_match=self_match, device=data.device,
-                            query_index=rows if self_match else None)
+    return retrieval_scores(signs, Labels(labels), data.db_signs, Labels(db_labels), self_match=self_match,
+                            device=data.device, query_index=rows if self_match else None)
 
 
 def _means(values: np.ndarray, columns: np.ndarray, count: int) -> np.ndarray:

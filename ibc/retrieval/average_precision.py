@@ -160,16 +160,6 @@ class RetrievalScores:
             return self.relevant_pairs / self.pairs, self.relevant_pairs / np.float64(self.relevant.sum())
 
 
-def per_class(values: np.ndarray, labels: np.ndarray) -> dict[int, float]:
-    """Mean of (Q,) values over the queries of each class, by class id; ``labels``: (Q,) ids, or (Q, L) bool sets."""
-    if labels.ndim == 2:
-        counts, sums = labels.sum(axis=0), values @ labels
-        return {int(label): float(sums[label] / counts[label]) for label in np.flatnonzero(counts)}
-    classes, numbers = np.unique(np.asarray(labels).astype(np.int64), return_inverse=True)
-    means = np.bincount(numbers, values) / np.bincount(numbers)
-    return dict(zip(classes.tolist(), means.tolist(), strict=True))
-
-
 def mean(values: np.ndarray) -> float:
     """The mean, NaN (without a warning) of nothing."""
     return float(np.mean(values)) if len(values) else float("nan")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ibc.errors import input_error
+from ibc.labels import as_labels
 
 if TYPE_CHECKING:
     from ibc.dissection.tally import Tally
@@ -43,27 +44,29 @@ def check_top_k(top_k: int, length: int) -> None:
         raise input_error("--top_k_bits", str(top_k), f"1 to {length}, the code length")
 
 
-def on_expert_bits(query_signs: np.ndarray, classes: np.ndarray, grm: Any, top_k: int) -> np.ndarray:
-    """(Q, K) int8: each query's signs on the expert bits of its class, 0 elsewhere.
+def on_expert_bits(query_signs: np.ndarray, classes: Any, grm: Any, top_k: int) -> np.ndarray:
+    """(Q, K) int8: the signs of each query on the expert bits of its class, 0 on the other bits.
 
-    A 0 takes the bit out of the ranking. A class that is not a row of the GRM leaves no bit: all items are equally
-    far, and the ranking is the database order, as in the paper. With several labels an item, ``classes`` (Q, C) bool:
-    the bits with the largest sum of the rows of a query's labels, which for one label are those of that class.
+    A 0 takes the bit out of the ranking. classes: a ``Labels`` of the queries, or what ``as_labels`` takes. A class
+    that is not a row of the GRM leaves no bit: then all items are equally far, and the ranking is the database order,
+    as in the paper. With label sets: the bits with the largest sum of the GRM rows of the query's labels, which for
+    one label are the expert bits of that class. Raises InputError for a GRM that does not fit.
     """
     length = query_signs.shape[1]
     if np.shape(grm)[1:] != (length,):
         raise input_error(None, f"a GRM of shape {np.shape(grm)}", f"{length} columns, the code length")
-    if classes.ndim == 2:
-        if classes.shape[1] != len(grm):
-            raise input_error(None, f"{classes.shape[1]} label columns", f"{len(grm)}, as the GRM has rows")
-        sums = classes @ np.asarray(grm, np.float64)
+    labels = as_labels(classes, "classes")
+    if labels.multi_label:
+        if labels.class_count != len(grm):
+            raise input_error(None, f"{labels.class_count} label columns", f"{len(grm)}, as the GRM has rows")
+        sums = labels.values @ np.asarray(grm, np.float64)
         mask = np.zeros(query_signs.shape, np.int8)
         np.put_along_axis(mask, expert_bits(sums, top_k), 1, axis=1)
-        return query_signs * mask * classes.any(axis=1, keepdims=True)
+        return query_signs * mask * labels.has_class[:, None]
     chosen = expert_bits(grm, top_k)
-    mask = np.zeros((len(chosen) + 1, query_signs.shape[1]), np.int8)
+    mask = np.zeros((len(chosen) + 1, query_signs.shape[1]), np.int8)  # the last row, without a bit, is for the others
     np.put_along_axis(mask[:-1], chosen, 1, axis=1)
-    rows = np.where((classes >= 0) & (classes < len(chosen)), classes, len(chosen))
+    rows = np.where(labels.has_class_below(len(chosen)), labels.values, len(chosen))
     return query_signs * mask[rows.astype(np.int64)]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ibc.codes import CodeSet
 from ibc.errors import input_error
-from ibc.labels import NO_CATEGORY, has_class, item_labels, looks_multi_label
+from ibc.labels import NO_CATEGORY, Labels
 from ibc.retrieval.average_precision import MeanAveragePrecision, RetrievalScores, retrieval_scores
 from ibc.retrieval.bits import on_expert_bits, random_bits
 from ibc.retrieval.engine.ranking import choose_device, make_ranking
@@ -45,7 +45,7 @@ class Protocol:
 class Pair:
     """Queries and database; the same object twice where the queries are the database.
 
-    multi_label: an item has a set of labels. labels, db_labels: as ``item_labels`` gives them. Paths: for errors.
+    multi_label: an item has a set of labels. labels, db_labels: of the queries and of the database. Paths: for errors.
     """
 
     queries: CodeSet
@@ -55,11 +55,11 @@ class Pair:
     db_path: str | os.PathLike | None = None
 
     def __post_init__(self) -> None:
-        self.labels = item_labels(self.queries, self.multi_label, self.query_path)
-        self.db_labels = self.labels if self.same else item_labels(self.database, self.multi_label, self.db_path)
-        if self.labels.shape[1:] != self.db_labels.shape[1:]:
-            raise input_error(self.db_path, f"{self.db_labels.shape[1]} label columns with --multi_label",
-                              f"{self.labels.shape[1]}, as in {self.query_path}")
+        self.labels = self.queries.item_labels(self.multi_label, self.query_path)
+        self.db_labels = self.labels if self.same else self.database.item_labels(self.multi_label, self.db_path)
+        if self.multi_label and self.labels.class_count != self.db_labels.class_count:
+            raise input_error(self.db_path, f"{self.db_labels.class_count} label columns with --multi_label",
+                              f"{self.labels.class_count}, as in {self.query_path}")
 
     @property
     def same(self) -> bool:
@@ -108,8 +108,8 @@ class CategoryRetrieval:
         row = Row("category_map", f"all {self.pair.queries.code_length} bits")
         return self._scored(row, self.query_signs, self.db_signs)
 
-    def expert_bits(self, top_k: int, classes: np.ndarray, key: str, name: str, note: str = "") -> Row:
-        """Rank each query by the expert bits of ``classes``, (Q,) ids or (Q, C) label sets."""
+    def expert_bits(self, top_k: int, classes: Labels, key: str, name: str, note: str = "") -> Row:
+        """Rank each query by the expert bits of its class, or of its labels together."""
         signs = on_expert_bits(self.query_signs, classes, self.pair.grm, top_k)
         return self._scored(Row(key, name, note=note), signs, self.db_signs)
 
@@ -119,8 +119,7 @@ class CategoryRetrieval:
 
         ranking = make_ranking(self.query_signs, self.labels, self.db_signs, self.db_labels,
                                self.protocol.trusted_match)
-        voters = self.db_labels
-        return vote(ranking, voters if self.pair.multi_label else np.where(has_class(voters), voters, -1), neighbours)
+        return vote(ranking, self.db_labels, neighbours)
 
     def random_bits(self, count: int, draws: int, seed: int) -> Row:
         """Rank all queries by the same ``count`` random bits, draw by draw."""
@@ -148,17 +147,17 @@ def notes(pair: Pair, all_bits: Row) -> list[str]:
     """What a reader of the numbers should know about these codes, if anything."""
     found = []
     labels = pair.labels
-    if not pair.multi_label and looks_multi_label(pair.queries):
+    if not pair.multi_label and pair.queries.looks_multi_label:
         found.append("lab looks like one 0/1 column for each class: if it is, give --multi_label")
     without = int((all_bits.scores.relevant == 0).sum()) if all_bits.scores else 0
     if without:
         found.append(f"{_queries(without)} without a relevant item: average precision 0, counted in the mean")
-    unlabelled = int((~has_class(labels)).sum())
+    unlabelled = int((~labels.has_class).sum())
     if unlabelled:
         found.append(f"{_queries(unlabelled)} without any label" if pair.multi_label else
                      f"{_queries(unlabelled)} without a category ({NO_CATEGORY}): treated as one more class")
     if pair.grm is not None and not pair.multi_label:
-        outside = int((~in_grm(labels, pair.grm)).sum())
+        outside = int((~labels.has_class_below(len(pair.grm))).sum())
         if outside:
             found.append(f"{_queries(outside)} of a class that is none of the {len(pair.grm)} rows of the GRM: "
                          "no expert bits, database order")
@@ -168,23 +167,13 @@ def notes(pair: Pair, all_bits: Row) -> list[str]:
     return found
 
 
-def in_grm(classes: np.ndarray, grm: np.ndarray) -> np.ndarray:
-    """(Q,) bool, whether each class is a row of the rule matrix."""
-    return (classes >= 0) & (classes < len(grm))
+def right_share(predicted: np.ndarray, labels: Labels, grm: np.ndarray) -> float:
+    """Share of the queries with a class of the GRM whose class, or one of whose labels, was predicted.
 
-
-def right_share(predicted: np.ndarray, labels: np.ndarray, grm: np.ndarray) -> float:
-    """Share of the queries with a class of the GRM whose class (or one of whose labels) was predicted; NaN without any.
-
-    predicted: (Q,) ids, -1 for none. labels: (Q,) ids, or (Q, C) bool label sets.
+    predicted: (Q,) class ids, -1 for none. NaN where no query has a class of the GRM.
     """
-    if labels.ndim == 2:
-        known = labels.any(axis=1)
-        named = predicted[known]
-        right = labels[known, named] & (named >= 0)
-        return float(right.mean()) if known.any() else float("nan")
-    known = in_grm(labels, grm)
-    return float((predicted[known] == labels[known]).mean()) if known.any() else float("nan")
+    known = labels.has_class_below(len(grm))
+    return float(labels.contains(predicted)[known].mean()) if known.any() else float("nan")
 
 
 def _queries(number: int) -> str:

@@ -11,25 +11,22 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from ibc.errors import input_error
+from ibc.labels import Labels
 from ibc.retrieval.engine.ranking import BLOCK_QUERIES, Ranking, cpu_workers, packed_words
 
 NEIGHBOURS = 10
 
 
-def vote(ranking: Ranking, classes: np.ndarray, neighbours: int = NEIGHBOURS) -> np.ndarray:
-    """(Q,) class that most of the nearest items of the database have, the query itself left out.
+def vote(ranking: Ranking, labels: Labels, neighbours: int = NEIGHBOURS) -> np.ndarray:
+    """(Q,) class that most of the nearest items of the database have, the query itself left out; -1 without a vote.
 
-    classes: (D,) ids of the items; negative ones do not vote. Or (D, L) bool label sets: an item votes for each of its
-    labels, and takes no place among the neighbours without one. Items at the distance of the last place share the
-    places that are left, so that database order decides nothing; equal votes go to the lower id. -1 without a vote.
+    labels: of the D items. An item votes for its class, or for each of its labels. An item without a class (or with a
+    negative category) has no vote and takes no place among the neighbours. Items at the distance of the last place
+    share the places that are left, so that the database order decides nothing. Equal votes go to the lower id.
     """
     from ibc.retrieval.engine.kernels import vote_block
 
-    if classes.ndim == 2:
-        votes, ids = classes.sum(axis=1), np.nonzero(classes)[1]
-    else:
-        votes, ids = classes >= 0, classes[classes >= 0]
-    starts = np.concatenate([[0], np.cumsum(votes)]).astype(np.int64)
+    starts, ids = labels.flat()
     known, numbers = np.unique(ids, return_inverse=True)
     db, db_mask = ranking.packed_database()
     queries = len(ranking.query_signs)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ibc.errors import input_error
-from ibc.labels import NO_CATEGORY, class_rows, label_sets
+from ibc.labels import Labels, as_labels
 from ibc.retrieval.engine.ranking import as_signs, cpu_workers
 
 ESTIMATORS = ("knn", "exact")
@@ -65,12 +65,12 @@ def mutual_info_score(
     elif not isinstance(samples, int) or samples < 2:
         raise input_error(None, f"samples {samples}", "at least 2, or 'all'")
     values = _finite(bits) if estimator == "knn" else as_signs("bits", bits)
-    categories = _categories(labels, len(values))
-    classes = _classes(categories, class_num)
+    known = _checked_labels(labels, len(values))
+    classes = _classes(known, class_num)
     if estimator == "knn":
-        table = _knn_table(values, categories, classes, int(samples), seed)
+        table = _knn_table(values, known, classes, int(samples), seed)
     else:
-        counts, totals = _counts(values, categories, classes, samples, seed)
+        counts, totals = _counts(values, known, classes, samples, seed)
         table = _information(counts, totals, balanced=samples == "all")
     best = table.argmax(axis=0)
     per_bit = table.max(axis=0)
@@ -84,22 +84,22 @@ def random_codes(bits: np.ndarray, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permuted(bits, axis=0)
 
 
-def class_samples(categories: np.ndarray, classes: np.ndarray, samples: int,
+def class_samples(labels: Labels, classes: np.ndarray, samples: int,
                   seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rows of the positives and the negatives of each class, in the order of ``classes``.
 
-    categories: (N,) ids, or (N, L) bool label sets. One ``permutation(number of others)`` a class, whatever is taken.
+    Every class takes one ``permutation(number of others)`` of the seed's stream, however few it needs.
     """
     random = np.random.RandomState(seed)
-    for mine in class_rows(categories, classes):
+    for mine in labels.class_rows(classes):
         positives = mine[: samples // 2]
-        drawn = random.permutation(len(categories) - len(mine))[: samples - len(positives)]
-        other = np.ones(len(categories), bool)
+        drawn = random.permutation(len(labels) - len(mine))[: samples - len(positives)]
+        other = np.ones(len(labels), bool)
         other[mine] = False
         yield positives, np.flatnonzero(other)[drawn]
 
 
-def _knn_table(values: np.ndarray, categories: np.ndarray, classes: np.ndarray, samples: int,
+def _knn_table(values: np.ndarray, labels: Labels, classes: np.ndarray, samples: int,
                seed: int) -> np.ndarray:
     from ibc.retrieval.engine.knn_kernel import knn_information
 
@@ -113,7 +113,7 @@ def _knn_table(values: np.ndarray, categories: np.ndarray, classes: np.ndarray, 
         scaled[:, positives:].sort(axis=1)
         return knn_information(scaled, positives, digamma)
 
-    drawn = list(class_samples(categories, classes, samples, seed))
+    drawn = list(class_samples(labels, classes, samples, seed))
     for size in {len(positives) + len(negatives) for positives, negatives in drawn}:
         noise[size] = np.random.RandomState(seed).standard_normal((size, values.shape[1])).T
     with ThreadPoolExecutor(cpu_workers()) as pool:
@@ -135,22 +135,22 @@ def _scaled(values: np.ndarray, noise: np.ndarray) -> np.ndarray:
     return scaled
 
 
-def _counts(signs: np.ndarray, categories: np.ndarray, classes: np.ndarray, samples: Samples,
+def _counts(signs: np.ndarray, labels: Labels, classes: np.ndarray, samples: Samples,
             seed: int) -> tuple[np.ndarray, np.ndarray]:
     """((C, 2, 3, K), (C, 2)): items in class and rest with sign -1, 0, +1 of each bit, and items in all."""
     flags = [signs > 0] if not (signs == 0).any() else [signs > 0, signs == 0]
     counts = np.zeros((len(classes), 2, 3, signs.shape[1]))
     totals = np.zeros((len(classes), 2))
     if samples == "all":
-        for row, mine in enumerate(class_rows(categories, classes)):
-            totals[row] = len(mine), len(categories) - len(mine)
+        for row, mine in enumerate(labels.class_rows(classes)):
+            totals[row] = len(mine), len(labels) - len(mine)
             for symbol, flag in zip((2, 1), flags, strict=False):
                 counts[row, 0, symbol] = flag[mine].sum(axis=0)
                 counts[row, 1, symbol] = -counts[row, 0, symbol]
         for symbol, flag in zip((2, 1), flags, strict=False):
             counts[:, 1, symbol] += flag.sum(axis=0)
     else:
-        for row, rows in enumerate(class_samples(categories, classes, int(samples), seed)):
+        for row, rows in enumerate(class_samples(labels, classes, int(samples), seed)):
             for side, taken in enumerate(rows):
                 totals[row, side] = len(taken)
                 for symbol, flag in zip((2, 1), flags, strict=False):
@@ -181,24 +181,16 @@ def _finite(bits: Any) -> np.ndarray:
     return values
 
 
-def _categories(labels: Any, count: int) -> np.ndarray:
-    values = np.asarray(labels)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim == 2 and len(values) == count:
-        return values if values.dtype == bool else label_sets(values, "labels")
-    if values.shape != (count,):
-        raise input_error(None, f"labels of shape {values.shape}", f"{count} category ids, one for each code")
-    if values.dtype.kind == "f" and np.isnan(values).any():
-        raise input_error(None, f"a missing label in row {int(np.flatnonzero(np.isnan(values))[0]) + 1}",
-                          "a category id", f"{NO_CATEGORY} says that an image has none")
-    return values.astype(np.int64)
+def _checked_labels(labels: Any, count: int) -> Labels:
+    known = as_labels(labels)
+    if len(known) != count:
+        raise input_error(None, f"labels of shape {known.values.shape}", f"{count} category ids, one for each code")
+    return known if known.multi_label else Labels(known.values.astype(np.int64))
 
 
-def _classes(categories: np.ndarray, class_num: int | None) -> np.ndarray:
-    classes = np.flatnonzero(categories.any(axis=0)) if categories.ndim == 2 else np.unique(categories)
-    classes = classes[classes != NO_CATEGORY] if class_num is None else classes[(classes >= 0) & (classes < class_num)]
+def _classes(labels: Labels, class_num: int | None) -> np.ndarray:
+    classes = labels.classes(class_num)
     if not len(classes):
         among = "" if class_num is None else f" from 0 to {class_num - 1}"
-        raise input_error(None, f"no item with a category{among} among {len(categories)}", "at least one")
+        raise input_error(None, f"no item with a category{among} among {len(labels)}", "at least one")
     return classes

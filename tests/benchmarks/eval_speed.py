@@ -169,10 +169,11 @@ def part_plain_mis(count: int, classes: int) -> dict[str, float]:
     """scikit-learn on three classes, times the number of classes."""
     from sklearn.feature_selection import mutual_info_classif
 
+    from ibc.labels import Labels
     from ibc.retrieval.mutual_info import class_samples
 
     signs, labels = synthetic(count, classes=classes)
-    drawn = list(class_samples(labels, np.arange(3), 100, 0))
+    drawn = list(class_samples(Labels(labels), np.arange(3), 100, 0))
 
     def work() -> None:
         for positives, negatives in drawn:
@@ -204,6 +205,7 @@ def check_small() -> None:
     """Equal to plain numpy and scikit-learn to 1e-12."""
     from sklearn.feature_selection import mutual_info_classif
 
+    from ibc.labels import Labels
     from ibc.retrieval.attributes import Data, attribute_maps
     from ibc.retrieval.average_precision import mean_average_precision
     from ibc.retrieval.bits import on_expert_bits
@@ -215,7 +217,7 @@ def check_small() -> None:
                                     self_match="keep").per_query
     pairs = [(our_category(1500), plain_category(signs, labels)), (expert, plain_expert(signs, labels)),
              (attribute_maps(Data(signs, flags, signs, flags, True))["stable"], plain_attributes(signs, flags))]
-    positives, negatives = next(iter(class_samples(labels, np.arange(1), 100, 0)))
+    positives, negatives = next(iter(class_samples(Labels(labels), np.arange(1), 100, 0)))
     theirs = mutual_info_classif(signs[np.concatenate([positives, negatives])].astype(float),
                                  [1] * len(positives) + [0] * len(negatives), random_state=0)
     pairs.append((mutual_info_score(signs, labels, estimator="knn", class_num=1).table[0], theirs))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ibc.codes import load_codes
 from ibc.errors import InputError
 from ibc.labels import NO_CATEGORY
-from ibc.retrieval.average_precision import ORDERS, mean_average_precision, per_class, retrieval_scores
+from ibc.retrieval.average_precision import ORDERS, mean_average_precision, retrieval_scores
 from tests.retrieval.slow_ranking import all_orders, average_precision, ranked_relevance
 
 
@@ -215,10 +215,6 @@ def test_a_score_survives_copying():
     score = mean_average_precision([[1], [-1]], [0, 0], [[1], [-1]], [0, 0], self_match="keep", ties="bounds")
     for twin in (copy.deepcopy(score), pickle.loads(pickle.dumps(score))):
         assert twin == score and twin.bounds == score.bounds
-
-
-def test_per_class_means():
-    assert per_class(np.array([1.0, 0.5, 0.0]), np.array([4, 7, 4])) == {4: 0.5, 7: 0.5}
 
 
 @pytest.mark.parametrize(("change", "message"), [

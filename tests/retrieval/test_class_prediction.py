@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ibc.errors import InputError
+from ibc.labels import Labels
 from ibc.retrieval.class_prediction import classify, vote
 from ibc.retrieval.engine.ranking import make_ranking
 
@@ -33,12 +34,12 @@ def test_vote_equals_the_slow_twin(neighbours, self_match):
     signs, classes = random.choice([-1, 0, 1], (300, 9), p=[0.45, 0.1, 0.45]), random.choice([-1, 3, 4, 9], 300)
     ranking = make_ranking(signs, classes, signs, classes, self_match)
     twin = [slow_vote(signs[i], i if self_match else -1, signs, classes, neighbours) for i in range(300)]
-    assert vote(ranking, classes, neighbours).tolist() == twin
+    assert vote(ranking, Labels(classes), neighbours).tolist() == twin
 
 
 def test_nobody_votes():
     ranking = make_ranking(np.ones((2, 3)), [0, 0], np.ones((2, 3)), [0, 0], "exclude")
-    assert vote(ranking, np.array([-1, -1])).tolist() == [-1, -1]
+    assert vote(ranking, Labels(np.array([-1, -1]))).tolist() == [-1, -1]
 
 
 def test_the_classifier_reads_sigmoid_codes(tmp_path):
@@ -63,7 +64,7 @@ def test_items_vote_for_each_of_their_labels(neighbours):
     random = np.random.default_rng(neighbours)
     signs, sets = random.choice([-1, 1], (120, 9)), random.random((120, 4)) < 0.3
     ranking = make_ranking(signs, sets, signs, sets, "exclude")
-    for row, winner in enumerate(vote(ranking, sets, neighbours)):
+    for row, winner in enumerate(vote(ranking, Labels(sets), neighbours)):
         voting = sets.any(axis=1) & (np.arange(120) != row)
         distance = -(signs @ signs[row])
         last = np.sort(distance[voting])[neighbours - 1]

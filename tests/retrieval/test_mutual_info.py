@@ -8,7 +8,7 @@ from sklearn.feature_selection import mutual_info_classif
 from sklearn.metrics import mutual_info_score as table_information
 
 from ibc.errors import InputError
-from ibc.labels import NO_CATEGORY
+from ibc.labels import NO_CATEGORY, Labels
 from ibc.retrieval.mutual_info import class_samples, mutual_info_score, random_codes
 
 
@@ -39,7 +39,7 @@ def test_samples_follow_the_stated_rule(samples):
     labels = np.random.default_rng(0).integers(0, 9, 150)
     labels[labels == 4] = NO_CATEGORY
     classes = np.array([0, 1, 2, 3, 5, 6, 7, 8])
-    ours = [(p.tolist(), n.tolist()) for p, n in class_samples(labels, classes, samples, 7)]
+    ours = [(p.tolist(), n.tolist()) for p, n in class_samples(Labels(labels), classes, samples, 7)]
     assert ours == list(slow_samples(labels, samples, 7, 9))
     assert any(len(p) < samples // 2 for p, _ in ours) or samples == 20
 

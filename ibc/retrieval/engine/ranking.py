@@ -18,7 +18,7 @@ import numpy as np
 
 from ibc.codes import pack_bits
 from ibc.errors import input_error
-from ibc.labels import label_sets
+from ibc.labels import Labels, as_array, as_labels
 
 if TYPE_CHECKING:
     import torch
@@ -56,14 +56,14 @@ class Block:
 class Ranking:
     """Checked inputs of one evaluation: Q queries against D items of K bits.
 
-    query_signs, db_signs: int8 in {-1, 0, 1}. query_labels, db_labels: (Q,), (D,) int32 numbers, or, with several
-    labels an item, bool (Q, L), (D, L). self_index: (Q,) database row of each query, -1 where it is not there.
+    query_signs, db_signs: int8 in {-1, 0, 1}. query_labels, db_labels: category ids are int32. self_index: (Q,)
+    database row of each query, -1 where it is not there.
     """
 
     query_signs: np.ndarray
     db_signs: np.ndarray
-    query_labels: np.ndarray
-    db_labels: np.ndarray
+    query_labels: Labels
+    db_labels: Labels
     self_index: np.ndarray
     self_match: str | None
 
@@ -108,23 +108,23 @@ def make_ranking(query_bits: Any, query_labels: Any, db_bits: Any, db_labels: An
     if queries.shape[1] != database.shape[1]:
         raise input_error(None, f"queries of {queries.shape[1]} bits", f"{database.shape[1]}, as in the database",
                           "take both from the same model")
-    q_labels, d_labels = _as_labels("query_labels", query_labels), _as_labels("db_labels", db_labels)
+    q_labels, d_labels = as_labels(query_labels, "query_labels"), as_labels(db_labels, "db_labels")
     for what, labels, bits in (("query", q_labels, queries), ("database", d_labels, database)):
         if len(labels) != len(bits):
             raise input_error(None, f"{len(labels)} {what} labels", f"{len(bits)}, one for each code")
-    if q_labels.shape[1:] != d_labels.shape[1:]:
-        raise input_error(None, f"query labels of shape {q_labels.shape} with database labels of {d_labels.shape}",
-                          "the same label columns")
-    if q_labels.ndim == 1:
-        _, numbers = np.unique(np.concatenate([q_labels, d_labels]), return_inverse=True)
-        q_labels, d_labels = np.split(numbers.astype(np.int32), [len(q_labels)])
+    if q_labels.values.shape[1:] != d_labels.values.shape[1:]:
+        raise input_error(None, f"query labels of shape {q_labels.values.shape} with database labels of "
+                          f"{d_labels.values.shape}", "the same label columns")
+    if not q_labels.multi_label:  # the kernels compare int32
+        _, numbers = np.unique(np.concatenate([q_labels.values, d_labels.values]), return_inverse=True)
+        q_labels, d_labels = map(Labels, np.split(numbers.astype(np.int32), [len(q_labels)]))
     return Ranking(queries, database, q_labels, d_labels, _self_index(self_match, query_index, queries, database),
                    self_match)
 
 
 def as_signs(name: str, bits: Any) -> np.ndarray:
     """(N, K) int8 signs from signs (-1, 0, +1) of any type, or from bool or unsigned bits (0 means -1)."""
-    bits = _numpy(bits)
+    bits = as_array(bits)
     if bits.ndim != 2:
         raise input_error(None, f"{name} of shape {bits.shape}", "a matrix, one row an image")
     if bits.dtype.kind in "bu":
@@ -141,22 +141,6 @@ def as_signs(name: str, bits: Any) -> np.ndarray:
     return signs
 
 
-def _as_labels(name: str, labels: Any) -> np.ndarray:
-    """(N,) labels, or (N, L) bool for several labels an item (those equal to 1)."""
-    labels = _numpy(labels)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim not in (1, 2) or labels.dtype.kind not in "biuf":
-        raise input_error(None, f"{name} of shape {labels.shape} and type {labels.dtype}",
-                          "one number an image, or one row of 0 and 1 an image")
-    if labels.dtype.kind == "f" and np.isnan(labels).any():
-        raise input_error(None, f"a missing label in row {int(np.argwhere(np.isnan(labels))[0, 0]) + 1} of {name}",
-                          "a number", "99999 says that an image has no category")
-    if labels.ndim == 1 or labels.dtype == bool:
-        return labels
-    return label_sets(labels, name)
-
-
 def _self_index(self_match: str | None, query_index: Any, queries: np.ndarray, database: np.ndarray) -> np.ndarray:
     if self_match is None:
         return np.full(len(queries), -1, np.int64)
@@ -167,14 +151,10 @@ def _self_index(self_match: str | None, query_index: Any, queries: np.ndarray, d
             raise input_error(None, f"{len(queries)} queries and {len(database)} items with self_match '{self_match}'",
                               "the queries to be the database", "use self_match None for a separate database")
         return np.arange(len(queries))
-    rows = _numpy(query_index).astype(np.int64)
+    rows = as_array(query_index).astype(np.int64)
     if rows.shape != (len(queries),) or (rows.size and (rows.min() < 0 or rows.max() >= len(database))):
         raise input_error(None, f"query_index of shape {rows.shape}", f"{len(queries)} rows of the database")
     return rows
-
-
-def _numpy(values: Any) -> np.ndarray:
-    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
 
 
 def choose_device(name: str, pairs: float) -> str | torch.device:
@@ -204,13 +184,13 @@ def _cpu_blocks(ranking: Ranking, cuts: np.ndarray, points: np.ndarray) -> Itera
     harmonic = kernels.harmonic_numbers(len(ranking.db_signs))
     count = len(ranking.query_signs)
     db, db_mask = ranking.packed_database()
-    if ranking.query_labels.ndim == 1:
-        labels, db_labels = ranking.query_labels, ranking.db_labels
-        sets, db_sets = np.zeros((count, 0), np.uint64), np.zeros((0, len(db_labels)), np.uint64)
-    else:
+    if ranking.query_labels.multi_label:
         labels, db_labels = np.zeros(count, np.int32), np.zeros(db.shape[1], np.int32)
-        sets, db_sets = (pack_bits(flags)[0] for flags in (ranking.query_labels, ranking.db_labels))
+        sets, db_sets = (pack_bits(own.values)[0] for own in (ranking.query_labels, ranking.db_labels))
         db_sets = np.ascontiguousarray(db_sets.T)
+    else:
+        labels, db_labels = ranking.query_labels.values, ranking.db_labels.values
+        sets, db_sets = np.zeros((count, 0), np.uint64), np.zeros((0, len(db_labels)), np.uint64)
     mode = {"keep": kernels.SELF_KEPT, "exclude": kernels.SELF_EXCLUDED}.get(ranking.self_match or "",
                                                                              kernels.SELF_COUNTED)
 

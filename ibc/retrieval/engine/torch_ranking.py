@@ -25,13 +25,14 @@ def ranked_blocks(ranking: Ranking, cuts: np.ndarray, points: np.ndarray, device
     items, length = ranking.db_signs.shape
     exact = torch.float16 if device.type == "cuda" and length <= HALF_EXACT_BITS else torch.float32
     database = torch.from_numpy(ranking.db_signs).to(device, exact).T
-    db_labels = torch.from_numpy(ranking.db_labels).to(device)
+    db_labels = torch.from_numpy(ranking.db_labels.values).to(device)
+    relevance = _shared_label if ranking.db_labels.multi_label else _same_class
     size = max(1, block_pairs // max(items, 1))
     for start in range(0, len(ranking.query_signs), size):
         rows = slice(start, start + size)
         signs = torch.from_numpy(ranking.query_signs[rows]).to(device, exact)
         distance = _distances(signs, database, ranking.half_steps)
-        relevant = _relevant(torch.from_numpy(ranking.query_labels[rows]).to(device), db_labels)
+        relevant = relevance(torch.from_numpy(ranking.query_labels.values[rows]).to(device), db_labels)
         if ranking.self_match in ("keep", "exclude"):
             own = torch.from_numpy(ranking.self_index[rows]).to(device)[:, None]
             relevant.scatter_(1, own, False)
@@ -48,9 +49,13 @@ def _distances(signs: torch.Tensor, database: torch.Tensor, half_steps: bool) ->
     return distance if half_steps else distance >> 1
 
 
-def _relevant(labels: torch.Tensor, db_labels: torch.Tensor) -> torch.Tensor:
-    if labels.ndim == 1:
-        return labels[:, None] == db_labels
+def _same_class(labels: torch.Tensor, db_labels: torch.Tensor) -> torch.Tensor:
+    """(Q, D) bool from ids (Q,), (D,)."""
+    return labels[:, None] == db_labels
+
+
+def _shared_label(labels: torch.Tensor, db_labels: torch.Tensor) -> torch.Tensor:
+    """(Q, D) bool from label sets (Q, C), (D, C)."""
     return labels.float() @ db_labels.float().T > 0
 
 
