@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from ibc.config import Config
-from ibc.data.augment import normalise, statistics
 from ibc.data.dataset import Batch
 from ibc.data.list_file import ImageList
-from ibc.data.loader import test_batches
+from ibc.data.loader import encoding_batches
 from ibc.network import IBC
+from ibc.normalise import normalisation_constants, normalise
 from ibc.processes import gather, gather_rows, is_main, rank, world_size
 from ibc.progress import Progress
 
@@ -39,7 +39,7 @@ def encode_images(model: IBC, config: Config, images: ImageList, device: torch.d
     """
     first, last = (part * len(images) // world_size() for part in (rank(), rank() + 1))
     mine = images.subset(np.arange(first, last))
-    batches = test_batches(config, mine, device, resize_always=resize_always, skip_bad=skip_bad)
+    batches = encoding_batches(config, mine, device, resize_always=resize_always, skip_bad=skip_bad)
     if is_main():
         with Progress(len(mine), "extracting") as bar:
             encoded = encode_batches(model, batches, len(mine), device, bar.update)
@@ -106,7 +106,7 @@ class _Encoder:
     """
 
     def __init__(self, model: IBC, device: torch.device):
-        self.model, self.known = model, statistics(device)
+        self.model, self.known = model, normalisation_constants(device)
         self.before = torch.Size()  # of the batch before
         self.graph: torch.cuda.CUDAGraph | None = None
         self.images = self.codes = torch.empty(0)  # what the graph reads and writes

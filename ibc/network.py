@@ -1,6 +1,6 @@
 """The IBC network: an AlexNet trunk that feeds a hash layer and a bank of concept filters.
 
-Images (B, 3, H, W), normalised as ``ibc.data.augment.normalise`` does, go in; K-bit codes and K concept maps
+Images (B, 3, H, W), normalised as ``ibc.normalise.normalise`` does, go in; K-bit codes and K concept maps
 come out. Module names, and the names that share one tensor, are those of the official
 implementation, so checkpoints load in both directions.
 """

@@ -20,7 +20,7 @@ import yaml
 from ibc import checkpoint
 from ibc.config import Config
 from ibc.data.dataset import Batch
-from ibc.data.loader import train_batches, train_images
+from ibc.data.loader import images_for_training, training_batches
 from ibc.errors import input_error
 from ibc.files import atomic_write, remove_leftovers
 from ibc.network import IBC
@@ -66,7 +66,7 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
     if not resume and checkpoint.list_checkpoints(folders.checkpoints):
         raise input_error(folders.checkpoints, "checkpoints of an earlier run", "a folder without",
                           "go on with --resume, delete them, or choose another --output_path or model_name")
-    images = train_images(config)
+    images = images_for_training(config)
     if is_main():
         remove_leftovers(folders.checkpoints)
     trainer = Trainer(config, device, pretrained=not (resume or init_from), amp=amp, compile_update=compile_update)
@@ -77,7 +77,7 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
     if trainer.iteration >= config.max_iter:
         print(f"nothing left to train: {trainer.iteration} of {config.max_iter} updates are done")
         return 0
-    batches = train_batches(config, images, trainer.iteration, device, skip_bad=skip_bad, rank=rank(),
+    batches = training_batches(config, images, trainer.iteration, device, skip_bad=skip_bad, rank=rank(),
                             size=world_size())
     if is_main():
         with atomic_write(folders.run / "config.yaml", "w") as handle:

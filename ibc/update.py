@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from ibc import losses
 from ibc.batch_labels import Half
 from ibc.config import Config
-from ibc.data.augment import normalise
 from ibc.network import IBC
+from ibc.normalise import normalise
 from ibc.processes import global_mean, recorded
 
 LOSS_NAMES = ("loss_real_cls_std", "loss_code_cls_std", "loss_real_cls_mask", "loss_code_cls_mask",

@@ -58,7 +58,7 @@ def test_codes_equal_the_plain_program(trained):
     assert extract(trained, "test").returncode == 0
     codes = np.load(folder / "results/small/test.npz")
     loaded = load_config(config)
-    from ibc.data.loader import test_images as images_of
+    from ibc.data.loader import images_for_testing as images_of
     images = images_of(loaded)
     model = checkpoint.load_model(checkpoint.find_checkpoint(folder / "outputs/small"), loaded.model)
     batches = plain_loader(images, loaded.crop, 7, 0, train=False)

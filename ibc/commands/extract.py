@@ -156,7 +156,7 @@ def images_of(options: ExtractOptions, config: Config) -> ImageList:
     import numpy as np
 
     from ibc.data.list_file import images_below
-    from ibc.data.loader import test_images, train_images
+    from ibc.data.loader import images_for_testing, images_for_training
 
     if options.images is not None:
         if not options.images:
@@ -165,7 +165,7 @@ def images_of(options: ExtractOptions, config: Config) -> ImageList:
         config.require("crop_image_height", "crop_image_width", size)
         images = images_below(options.images)
     else:
-        images = test_images(config) if options.split == "test" else train_images(config)
+        images = images_for_testing(config) if options.split == "test" else images_for_training(config)
     return images if options.max_num is None else images.subset(np.arange(min(options.max_num, len(images))))
 
 

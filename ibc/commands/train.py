@@ -92,16 +92,17 @@ def validator(config: Config, device: torch.device, skip_bad: bool) -> Callable[
     import numpy as np
 
     from ibc.codes import binarise
-    from ibc.data.loader import test_batches, test_images
+    from ibc.data.loader import encoding_batches, images_for_testing
     from ibc.extraction import encode_batches
     from ibc.retrieval.average_precision import mean_average_precision
 
-    images = test_images(config)
+    images = images_for_testing(config)
     count = min(config.val_num, len(images))
     images = images.subset(np.linspace(0, len(images) - 1, count).round().astype(int))
 
     def validate(model: IBC) -> float:
-        encoded = encode_batches(model, test_batches(config, images, device, skip_bad=skip_bad), len(images), device)
+        encoded = encode_batches(model, encoding_batches(config, images, device, skip_bad=skip_bad), len(images),
+                                 device)
         bits, labels = binarise(encoded.codes), images.labels[encoded.indices]
         if not config.model.multi_label:
             labels = labels[:, 0].astype(np.int64)

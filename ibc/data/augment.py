@@ -1,4 +1,4 @@
-"""Pixels on their way into the network: random crops and flips, and normalisation.
+"""Augmentation: random crops and flips of a batch of images, and centre crops for testing.
 
 Augmentation is a function of (seed, epoch, index) alone: it depends neither on the number of
 workers nor on where a run was interrupted, and a whole batch is drawn at once.
@@ -11,41 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-
-from ibc.accelerate import kernels
-
-MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB in [0, 1]
-STD = (0.229, 0.224, 0.225)
-
-
-def normalise(images: Tensor, known: tuple[Tensor, Tensor] | None = None) -> Tensor:
-    """(N, 3, H, W) uint8 -> float32, scaled to [0, 1], minus MEAN, over STD, channel by channel.
-
-    ``known``: ``statistics`` of the device, from an earlier call. The order in memory stays.
-    """
-    mean, std = known or statistics(images.device)
-    if not images.is_contiguous(memory_format=torch.channels_last):
-        return _by_formula(images, mean, std)
-    if images.is_cuda:
-        if torch.compiler.is_compiling() or not kernels.work():
-            return _by_formula(images, mean, std)
-        from ibc.accelerate.kernels.normalise import look_up
-
-        every = torch.arange(256, dtype=torch.uint8, device=images.device).repeat(3, 1)[..., None]  # of each channel
-        return look_up(images, _by_formula(every, mean, std).view(3, 256))
-    width = images.shape[-1]  # a row of pixels at a time: three values at a time are too few for a CPU
-    rows = images.permute(0, 2, 3, 1).flatten(2).float()
-    rows.div_(255).sub_(mean.flatten().repeat(width)).div_(std.flatten().repeat(width))
-    return rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2)
-
-
-def _by_formula(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    return torch.div(images, 255).sub_(mean).div_(std)
-
-
-def statistics(device: torch.device) -> tuple[Tensor, Tensor]:
-    """MEAN and STD, (3, 1, 1) float32 each. Bringing them to a GPU waits until it has nothing else to do."""
-    return torch.tensor(MEAN, device=device)[:, None, None], torch.tensor(STD, device=device)[:, None, None]
 
 
 def draws(seed: int, epoch: int, indices: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -80,7 +45,7 @@ def crop_places(sizes: np.ndarray, crop: tuple[int, int], table: np.ndarray | No
     return np.stack([top, np.where(mirror, room[:, 1] - left, left), mirror], axis=1)
 
 
-def cut(pictures: Sequence[Tensor], crop: tuple[int, int], table: np.ndarray | None) -> Tensor:
+def crop_images(pictures: Sequence[Tensor], crop: tuple[int, int], table: np.ndarray | None) -> Tensor:
     """n pictures (3, H, W), each of its own size -> (n, 3, h, w): their ``crop_places``, mirrored as those say.
 
     Channels last, as decoders leave a picture and as convolutions want a batch: rows are copied whole.

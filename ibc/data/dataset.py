@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ibc.data.augment import cut, draws
+from ibc.data.augment import crop_images, draws
 from ibc.data.decode import decode_image, resize_shorter
 from ibc.data.list_file import ImageList
 from ibc.errors import InputError
@@ -39,7 +39,7 @@ class Batch(NamedTuple):
 
 
 @dataclass
-class Pixels:
+class ImageTransform:
     """How a decoded image becomes the network's input.
 
     crop: (height, width). size: shorter side, for images that must be resized. always: resize
@@ -76,7 +76,8 @@ class Found(NamedTuple):
 class ImageDataset(Dataset):
     """Images of a list, decoded by ``threads`` threads and cropped a batch at a time."""
 
-    def __init__(self, images: ImageList, pixels: Pixels, *, seed: int, decoder: str, skip_bad: bool, threads: int = 1):
+    def __init__(self, images: ImageList, pixels: ImageTransform, *, seed: int, decoder: str, skip_bad: bool,
+                 threads: int = 1):
         self.images, self.pixels = images, pixels
         self.seed, self.decoder, self.skip_bad = seed, decoder, skip_bad
         self.labels = torch.from_numpy(images.labels)
@@ -104,7 +105,7 @@ class ImageDataset(Dataset):
         pictures = [one.image for one in found if one.image is not None]
         indices = torch.tensor([one.place for one in found if one.image is not None], dtype=torch.int64)
         table = draws(self.seed, keys[0][0], asked) if self.pixels.train else None
-        return Batch(cut(pictures, self.pixels.crop, table), self.labels[indices], indices, bad, "")
+        return Batch(crop_images(pictures, self.pixels.crop, table), self.labels[indices], indices, bad, "")
 
     def _read(self, asked: list[int]) -> list[Found]:
         """The images ``asked`` for, up to an error."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ibc.data.zip_folder import file_of, in_pack, is_pack, open_pack, read_bytes
+from ibc.data.zip_folder import file_of, is_zip_folder, open_zip_folder, path_in_zip, read_bytes
 from ibc.errors import input_error
 from ibc.labels import NEGATIVE, NO_CATEGORY
 
@@ -57,8 +57,8 @@ def read_list(
     Raises InputError with file and line for an unreadable row, rows of unequal length, a path
     that leaves the data folder, an id out of range, or a list without images.
     """
-    if packed := is_pack(data_folder):
-        open_pack(data_folder)
+    if packed := is_zip_folder(data_folder):
+        open_zip_folder(data_folder)
     source = file_of(data_folder, list_file)
     lines = read_bytes(source).decode("utf-8-sig", "surrogateescape").splitlines()
     names: list[str] = []
@@ -176,12 +176,12 @@ def _check_labels(source: str, labels: np.ndarray, numbers: list[int], class_num
 def _locate(source: str, number: int, folder: str, packed: bool, name: str) -> str:
     if os.path.isabs(name):
         # The official loader glues folder and field, so "/a.jpg" may also mean "<folder>/a.jpg".
-        glued = in_pack(folder, name) if packed else folder.rstrip("/") + name
+        glued = path_in_zip(folder, name) if packed else folder.rstrip("/") + name
         return glued if folder and not os.path.exists(name) and (packed or os.path.exists(glued)) else name
     if ".." in name and os.path.normpath(name).split(os.sep)[0] == os.pardir:
         raise input_error(source, f"path '{name}'", f"a path inside the data folder '{folder}'",
                           "write an absolute path if it is meant", line=number)
-    return in_pack(folder, name) if packed else os.path.join(folder, name)
+    return path_in_zip(folder, name) if packed else os.path.join(folder, name)
 
 
 IMAGE_ENDINGS = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"))

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import Sampler
 
 from ibc.config import Config
-from ibc.data.dataset import Batch, ImageDataset, Key, Pixels
+from ibc.data.dataset import Batch, ImageDataset, ImageTransform, Key
 from ibc.data.list_file import ImageList, extend_with_attributes, read_list
 from ibc.data.loader_workers import by_workers, cores_here
 from ibc.errors import InputError, input_error
@@ -22,7 +22,7 @@ TEST_BATCH = 100  # where the config gives no batch_size
 MOST_READERS = 8  # processes that read files for a decoder on the GPU
 
 
-def train_images(config: Config) -> ImageList:
+def images_for_training(config: Config) -> ImageList:
     """The training list, with the attribute list appended where the config names one."""
     images = _read(config, "train_list_file")
     if config.train_attr_list_file is not None:
@@ -30,7 +30,7 @@ def train_images(config: Config) -> ImageList:
     return images
 
 
-def test_images(config: Config) -> ImageList:
+def images_for_testing(config: Config) -> ImageList:
     """The test list."""
     return _read(config, "test_list_file")
 
@@ -72,29 +72,29 @@ def epoch_order(count: int, seed: int, epoch: int) -> torch.Tensor:
     return torch.randperm(count, generator=generator)
 
 
-def train_batches(config: Config, images: ImageList, start: int, device: torch.device, *, skip_bad: bool = False,
+def training_batches(config: Config, images: ImageList, start: int, device: torch.device, *, skip_bad: bool = False,
                   rank: int = 0, size: int = 1) -> Iterator[Batch]:
     """Batches of updates ``start`` + 1 to ``max_iter``: this process's share of each."""
     if len(images) < config.batch_size:
         raise input_error(config.source, f"{len(images)} training images and batch_size {config.batch_size}",
                           "at least one batch of images", "lower batch_size")
-    pixels = Pixels(config.crop, config.train_size, config.resize == "always", train=True)
+    pixels = ImageTransform(config.crop, config.train_size, config.resize == "always", train=True)
     order = TrainingOrder(len(images), config.batch_size, config.seed, start, config.max_iter, rank, size)
     return _stream(config, images, pixels, order, device, skip_bad, config.cache)
 
 
-def test_batches(config: Config, images: ImageList, device: torch.device, *, resize_always: bool | None = None,
+def encoding_batches(config: Config, images: ImageList, device: torch.device, *, resize_always: bool | None = None,
                  skip_bad: bool = False) -> Iterator[Batch]:
     """The images of a list in its order, centre crop, nothing dropped."""
     always = config.resize == "always" if resize_always is None else resize_always
-    pixels = Pixels(config.crop, config.test_size, always, train=False)
+    pixels = ImageTransform(config.crop, config.test_size, always, train=False)
     step = config.batch_size or TEST_BATCH
     order = [[(0, index) for index in range(first, min(first + step, len(images)))]
              for first in range(0, len(images), step)]
     return _stream(config, images, pixels, order, device, skip_bad, "off")
 
 
-def _stream(config: Config, images: ImageList, pixels: Pixels, order: TrainingOrder | list[list[Key]],
+def _stream(config: Config, images: ImageList, pixels: ImageTransform, order: TrainingOrder | list[list[Key]],
             device: torch.device, skip_bad: bool, cache: str) -> Iterator[Batch]:
     """Batches by the decoder that the config and the device ask for."""
     if config.decoder == "nvjpeg" and device.type != "cuda":

@@ -24,7 +24,7 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, ..., lengths of the name
 _AGAIN = "write or copy the archive again"
 
 
-def is_pack(folder: str | os.PathLike) -> bool:
+def is_zip_folder(folder: str | os.PathLike) -> bool:
     """Whether a data folder is an archive (it need not exist)."""
     return os.fspath(folder).rstrip("/").endswith(ENDING) and not os.path.isdir(folder)
 
@@ -34,15 +34,15 @@ def member_name(name: str) -> str:
     return posixpath.normpath(name.lstrip("/"))
 
 
-def in_pack(pack: str | os.PathLike, name: str) -> str:
+def path_in_zip(pack: str | os.PathLike, name: str) -> str:
     """``pack.zip:member`` for a file that a list calls ``name``."""
     return f"{os.fspath(pack).rstrip('/')}:{member_name(name)}"
 
 
 def file_of(folder: str | os.PathLike, name: str | os.PathLike) -> str:
     """What to read for the file ``name`` of a data folder or archive; an absolute path stays what it is."""
-    packed = is_pack(folder) and not os.path.isabs(name)
-    return in_pack(folder, os.fspath(name)) if packed else str(Path(folder, name))
+    packed = is_zip_folder(folder) and not os.path.isabs(name)
+    return path_in_zip(folder, os.fspath(name)) if packed else str(Path(folder, name))
 
 
 def read_bytes(file: str | os.PathLike) -> bytes:
@@ -55,7 +55,7 @@ def read_bytes(file: str | os.PathLike) -> bytes:
         with open(file, "rb", buffering=0) as handle:
             return handle.readall()
     archive, member = found
-    return (_packs.get(archive) or open_pack(archive)).read(member)
+    return (_packs.get(archive) or open_zip_folder(archive)).read(member)
 
 
 def split(file: str | os.PathLike) -> tuple[str, str] | None:
@@ -65,16 +65,16 @@ def split(file: str | os.PathLike) -> tuple[str, str] | None:
     return (archive, member) if mark and (archive in _packs or os.path.isfile(archive)) else None
 
 
-def open_pack(path: str | os.PathLike) -> Pack:
+def open_zip_folder(path: str | os.PathLike) -> ZipFolder:
     """The archive, opened once a process, and again after it was replaced."""
     path = os.fspath(path).rstrip("/")
     pack = _packs.get(path)
     if pack is None or pack.stamp != _stamp(os.stat(path)):
-        pack = _packs[path] = Pack(path)
+        pack = _packs[path] = ZipFolder(path)
     return pack
 
 
-class Pack:
+class ZipFolder:
     """An open zip whose members, stored or deflated, are read by their position.
 
     Reading moves no file position and holds the interpreter only briefly. Raises InputError for a
@@ -127,4 +127,4 @@ def _stamp(state: os.stat_result) -> tuple[int, int, int]:
     return state.st_ino, state.st_size, state.st_mtime_ns
 
 
-_packs: dict[str, Pack] = {}  # of this process; workers that are forked inherit them
+_packs: dict[str, ZipFolder] = {}  # of this process; workers that are forked inherit them

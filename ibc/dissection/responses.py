@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from ibc.data.augment import normalise
 from ibc.dissection.encoders import Encoder, Response, memory_format
 from ibc.dissection.reading import Reader
 from ibc.errors import input_error
+from ibc.normalise import normalise
 
 OFFICIAL_MEAN, OFFICIAL_SCALE = (123.68, 116.779, 103.939), 255 * 0.224
 

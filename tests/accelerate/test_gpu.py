@@ -8,9 +8,9 @@ from torch.backends import cudnn
 
 from ibc.config import load_config
 from ibc.data.dataset import Batch
-from ibc.data.loader import test_batches as batches_of
-from ibc.data.loader import test_images as images_of
-from ibc.data.loader import train_batches
+from ibc.data.loader import encoding_batches as batches_of
+from ibc.data.loader import images_for_testing as images_of
+from ibc.data.loader import training_batches
 from ibc.extraction import encode_batches, encode_pixels
 from ibc.network import IBC
 from ibc.trainer import Trainer
@@ -28,7 +28,8 @@ def config(tmp_path):
 def collect(config, device, **changes):
     for key, value in changes.items():
         setattr(config, key, value)
-    return [batch._replace(images=batch.images.cpu()) for batch in train_batches(config, images_of(config), 0, device)]
+    batches = training_batches(config, images_of(config), 0, device)
+    return [batch._replace(images=batch.images.cpu()) for batch in batches]
 
 
 @pytest.mark.parametrize("cache", ["off", "device", "host"])
@@ -54,7 +55,7 @@ def test_gpu_loader_names_or_skips_bad_images(config, tmp_path):
     kept = list(batches_of(config, images, GPU, skip_bad=True))
     assert sorted(p[-7:] for batch in kept for p in batch.bad) == ["007.jpg", "011.jpg"]
     assert torch.cat([batch.indices for batch in kept]).tolist() == [i for i in range(40) if i not in (7, 11)]
-    trained = list(train_batches(config, images, 0, GPU, skip_bad=True))
+    trained = list(training_batches(config, images, 0, GPU, skip_bad=True))
     assert all(len(batch.images) == 8 for batch in trained)
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from ibc.accelerate import kernels, pooling
-from ibc.data.augment import crop_places, cut, draws
+from ibc.data.augment import crop_images, crop_places, draws
 
 SHAPES = ((2, 64, 11, 13), (3, 5, 27, 27), (1, 7, 4, 6), (2, 300, 3, 3))
 
@@ -42,14 +42,14 @@ def check_pooling(device: str) -> None:
 
 
 def check_crop(device: str) -> None:
-    from ibc.accelerate.kernels import crop as kernel
+    from ibc.data.gpu import crop_kernel
 
     for height, width, crop in ((20, 24, (17, 13)), (16, 16, (16, 16)), (31, 40, (5, 33))):
         stack = torch.randint(0, 256, (6, 3, height, width), dtype=torch.uint8)
         for table in (None, draws(0, 1, range(6))):
             places = crop_places(np.tile((height, width), (6, 1)), crop, table)
-            ours = kernel.cut(stack.to(device), torch.from_numpy(places.astype(np.int32)).to(device), crop)
-            assert torch.equal(ours.cpu(), cut(list(stack), crop, table)), (height, width, crop)
+            ours = crop_kernel.crop_stack(stack.to(device), torch.from_numpy(places.astype(np.int32)).to(device), crop)
+            assert torch.equal(ours.cpu(), crop_images(list(stack), crop, table)), (height, width, crop)
             assert ours.is_contiguous(memory_format=torch.channels_last)
 
 

@@ -40,7 +40,7 @@ import torch.distributed as dist
 from ibc.config import Config
 from ibc.data.dataset import Batch
 from ibc.data.list_file import ImageList, read_list
-from ibc.data.loader import train_batches
+from ibc.data.loader import training_batches
 from ibc.extraction import encode_images
 from ibc.files import atomic_write
 from ibc.network import IBC
@@ -130,7 +130,7 @@ def of_batch(config: Config, updates: int, device: torch.device) -> dict[str, An
     update = slowest(seconds(partial(next, trainer.updates(repeat(Batch(images, labels, labels, [], "")))), 5, 2, 10))
     everything = read_list("train.txt", config.data_folder)
     few = everything.subset(np.arange(KEPT))
-    stream = partial(train_batches, start=0, device=device, rank=rank(), size=world_size())
+    stream = partial(training_batches, start=0, device=device, rank=rank(), size=world_size())
     decoded = changed_config(config, decoder="nvjpeg", max_iter=10**9)
     kept = changed_config(decoded, cache="device")
 

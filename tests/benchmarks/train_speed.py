@@ -31,15 +31,15 @@ import torch
 
 from ibc.device import keep_freed_memory
 from ibc.config import Config, load_config
-from ibc.data.augment import statistics as pixel_statistics
-from ibc.data.gpu.file_contents import ContentReader
+from ibc.data.gpu.file_batch import FileBatchReader
 from ibc.data.dataset import Batch
 from ibc.data.list_file import ImageList, read_list, write_list
-from ibc.data.loader import MOST_READERS, test_batches, train_batches
+from ibc.data.loader import MOST_READERS, encoding_batches, training_batches
 from ibc.data.gpu.nvjpeg import BatchDecoder
-from ibc.data.gpu.file_readers import Readers
+from ibc.data.gpu.file_readers import FileReaders
 from ibc.extraction import encode_batches, encode_pixels
 from ibc.network import IBC
+from ibc.normalise import normalisation_constants
 from ibc.trainer import Trainer
 from tests.plain_twin import PlainTrainer, plain_codes, plain_loader
 
@@ -188,7 +188,7 @@ def data_variants(config: Config, device: torch.device, updates: int, paths: lis
         stages(images, config, device, updates)
     for what, options in paths:
         changed = changed_config(config, **options, max_iter=10**9)
-        batches = train_batches(changed, images, 0, device)
+        batches = training_batches(changed, images, 0, device)
         epoch = len(images) // config.batch_size if options.get("cache", "off") != "off" else 0
         row(f"{what}", rate(batches, updates, config, skip=max(epoch, 5)), "images/s")
 
@@ -200,7 +200,7 @@ def stages(images: ImageList, config: Config, device: torch.device, count: int) 
     workers = min(config.num_workers, MOST_READERS)
     row(f"files read by {workers} processes", reading_rate(images.files, list(islice(cycle(order), count)), workers),
         "images/s")
-    contents = ContentReader(images.files).read(order[0], 1 << 30)
+    contents = FileBatchReader(images.files).read(order[0], 1 << 30)
     lengths = np.diff(contents.starts)
 
     def decode_some(decoder: BatchDecoder) -> None:
@@ -218,7 +218,7 @@ def stages(images: ImageList, config: Config, device: torch.device, count: int) 
 def reading_rate(files: Sequence[str], order: list[list[int]], workers: int) -> float:
     """Images a second that reading processes hand over, their start not included."""
     slots = 2 * workers  # nobody looks at the contents
-    with (Readers(files, workers, slots=slots, batch_size=len(order[0])) as readers,
+    with (FileReaders(files, workers, slots=slots, batch_size=len(order[0])) as readers,
           ThreadPoolExecutor(workers) as threads):
         start = time.perf_counter()
         read = list(threads.map(readers.read, cycle(range(slots)), order))
@@ -271,7 +271,7 @@ def training(config: Config, device: torch.device, updates: int, paths: list[tup
     gpu = device.type == "cuda"
     trainer = Trainer(config, device, pretrained=False, **({"amp": "bf16", "compile_update": True} if gpu else {}))
     for what, options in paths:
-        batches = train_batches(changed_config(config, **options, max_iter=10**9), images, 0, device)
+        batches = training_batches(changed_config(config, **options, max_iter=10**9), images, 0, device)
         if gpu:
             warm_up = len(images) // config.batch_size  # fills the cache, and the memory that torch keeps
             elapsed = training_seconds(trainer, batches, warm_up, updates)
@@ -329,11 +329,11 @@ def extraction(config: Config, device: torch.device) -> None:
             f"{whole / one:.0%} of the encoder alone, medians of 3")
         return
     x = torch.randint(0, 256, (config.batch_size, 3, 227, 227), dtype=torch.uint8, device=device)
-    x, known = x.contiguous(memory_format=torch.channels_last), pixel_statistics(device)
+    x, known = x.contiguous(memory_format=torch.channels_last), normalisation_constants(device)
     row("encoder alone", config.batch_size / seconds(lambda: encode_pixels(model, x, known), 10, 3, in_a_row=10),
         "images/s")
     images = images.subset(list(range(len(images))) * 5)
-    in_turn = [(rate(test_batches(config, images, device), len(images) // config.batch_size - 20, config),
+    in_turn = [(rate(encoding_batches(config, images, device), len(images) // config.batch_size - 20, config),
                 decoded_rate(config, images, device), encoded_rate(model, config, images, device))
                for _ in range(7)]  # what decoders give varies from second to second
     running, started, whole = (statistics.median(values) for values in zip(*in_turn, strict=True))
@@ -346,7 +346,7 @@ def extraction(config: Config, device: torch.device) -> None:
 def decoded_rate(config: Config, images: ImageList, device: torch.device) -> float:
     """Images a second, from files to cut pixels on the device, start and end of the workers included."""
     start = time.perf_counter()
-    for batch in test_batches(config, images, device):
+    for batch in encoding_batches(config, images, device):
         del batch  # its memory serves the next one
     synchronise()
     return len(images) / (time.perf_counter() - start)
@@ -355,7 +355,7 @@ def decoded_rate(config: Config, images: ImageList, device: torch.device) -> flo
 def encoded_rate(model: IBC, config: Config, images: ImageList, device: torch.device) -> float:
     """Images a second, from files to codes in main memory, start and end of the workers included."""
     start = time.perf_counter()
-    encode_batches(model, test_batches(config, images, device), len(images), device)
+    encode_batches(model, encoding_batches(config, images, device), len(images), device)
     return len(images) / (time.perf_counter() - start)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from ibc.config import load_config
 from ibc.data.augment import crop_places, draws
-from ibc.data.dataset import ImageDataset, Pixels
+from ibc.data.dataset import ImageDataset, ImageTransform
 from ibc.data.decode import decode_image, resize_shorter
 from ibc.data.list_file import read_list
 from tests.small_run import make_run
@@ -22,8 +22,8 @@ def images(tmp_path):
 
 
 def make(images, train, threads, *, skip_bad=False, crop=(72, 72)):
-    data = ImageDataset(images, Pixels(crop, 100, False, train=train), seed=3, decoder="turbo", skip_bad=skip_bad,
-                        threads=threads)
+    data = ImageDataset(images, ImageTransform(crop, 100, False, train=train), seed=3, decoder="turbo",
+                        skip_bad=skip_bad, threads=threads)
     return data.__getitems__(KEYS)
 
 

@@ -20,21 +20,19 @@ import torch
 
 from ibc.commands.report import _class_names
 from ibc.config import load_config
-from ibc.data.gpu.file_contents import ContentReader
+from ibc.data.gpu.file_batch import FileBatchReader
 from ibc.data.list_file import read_list
-from ibc.data.zip_folder import Pack, file_of, is_pack, read_bytes
+from ibc.data.zip_folder import ZipFolder, file_of, is_zip_folder, read_bytes
 from ibc.datasets.doctor.__main__ import main as doctor
 from ibc.datasets.prepare.__main__ import main as prepare
 from ibc.errors import InputError
 from tests.small_run import ROOT, error_of, make_run, run
 
-COMMANDS_WITH_WORKERS = """
-import os, sys
+SCRIPT_WITH_WORKERS = """
+import os, runpy, sys
 os.sched_getaffinity = lambda _: range(64)  # as many loader workers as the config asks for
-import importlib
-from ibc.commands.command import run_command
-module = importlib.import_module(sys.argv.pop(1))
-sys.exit(run_command(module.build_parser(), module.main))
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
@@ -93,8 +91,8 @@ def test_training_and_extraction_are_bit_identical(sources, tmp_path, workers):
         for script, more in (("train", ()), ("fea_extraction", ("--checkpoint", tmp_path / name / "outputs/small",
                                                                 "--save_name", "test"))):
             if workers:
-                done = subprocess.run([sys.executable, "-c", COMMANDS_WITH_WORKERS, script, *map(str, common + more)],
-                                      cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+                command = [sys.executable, "-c", SCRIPT_WITH_WORKERS, f"{script}.py", *map(str, common + more)]
+                done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
             else:
                 done = run(f"{script}.py", *common, *more)
             assert done.returncode == 0, done.stderr
@@ -110,7 +108,7 @@ def test_the_readers_of_the_gpu_loader_take_both(sources):
     _, folder, archive = sources
     contents = {}
     for source in (folder, archive):
-        reader = ContentReader(read_list("train.txt", source).files)
+        reader = FileBatchReader(read_list("train.txt", source).files)
         eighths = [list(range(first, 40, 8)) for first in range(8)]
         with ThreadPoolExecutor(8) as readers:  # threads share one open archive
             parts = list(readers.map(reader.read, eighths, [1 << 30] * 8))
@@ -143,7 +141,7 @@ def test_a_missing_member_is_treated_as_a_missing_file(sources, tmp_path):
     skipping = run(*command, "--skip_bad_images")
     assert skipping.returncode == 0 and "1 unreadable" in skipping.stdout
     assert len(np.load(tmp_path / "results/small/x.npz")["binary_codes"]) == 39
-    contents = ContentReader([f"{short}:images/038.jpg", f"{short}:images/039.jpg"]).read([1, 0], 1 << 30)
+    contents = FileBatchReader([f"{short}:images/038.jpg", f"{short}:images/039.jpg"]).read([1, 0], 1 << 30)
     assert contents.indices == [0] and str(contents.errors[1]) == f"{short}:images/039.jpg: No such file or directory"
     with pytest.raises(FileNotFoundError, match=r"short\.zip:train\.txt"):
         read_list("train.txt", short)
@@ -159,7 +157,7 @@ def test_a_deflated_archive_is_read_too(sources, tmp_path):
     for one in read_list("train.txt", deflated).names:
         assert read_bytes(f"{deflated}:{one}") == (folder / one).read_bytes()
     assert read_bytes(f"{deflated}:empty.jpg") == b""
-    empty = ContentReader([f"{deflated}:empty.jpg"]).read([0], 1 << 30)
+    empty = FileBatchReader([f"{deflated}:empty.jpg"]).read([0], 1 << 30)
     assert "empty.jpg: an empty file" in str(empty.errors[0])
 
     start = zipfile.ZipFile(deflated).getinfo("images/005.jpg").header_offset
@@ -208,7 +206,7 @@ def test_a_hole_in_an_archive_names_the_member(sources, tmp_path):
     holed = changed(sources[2], tmp_path / "holed.zip", hole)
     with pytest.raises(InputError, match=r"holed\.zip:images/007\.jpg: found no header"):
         read_bytes(f"{holed}:images/007.jpg")
-    assert "007.jpg" in str(ContentReader([f"{holed}:images/007.jpg"]).read([0], 1 << 30).errors[0])
+    assert "007.jpg" in str(FileBatchReader([f"{holed}:images/007.jpg"]).read([0], 1 << 30).errors[0])
     assert read_bytes(f"{holed}:images/006.jpg") == read_bytes(f"{sources[2]}:images/006.jpg")
 
 
@@ -301,11 +299,11 @@ def test_the_lists_of_the_manifest_or_the_flags_are_packed(sources, tmp_path):
     folder = shutil.copytree(sources[1], tmp_path / "data")
     (folder / "notes.txt").write_text("no list\n")
     (folder / "manifest.json").write_text('{"lists": {"train.txt": {}}}')
-    assert set(Pack(str(pack(folder))).members) >= {"train.txt", "manifest.json", "classes.txt", "images/000.jpg"}
-    assert "test.txt" not in Pack(str(pack(folder))).members
+    assert set(ZipFolder(str(pack(folder))).members) >= {"train.txt", "manifest.json", "classes.txt", "images/000.jpg"}
+    assert "test.txt" not in ZipFolder(str(pack(folder))).members
     (folder / "manifest.json").unlink()
     archive = pack(folder, "--list", "./test.txt")
-    assert len(read_list("test.txt", archive)) == 40 and "train.txt" not in Pack(str(archive)).members
+    assert len(read_list("test.txt", archive)) == 40 and "train.txt" not in ZipFolder(str(archive)).members
 
 
 def test_a_replaced_archive_is_opened_again(tmp_path):
@@ -321,7 +319,7 @@ def test_folders_and_files_with_zip_in_their_names_stay_what_they_are(tmp_path):
     (folder / "y.zip:z").mkdir(parents=True)
     (folder / "y.zip:z/a.jpg").write_bytes(b"plain")
     (folder / "train.txt").write_text("y.zip:z/a.jpg 0\n")
-    assert not is_pack(folder) and file_of(folder, "train.txt") == str(folder / "train.txt")
+    assert not is_zip_folder(folder) and file_of(folder, "train.txt") == str(folder / "train.txt")
     assert read_bytes(read_list("train.txt", folder).files[0]) == b"plain"
 
 
@@ -345,6 +343,6 @@ def test_processes_and_threads_read_the_same_bytes(sources, method):
 
 def test_a_config_may_name_an_archive(sources):
     config, _, archive = sources
-    from ibc.data.loader import test_images as images_of_test
+    from ibc.data.loader import images_for_testing as images_of_test
     loaded = load_config(config, [f"data_folder={archive}"])
     assert len(images_of_test(loaded)) == 40

@@ -234,7 +234,7 @@ def test_a_training_step_follows_preparation(tmp_path, root, ilsvrc, name):
     import torch
 
     from ibc.config import load_config
-    from ibc.data.loader import train_batches, train_images
+    from ibc.data.loader import images_for_training, training_batches
     from ibc.trainer import Trainer
 
     file = prepared(name, tmp_path, ilsvrc)
@@ -243,6 +243,6 @@ def test_a_training_step_follows_preparation(tmp_path, root, ilsvrc, name):
         manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
         own += [f"data_folder={tmp_path / 'out'}", f"model.class_num={manifest['class_num']}", "batch_size=8"]
     config = load_config(root / file, own)
-    batch = next(iter(train_batches(config, train_images(config), 0, torch.device("cpu"))))
+    batch = next(iter(training_batches(config, images_for_training(config), 0, torch.device("cpu"))))
     losses = Trainer(config).step(batch.images, batch.labels)
     assert torch.isfinite(losses["loss_total"])

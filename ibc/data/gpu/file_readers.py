@@ -12,12 +12,12 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
-from ibc.data.gpu.file_contents import ContentReader, Contents
+from ibc.data.gpu.file_batch import FileBatch, FileBatchReader
 from ibc.data.loader_workers import end_at_exit, leave_signals_to_the_main_process
 from ibc.errors import InputError
 
 
-class Readers:
+class FileReaders:
     """``count`` processes that read ``files``; with 0 the calling thread reads.
 
     As many threads as there are processes may call ``read`` at once, and whichever process is free serves them: one
@@ -26,7 +26,7 @@ class Readers:
     """
 
     def __init__(self, files: Sequence[str], count: int, *, slots: int, batch_size: int):
-        self._reader = ContentReader(files, slots, batch_size)
+        self._reader = FileBatchReader(files, slots, batch_size)
         self._free: SimpleQueue[Connection] = SimpleQueue()
         self._connections: list[Connection] = []
         self._processes = []
@@ -39,9 +39,9 @@ class Readers:
             there.close()
             self._processes.append(process)
             self._free.put(here)
-        end_at_exit(self, Readers.close)
+        end_at_exit(self, FileReaders.close)
 
-    def __enter__(self) -> Readers:
+    def __enter__(self) -> FileReaders:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,7 +56,7 @@ class Readers:
         for process in self._processes:
             process.join()
 
-    def read(self, slot: int, indices: list[int]) -> Contents:
+    def read(self, slot: int, indices: list[int]) -> FileBatch:
         """The files ``indices``, in a slot of the shared memory that nobody reads from any more.
 
         Raises InputError where the process that reads them was killed.
@@ -74,7 +74,7 @@ class Readers:
             self._free.put(connection)
 
 
-def _serve(reader: ContentReader, asked: Connection, others: list[Connection]) -> None:
+def _serve(reader: FileBatchReader, asked: Connection, others: list[Connection]) -> None:
     """What a process does until it is told to end, or finds that the main process is gone."""
     leave_signals_to_the_main_process()
     for connection in others:  # this process's copies would keep that from being noticed

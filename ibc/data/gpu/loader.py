@@ -22,21 +22,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ibc.accelerate import kernels
 from ibc.data.augment import crop_places, draws
-from ibc.data.dataset import Batch, Key, Pixels
+from ibc.data.dataset import Batch, ImageTransform, Key
 from ibc.data.decode import decode_image, shorter_side
 from ibc.data.gpu import nvjpeg
-from ibc.data.gpu.decode_streams import Lane, lanes
-from ibc.data.gpu.file_contents import ContentReader, Contents
-from ibc.data.gpu.file_readers import Readers
+from ibc.data.gpu.crop import crop_stack, kernel_available
+from ibc.data.gpu.decode_streams import DecodeStream, decode_streams
+from ibc.data.gpu.file_batch import FileBatch, FileBatchReader
+from ibc.data.gpu.file_readers import FileReaders
 from ibc.data.list_file import ImageList
 from ibc.data.loader_workers import cores_here, processes_here
 from ibc.errors import InputError
 
 # Threads that decode. With a fourth, nvJPEG's streams and two processes' updates wait for each other; an encoder
 # leaves the device more room.
-TRAINING_LANES, TESTING_LANES = 3, 4
+TRAINING_STREAMS, TESTING_STREAMS = 3, 4
 # Batches made beyond those that are being made, and batches that the consumer may have asked the device to use
 # before it has done so; as many more as READY_BYTES hold.
 READY = 4
@@ -53,12 +53,12 @@ class GpuLoader:
     ``cache``: ``off``; ``device`` or ``host``: decoded images stay there as far as they fit.
     """
 
-    def __init__(self, images: ImageList, pixels: Pixels, device: torch.device, *, seed: int, skip_bad: bool,
+    def __init__(self, images: ImageList, pixels: ImageTransform, device: torch.device, *, seed: int, skip_bad: bool,
                  cache: str = "off", readers: int = 0):
         self.images, self.pixels, self.device = images, pixels, device
         self.seed, self.skip_bad, self.readers = seed, skip_bad, readers
-        most = TRAINING_LANES if pixels.train else TESTING_LANES
-        self.lanes = max(1, min(most, cores_here() // 4))  # decoding keeps a core busy, though the GPU does it
+        most = TRAINING_STREAMS if pixels.train else TESTING_STREAMS
+        self.streams = max(1, min(most, cores_here() // 4))  # decoding keeps a core busy, though the GPU does it
         self.home = torch.device("cpu") if cache == "host" else device  # where decoded images are kept
         self.cache: dict[int, Tensor] = {}
         self.room = 0  # bytes that the cache may still take
@@ -67,9 +67,9 @@ class GpuLoader:
             self.room = int(torch.cuda.mem_get_info(device)[0] * MEMORY_SHARE)
         elif cache == "host":
             self.room = host_memory_free() // 2 // processes_here()
-        kernels.work()  # tried here, not in several threads
+        kernel_available()  # tried here, not in several threads
         self.labels = torch.from_numpy(images.labels)
-        self.reader = ContentReader(images.files)  # for what the processes leave to this one
+        self.reader = FileBatchReader(images.files)  # for what the processes leave to this one
 
     def batches(self, order: Iterable[list[Key]]) -> Iterator[Batch]:
         """The batches of ``order``, images on the device, read and decoded ahead."""
@@ -78,12 +78,12 @@ class GpuLoader:
         if first is None:
             return
         ready = max(READY, READY_BYTES // (3 * len(first) * self.pixels.crop[0] * self.pixels.crop[1]))
-        ahead = self.lanes + ready
+        ahead = self.streams + ready
         made: deque[Future[Made]] = deque()
         in_use: deque[torch.cuda.Event] = deque()
-        with Readers(self.images.files, self.readers, slots=ahead, batch_size=len(first)) as readers, \
-                lanes(self.device, self.lanes) as free:
-            makers = ThreadPoolExecutor(self.readers + self.lanes)
+        with FileReaders(self.images.files, self.readers, slots=ahead, batch_size=len(first)) as readers, \
+                decode_streams(self.device, self.streams) as free:
+            makers = ThreadPoolExecutor(self.readers + self.streams)
             jobs = (makers.submit(self._make_ahead, readers, slot, free, keys)
                     for slot, keys in zip(cycle(range(ahead)), chain([first], every), strict=False))
             try:
@@ -104,18 +104,18 @@ class GpuLoader:
             finally:
                 makers.shutdown(cancel_futures=True)
 
-    def _make_ahead(self, readers: Readers, slot: int, free: SimpleQueue[Lane], keys: list[Key]) -> Made:
-        """A batch, its files read into ``slot``. Its lane serves the next one without waiting for the device."""
+    def _make_ahead(self, readers: FileReaders, slot: int, free: SimpleQueue[DecodeStream], keys: list[Key]) -> Made:
+        """A batch, its files read into ``slot``. Its stream serves the next one without waiting for the device."""
         contents = readers.read(slot, [index for _, index in keys if index not in self.cache])
-        lane = free.get()
+        stream = free.get()
         try:
-            with torch.cuda.stream(lane.stream):
-                batch = self.make(keys, contents, lane.decoder)
-                return batch, None if lane.stream is None else lane.stream.record_event()
+            with torch.cuda.stream(stream.stream):
+                batch = self.make(keys, contents, stream.decoder)
+                return batch, None if stream.stream is None else stream.stream.record_event()
         finally:
-            free.put(lane)
+            free.put(stream)
 
-    def make(self, keys: list[Key], contents: Contents, decoder: nvjpeg.BatchDecoder | None = None) -> Batch:
+    def make(self, keys: list[Key], contents: FileBatch, decoder: nvjpeg.BatchDecoder | None = None) -> Batch:
         """One batch; ``contents``: those of its files whose images are not in the cache."""
         bad: list[str] = []
         asked = [index for _, index in keys]
@@ -131,7 +131,7 @@ class GpuLoader:
         table = draws(self.seed, keys[0][0], asked) if self.pixels.train else None
         return Batch(self._crop(pictures, table), self.labels[indices], indices, bad, "")
 
-    def _all_alike(self, asked: list[int], contents: Contents, decoder: nvjpeg.BatchDecoder | None) -> Tensor | None:
+    def _all_alike(self, asked: list[int], contents: FileBatch, decoder: nvjpeg.BatchDecoder | None) -> Tensor | None:
         """(n, 3, H, W): the images ``asked`` for, where the decoder takes all of them, of one size, and none is kept.
 
         The usual case; without a step an image, for which this thread would hold up the others.
@@ -151,7 +151,7 @@ class GpuLoader:
             stacks.append(self._resized(stack) if self.pixels.resizes(stack[0]) else stack)
         return torch.cat(stacks) if len(stacks) > 1 else stacks[0]
 
-    def _one_by_one(self, asked: list[int], contents: Contents, decoder: nvjpeg.BatchDecoder | None,
+    def _one_by_one(self, asked: list[int], contents: FileBatch, decoder: nvjpeg.BatchDecoder | None,
                     bad: list[str]) -> tuple[list[Tensor], list[int]]:
         """The pictures ``asked`` for, or those in place of unreadable ones, and their indices."""
         fresh = self._pictures(contents, decoder, bad)
@@ -167,7 +167,7 @@ class GpuLoader:
         self._keep(fresh)
         return pictures, kept
 
-    def _pictures(self, contents: Contents, decoder: nvjpeg.BatchDecoder | None, bad: list[str]) -> dict[int, Tensor]:
+    def _pictures(self, contents: FileBatch, decoder: nvjpeg.BatchDecoder | None, bad: list[str]) -> dict[int, Tensor]:
         """Index to (3, H, W) uint8 of the size that is cropped, where decoded images are kept.
 
         Unreadable ones go to ``bad`` with skip_bad, else raise InputError.
@@ -178,7 +178,7 @@ class GpuLoader:
             pictures |= self._pictures_read(contents, decoder, bad)
         return pictures
 
-    def _pictures_read(self, contents: Contents, decoder: nvjpeg.BatchDecoder | None,
+    def _pictures_read(self, contents: FileBatch, decoder: nvjpeg.BatchDecoder | None,
                        bad: list[str]) -> dict[int, Tensor]:
         pictures: dict[int, Tensor] = {}
         for places in portions(contents):
@@ -197,7 +197,7 @@ class GpuLoader:
                 raise error
         return pictures
 
-    def _decode_together(self, contents: Contents, places: np.ndarray,
+    def _decode_together(self, contents: FileBatch, places: np.ndarray,
                          decoder: nvjpeg.BatchDecoder | None) -> dict[int, Tensor]:
         """Index to picture, of those that the decoder takes."""
         places = places[contents.sizes[places].all(axis=1)]
@@ -275,7 +275,7 @@ class GpuLoader:
         places = crop_places(sizes, self.pixels.crop, table)
         if (sizes == sizes[0]).all() and self.home == self.device:
             stack = pictures if isinstance(pictures, Tensor) else torch.stack(pictures)
-            return cut_all(stack, places, self.pixels.crop)
+            return crop_stack(stack, places, self.pixels.crop)
         pinned = self.device.type == "cuda" and self.home.type == "cpu"  # it reaches the GPU without waiting
         cut = torch.empty(len(pictures), 3, height, width, dtype=torch.uint8, device=self.home, pin_memory=pinned)
         torch.stack([picture[:, top : top + height, left : left + width]
@@ -287,29 +287,7 @@ class GpuLoader:
         return torch.where(mirrored[:, None, None, None], cut.flip(-1), cut)
 
 
-def cut_all(stack: Tensor, places: np.ndarray, crop: tuple[int, int]) -> Tensor:
-    """(n, 3, H, W) -> (n, 3, h, w), channels last: of every picture the crop at its (top, left, mirror).
-
-    Few steps for a whole batch, whatever its size: the interpreter is shared by all who make batches.
-    """
-    if stack.is_cuda and kernels.work():
-        from ibc.accelerate.kernels.crop import cut
-
-        return cut(stack, torch.from_numpy(places.astype(np.int32)).to(stack.device, non_blocking=True), crop)
-    height, width = crop
-    top, left, mirror = places.T
-    if not mirror.any() and (places == places[0]).all():  # as in testing
-        cut_out = stack[:, :, top[0] : top[0] + height, left[0] : left[0] + width]
-        return cut_out.contiguous(memory_format=torch.channels_last)
-    ways = np.stack([top, left + mirror * (width - 1), 1 - 2 * mirror])  # first row, first column, step to the next
-    row, column, step = torch.from_numpy(ways[:, :, None]).to(stack.device, non_blocking=True)
-    rows = row + torch.arange(height, device=stack.device)
-    columns = torch.addcmul(column, step, torch.arange(width, device=stack.device))
-    numbers = torch.arange(len(stack), device=stack.device)
-    return stack[numbers[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-def portions(contents: Contents) -> list[np.ndarray]:
+def portions(contents: FileBatch) -> list[np.ndarray]:
     """Places of ``contents.indices``, in parts of about ``PORTION`` bytes, of as many files each.
 
     The decoder has to be prepared anew for another number of files.

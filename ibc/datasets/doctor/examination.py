@@ -10,8 +10,8 @@ import numpy as np
 
 from ibc.config import Config
 from ibc.data.list_file import ImageList
-from ibc.data.loader import cpu_decoder, test_images, train_images
-from ibc.data.zip_folder import file_of, is_pack, read_bytes
+from ibc.data.loader import cpu_decoder, images_for_testing, images_for_training
+from ibc.data.zip_folder import file_of, is_zip_folder, read_bytes
 from ibc.datasets.doctor.duplicates import equal_pairs, near_pairs
 from ibc.datasets.doctor.findings import Findings, some
 from ibc.datasets.doctor.labels import examine_labels
@@ -46,14 +46,14 @@ def examine(config: Config, *, near: int, sample: int | None, workers: int,
 def _inputs(config: Config) -> list[str]:
     """The list files, or the archive that holds them, as far as they exist."""
     folder = config.data_folder or ""
-    paths = [folder] if is_pack(folder) else [file_of(folder, name) for name in
+    paths = [folder] if is_zip_folder(folder) else [file_of(folder, name) for name in
                                               (config.train_list_file, config.test_list_file) if name]
     return [path for path in paths if Path(path).is_file()]
 
 
 def _read_lists(config: Config, findings: Findings) -> dict[str, ImageList]:
     lists = {}
-    for split, read in (("train", train_images), ("test", test_images)):
+    for split, read in (("train", images_for_training), ("test", images_for_testing)):
         try:
             lists[split] = read(config)
         except (InputError, OSError) as error:

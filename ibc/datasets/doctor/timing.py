@@ -44,10 +44,10 @@ def estimate_epoch(config: Config, images: ImageList, device: str, findings: Fin
 
 def _loader_pace(config: Config, images: ImageList, device: torch.device) -> float:
     """Images a second of the training loader, once every worker has begun."""
-    from ibc.data.loader import train_batches
+    from ibc.data.loader import training_batches
 
     endless = dataclasses.replace(config, max_iter=10**9, batch_size=min(config.batch_size or _BATCH, len(images)))
-    batches = train_batches(endless, images, 0, device, skip_bad=True)
+    batches = training_batches(endless, images, 0, device, skip_bad=True)
     for _ in range(max(1, min(config.num_workers, usable_cores()))):
         next(batches)
     start, count = time.perf_counter(), 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ibc.data.gpu.file_readers import Readers
+from ibc.data.gpu.file_readers import FileReaders
 from ibc.errors import InputError
 from tests.small_run import ROOT, make_late
 
@@ -28,7 +28,7 @@ def files(tmp_path):
 def test_they_read_what_is_on_disk(files, count):
     """Every slot is used several times; contents are looked at while later ones are read into other slots."""
     batches = [[(first + place) % 40 for place in range(4)] for first in range(0, 240, 4)]
-    with Readers(files, count, slots=6, batch_size=4) as readers, ThreadPoolExecutor(max(1, count)) as threads:
+    with FileReaders(files, count, slots=6, batch_size=4) as readers, ThreadPoolExecutor(max(1, count)) as threads:
         asked = []
         for number in range(len(batches) + 3):
             if number < len(batches):
@@ -43,7 +43,7 @@ def test_they_read_what_is_on_disk(files, count):
 def test_a_slow_one_holds_up_its_own_batch_only(files):
     contents = [Path(file).read_bytes() for file in files]
     come = make_late(Path(files[0]))
-    with Readers(files, 2, slots=2, batch_size=1) as readers, ThreadPoolExecutor(1) as threads:
+    with FileReaders(files, 2, slots=2, batch_size=1) as readers, ThreadPoolExecutor(1) as threads:
         slow = threads.submit(readers.read, 0, [0])
         for index in range(1, 40):  # dealt out in turn, the second of them would wait
             assert readers.read(1, [index]).file(0) == contents[index]
@@ -52,7 +52,7 @@ def test_a_slow_one_holds_up_its_own_batch_only(files):
 
 
 def test_a_killed_one_is_told_in_one_line(files):
-    with Readers(files, 1, slots=1, batch_size=1) as readers:
+    with FileReaders(files, 1, slots=1, batch_size=1) as readers:
         os.kill(readers._processes[0].pid, signal.SIGKILL)
         with pytest.raises(InputError, match=r"was killed.*lower num_workers"):
             readers.read(0, [1])
@@ -60,8 +60,8 @@ def test_a_killed_one_is_told_in_one_line(files):
 
 def test_they_end_in_any_order(files):
     """Processes forked later hold copies of what earlier ones listen to."""
-    first = Readers(files, 2, slots=1, batch_size=1)
-    second = Readers(files, 2, slots=1, batch_size=1)
+    first = FileReaders(files, 2, slots=1, batch_size=1)
+    second = FileReaders(files, 2, slots=1, batch_size=1)
     ended = threading.Thread(target=lambda: (first.close(), second.close()), daemon=True)
     ended.start()
     ended.join(timeout=30)
@@ -71,8 +71,8 @@ def test_they_end_in_any_order(files):
 
 PROGRAM = """
 import os, signal
-from ibc.data.gpu.file_readers import Readers
-first, second = (Readers([{file!r}], 2, slots=1, batch_size=1) for _ in range(2))
+from ibc.data.gpu.file_readers import FileReaders
+first, second = (FileReaders([{file!r}], 2, slots=1, batch_size=1) for _ in range(2))
 assert len(first.read(0, [0]).data)
 print(*(process.pid for readers in (first, second) for process in readers._processes), flush=True)
 {end}

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ibc.data.decode import baseline_size, decode_image
 from ibc.data.gpu import nvjpeg
-from ibc.data.gpu.file_contents import ContentReader
+from ibc.data.gpu.file_batch import FileBatchReader
 
 GPU = torch.device("cuda")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -56,7 +56,7 @@ def decoded(decoder, folder, files):
     """Through files on disk, as the loader does."""
     for number, file in enumerate(files):
         (folder / f"{number}.jpg").write_bytes(file)
-    contents = ContentReader([str(folder / f"{number}.jpg") for number in range(len(files))]).read(
+    contents = FileBatchReader([str(folder / f"{number}.jpg") for number in range(len(files))]).read(
         list(range(len(files))), 1 << 30)
     return decoder.decode(contents.data, contents.starts[:-1], np.diff(contents.starts), contents.sizes)
 

@@ -17,7 +17,7 @@ from ibc.errors import InputError
 USUAL_FILE = 256 << 10  # bytes of shared memory for each file of a batch
 
 
-class Contents(NamedTuple):
+class FileBatch(NamedTuple):
     """Files of one batch, those that can be read and fit.
 
     indices: their places in the list. data: (bytes,) uint8, one file after the other. starts: (n + 1,) int64,
@@ -39,7 +39,7 @@ class Contents(NamedTuple):
         return self.data[self.starts[place] : self.starts[place + 1]].numpy().tobytes()
 
 
-class ContentReader:
+class FileBatchReader:
     """Reads files (or members, ``pack.zip:member``), a batch at a time.
 
     ``slots`` batches of ``batch_size`` usual files fit the memory shared with processes forked later.
@@ -51,20 +51,20 @@ class ContentReader:
         memory = mmap.mmap(-1, slots * self.room)  # takes pages when they are filled
         self._slots = torch.frombuffer(memory, dtype=torch.uint8).view(slots, self.room)
 
-    def read_into(self, slot: int, indices: list[int]) -> Contents:
+    def read_into(self, slot: int, indices: list[int]) -> FileBatch:
         """Read into a slot that nobody reads from any more; what does not fit is left."""
         return self._read(indices, self.room, slot)
 
-    def received(self, contents: Contents) -> Contents:
+    def received(self, contents: FileBatch) -> FileBatch:
         """What another process has read into a slot, with its data."""
         assert contents.slot is not None
         return contents._replace(data=self._slots[contents.slot])
 
-    def read(self, indices: list[int], room: int) -> Contents:
+    def read(self, indices: list[int], room: int) -> FileBatch:
         """Read in this process: at least one file, and as many as ``room`` bytes hold."""
         return self._read(indices, room, None)
 
-    def _read(self, indices: list[int], room: int, slot: int | None) -> Contents:
+    def _read(self, indices: list[int], room: int, slot: int | None) -> FileBatch:
         found: dict[int, bytes] = {}
         errors: dict[int, InputError] = {}
         left: list[int] = []
@@ -85,7 +85,7 @@ class ContentReader:
         data = torch.empty(size if slot is None else 0, dtype=torch.uint8)
         target = data if slot is None else self._slots[slot, :size]
         target.numpy()[:] = np.frombuffer(b"".join(contents), np.uint8)
-        return Contents(list(found), data, np.cumsum([0, *map(len, contents)]),
+        return FileBatch(list(found), data, np.cumsum([0, *map(len, contents)]),
                         np.array(sizes, np.int64).reshape(-1, 2), errors, left, slot)
 
 
