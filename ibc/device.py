@@ -26,6 +26,15 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def make_deterministic() -> None:
+    """Ask torch for kernels that repeat bit for bit on a GPU too; call before anything ran on one."""
+    import torch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True)
+
+
 def tune_process() -> None:
     """Settings that CUDA and OpenMP read once, when they start: call before torch is imported; commands do.
 

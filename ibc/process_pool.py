@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import threading
@@ -14,14 +13,10 @@ from multiprocessing import forkserver, get_context, parent_process, resource_tr
 from typing import TypeVar
 
 from ibc.errors import InputError
+from ibc.signals import StopSignals
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -42,13 +37,17 @@ def run_batches(job: Callable[[list[T]], R], batches: Iterator[list[T]], workers
     context = get_context("forkserver")
     _start_server([job.__class__.__module__, "torch"])
     waiting: set[Future] = set()
-    with _Interrupts() as interrupts:
+    with _interrupts() as stop:
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
         try:
             while True:
                 for batch in islice(batches, 2 * workers + 2 - len(waiting)):
-                    with interrupts.held():
+                    with stop.held():
                         waiting.add(pool.submit(job, batch))
+                    if stop.noted:
+                        break
+                if stop.noted:
+                    raise KeyboardInterrupt
                 if not waiting:
                     return
                 finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -58,46 +57,18 @@ def run_batches(job: Callable[[list[T]], R], batches: Iterator[list[T]], workers
             raise InputError("a worker process was killed (out of memory?); run the same command again to continue, "
                              "with fewer --workers") from None
         finally:
-            with interrupts.held():
+            with stop.held():
                 pool.shutdown(wait=True, cancel_futures=True)
 
 
-class _Interrupts:
-    """Ctrl-C interrupts once, and never while it is held.
+def _interrupts() -> StopSignals:
+    """Notes Ctrl-C, where nobody else handles it.
 
-    A pool that is interrupted while it starts a worker loses sight of it, and one whose shutdown is interrupted
-    never ends: at exit its queue is closed before its workers are told.
+    A pool that is interrupted while it starts a worker loses sight of it, and one whose shutdown is interrupted never
+    ends: at exit its queue is closed before its workers are told. These two sections are held.
     """
-
-    def __enter__(self) -> _Interrupts:
-        self.hold = self.pending = self.raised = False
-        self.ours = (threading.current_thread() is threading.main_thread()
-                     and signal.getsignal(signal.SIGINT) is signal.default_int_handler)
-        if self.ours:
-            signal.signal(signal.SIGINT, self._interrupt)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def _interrupt(self, *_: object) -> None:
-        if self.hold:
-            self.pending = True
-        elif not self.raised:
-            self.raised = True
-            raise KeyboardInterrupt
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        self.hold = True
-        try:
-            yield
-        finally:
-            self.hold = False
-        if self.pending:
-            self.pending = False
-            self._interrupt()
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    return StopSignals([signal.SIGINT] if ours else [])
 
 
 def _start_server(modules: list[str]) -> None:

@@ -11,7 +11,6 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -25,6 +24,7 @@ from ibc.errors import input_error
 from ibc.files import atomic_write, remove_leftovers
 from ibc.network import IBC
 from ibc.processes import any_process, is_main, mean_over_processes, rank, restarted, world_size
+from ibc.signals import StopSignals
 from ibc.train_log import Journal, warn
 from ibc.trainer import Trainer
 
@@ -83,7 +83,7 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
         with atomic_write(folders.run / "config.yaml", "w") as handle:
             handle.write(f"# effective configuration of this run, from {config.source}\n")
             yaml.safe_dump(config.as_dict(), handle, sort_keys=False)
-    with Journal(config, folders.logs, trainer.iteration) as journal, StopSignals() as stop:
+    with Journal(config, folders.logs, trainer.iteration) as journal, AgreedStop() as stop:
         for batch, values in trainer.updates(batches):
             _after_update(trainer, values, batch, journal, folders, validate, stop)
             if stop.agreed:
@@ -99,7 +99,7 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
 
 
 def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batch, journal: Journal,
-                  folders: Folders, validate: Validate | None, stop: StopSignals) -> None:
+                  folders: Folders, validate: Validate | None, stop: AgreedStop) -> None:
     """Count, log, validate and save, as the update number demands."""
     config, done = trainer.config, trainer.iteration
     last = done == config.max_iter
@@ -159,34 +159,17 @@ def _resume(trainer: Trainer, folder: Path) -> None:
     trainer.load_state(state, str(path))
 
 
-def make_deterministic() -> None:
-    """Ask torch for kernels that repeat bit for bit; call before anything ran on a GPU."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(True)
+class AgreedStop(StopSignals):
+    """Stop signals of several processes, each of which hears its own: all of them stop after the same update.
 
+    agreed: number of the signal that stops the run, 0 while it goes on; the same in all processes.
+    """
 
-class StopSignals:
-    """Notes SIGINT and SIGTERM instead of dying of them; a second one of a kind ends at once."""
-
-    AGREE_EVERY = 10  # updates between two agreements of several processes
+    AGREE_EVERY = 10  # updates between two agreements
 
     def __init__(self) -> None:
-        self.noted = 0   # number of the signal this process got
-        self.agreed = 0  # the same in all processes, after the same update
-
-    def __enter__(self) -> StopSignals:
-        self.before: dict[int, Any] = {
-            number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, _: FrameType | None) -> None:
-        self.noted = number
-        signal.signal(number, self.before[number])
+        super().__init__()
+        self.agreed = 0
 
     def agree(self, update: int, now: bool) -> None:
         """Stop now, if this process (or, of several, any) was asked to.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ibc.commands.command import Command, CommandParser, add_device_flag, command_parser
-from ibc.device import keep_freed_memory, resolve_device
+from ibc.device import keep_freed_memory, make_deterministic, resolve_device
 from ibc.errors import input_error
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def run(options: TrainOptions) -> int:
     keep_freed_memory(device)
 
     from ibc.processes import processes
-    from ibc.train_loop import make_deterministic, train
+    from ibc.train_loop import train
 
     if options.deterministic:
         make_deterministic()

@@ -12,9 +12,10 @@ import torch
 from torch.utils.data import Sampler
 
 from ibc.config import Config
+from ibc.cores import cores_here
 from ibc.data.dataset import Batch, ImageDataset, ImageTransform, Key
 from ibc.data.list_file import ImageList, extend_with_attributes, read_list
-from ibc.data.loader_workers import by_workers, cores_here
+from ibc.data.loader_workers import by_workers
 from ibc.errors import InputError, input_error
 from ibc.processes import share_of_halves
 

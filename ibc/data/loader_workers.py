@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -59,13 +58,3 @@ def leave_signals_to_the_main_process(_: int = 0) -> None:
     # Ctrl-C reaches the whole process group; the main process still needs its batches to end well.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-
-
-def processes_here() -> int:
-    """Processes that share this machine in one run: as many as torchrun started on it."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-
-
-def cores_here() -> int:
-    """CPU cores for this process: those of the machine, shared with the others of the run."""
-    return len(os.sched_getaffinity(0)) // processes_here()

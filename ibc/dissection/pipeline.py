@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ibc.cores import usable_cores
 from ibc.data.broden.dataset import Broden
 from ibc.device import resolve_device
 from ibc.dissection.activations import Survey
@@ -30,7 +31,6 @@ from ibc.dissection.resume import SAVE_SECONDS, Interruptible
 from ibc.dissection.settings import CPU_MEMORY, GPU_MEMORY, DissectionSettings
 from ibc.dissection.tally import Alignment, Tally, best_by_chance
 from ibc.errors import input_error
-from ibc.process_pool import usable_cores
 
 FORMAT = 2  # part of every key: raise it when the same inputs come to give other numbers
 BYTES_OF_COUNT = 8

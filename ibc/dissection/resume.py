@@ -6,16 +6,14 @@ The file carries the key of model, data and settings; state of another key is ne
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
 
 from ibc.files import atomic_write
+from ibc.signals import StopSignals
 
 State = dict[str, np.ndarray]
 SAVE_SECONDS = 30.0  # between two saves, at least
@@ -29,26 +27,14 @@ class Interruptible:
         self.path, self.key = path, key
         self.pause = self.save_seconds = save_seconds
         self.last_save = time.monotonic()
-        self.stop = False
-        self._before: dict[int, object] = {}
+        self.signals = StopSignals() if path is not None else StopSignals([])
 
     def __enter__(self) -> Interruptible:
-        if self.path is not None and threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._ask_to_stop)
+        self.signals.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._restore_handlers()
-
-    def _restore_handlers(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-        self._before = {}
-
-    def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
-        self.stop = True
-        self._restore_handlers()  # a second Ctrl-C ends at once
+    def __exit__(self, *error: object) -> None:
+        self.signals.__exit__(*error)
 
     def load(self) -> State:
         """The saved state, or nothing where there is none for this key (or it cannot be read)."""
@@ -66,13 +52,13 @@ class Interruptible:
         """Save ``state()`` when it is time or a stop was asked for; then raise KeyboardInterrupt."""
         if self.path is None:
             return
-        if self.stop or time.monotonic() - self.last_save >= self.pause:
+        if self.signals.noted or time.monotonic() - self.last_save >= self.pause:
             begin = time.monotonic()
             with atomic_write(self.path) as handle:
                 np.savez_compressed(handle, key=np.array(self.key), **state())  # type: ignore[arg-type]
             self.last_save = time.monotonic()
             self.pause = max(self.save_seconds, SAVE_SHARE * (self.last_save - begin))
-        if self.stop:
+        if self.signals.noted:
             raise KeyboardInterrupt
 
     def forget(self) -> None:

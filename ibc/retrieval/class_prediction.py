@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from ibc.cores import compute_threads
 from ibc.errors import input_error
 from ibc.labels import Labels
-from ibc.retrieval.engine.ranking import BLOCK_QUERIES, Ranking, cpu_workers, packed_words
+from ibc.retrieval.engine.ranking import BLOCK_QUERIES, Ranking, packed_words
 
 NEIGHBOURS = 10
 
@@ -37,7 +38,7 @@ def vote(ranking: Ranking, labels: Labels, neighbours: int = NEIGHBOURS) -> np.n
         vote_block(*packed_words(ranking.query_signs[rows]), db, db_mask, starts, numbers.astype(np.int64),
                    len(known), ranking.self_index[rows], ranking.bins, neighbours, winners[rows])
 
-    with ThreadPoolExecutor(cpu_workers()) as pool:
+    with ThreadPoolExecutor(compute_threads()) as pool:
         list(pool.map(count, range(0, queries, BLOCK_QUERIES)))
     return np.where(winners >= 0, np.append(known, -1)[winners], -1)
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from ibc.cores import compute_threads
 from ibc.errors import input_error
 from ibc.labels import Labels, as_labels
-from ibc.retrieval.engine.ranking import as_signs, cpu_workers
+from ibc.retrieval.engine.ranking import as_signs
 
 ESTIMATORS = ("knn", "exact")
 Samples = int | str  # a number a class, or "all"
@@ -116,7 +117,7 @@ def _knn_table(values: np.ndarray, labels: Labels, classes: np.ndarray, samples:
     drawn = list(class_samples(labels, classes, samples, seed))
     for size in {len(positives) + len(negatives) for positives, negatives in drawn}:
         noise[size] = np.random.RandomState(seed).standard_normal((size, values.shape[1])).T
-    with ThreadPoolExecutor(cpu_workers()) as pool:
+    with ThreadPoolExecutor(compute_threads()) as pool:
         return np.array(list(pool.map(one_class, drawn)))
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ibc.cores import cores_here
 from ibc.data.list_file import read_list, write_list
 from ibc.data.loader import MOST_READERS
-from ibc.data.loader_workers import cores_here
 from ibc.datasets.prepare.pack import pack_folder
 from tests.benchmarks.train_speed import reading_rate, unzip
 

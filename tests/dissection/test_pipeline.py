@@ -1,6 +1,7 @@
 """From images to tallies: streamed equals plain, interrupted equals uninterrupted, memory only changes speed."""
 
 import dataclasses
+import signal
 
 import numpy as np
 import pytest
@@ -163,7 +164,7 @@ def test_ctrl_c_keeps_what_was_done(broden, tmp_path, monkeypatch):
 
     def stop(self, state):
         if getattr(state, "__self__", None) is not None:  # in pass two
-            self._ask_to_stop(2, None)
+            self.signals.noted = signal.SIGINT
         stop_now(self, state)
 
     monkeypatch.setattr(Interruptible, "after_step", stop)

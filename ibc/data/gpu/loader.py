@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ibc.cores import cores_here, processes_here
 from ibc.data.augment import crop_places, draws
 from ibc.data.dataset import Batch, ImageTransform, Key
 from ibc.data.decode import decode_image, shorter_side
@@ -31,7 +32,6 @@ from ibc.data.gpu.decode_streams import DecodeStream, decode_streams
 from ibc.data.gpu.file_batch import FileBatch, FileBatchReader
 from ibc.data.gpu.file_readers import FileReaders
 from ibc.data.list_file import ImageList
-from ibc.data.loader_workers import cores_here, processes_here
 from ibc.errors import InputError
 
 # Threads that decode. With a fourth, nvJPEG's streams and two processes' updates wait for each other; an encoder

@@ -6,8 +6,8 @@ import argparse
 import sys
 
 from ibc.commands.command import add_seed_flag, command_parser, run_command
+from ibc.cores import usable_cores
 from ibc.datasets.concept_scenes.dataset import Settings, generate, is_finished
-from ibc.process_pool import usable_cores
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from ibc.cores import usable_cores
 from ibc.data.list_file import write_list
 from ibc.datasets.concept_scenes.broden import write_maps, write_tables
 from ibc.datasets.concept_scenes.drawing import Picture, draw
@@ -26,7 +27,7 @@ from ibc.datasets.concept_scenes.vocabulary import CLASSES, Composition, attribu
 from ibc.errors import input_error
 from ibc.files import atomic_write, sha256
 from ibc.json_report import versions
-from ibc.process_pool import in_batches, run_batches, usable_cores
+from ibc.process_pool import in_batches, run_batches
 from ibc.progress import Progress
 
 SPLITS = ("train", "test", "broden")

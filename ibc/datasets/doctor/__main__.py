@@ -10,8 +10,8 @@ import argparse
 import sys
 
 from ibc.commands.command import add_device_flag, add_json_flag, command_parser, run_command, speaker
+from ibc.cores import usable_cores
 from ibc.json_report import write_json
-from ibc.process_pool import usable_cores
 
 EXAMPLE = "python -m ibc.data.doctor configs/cifar10.yaml --set data_folder=/data/cifar10/"
 

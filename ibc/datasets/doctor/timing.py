@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 from ibc.config import Config
+from ibc.cores import usable_cores
 from ibc.data.list_file import ImageList
 from ibc.datasets.doctor.findings import Findings
-from ibc.process_pool import usable_cores
 
 if TYPE_CHECKING:
     import torch

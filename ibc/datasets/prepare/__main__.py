@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ibc.commands.command import CommandParser, add_seed_flag, command_parser, run_command
+from ibc.cores import usable_cores
 from ibc.errors import input_error
-from ibc.process_pool import usable_cores
 
 if TYPE_CHECKING:
     from ibc.datasets.prepare.plan import Plan

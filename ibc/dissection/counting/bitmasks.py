@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, types, uint64
+from numba import types, uint64
 from numba.extending import intrinsic
 
+from ibc.compiled import compiled
 from ibc.dissection.counting.bilinear import taps, weight_matrix
 
 WORD = 64
@@ -90,7 +91,7 @@ def _ones(_, word):
     return types.uint64(types.uint64), lambda context, builder, signature, arguments: builder.ctpop(arguments[0])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _measure(words):
     low, high = np.zeros(len(words), np.int64), np.zeros(len(words), np.int64)
     pixels = np.zeros(len(words), np.int64)
@@ -104,7 +105,7 @@ def _measure(words):
     return low, high, pixels
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _enlarge(maps, limits, y_first, y_weights, x_first, x_weights, words):
     height, width = y_first.shape[0], x_first.shape[0]
     rows = np.empty((maps.shape[1], width), np.float32)
@@ -142,7 +143,7 @@ def _enlarge(maps, limits, y_first, y_weights, x_first, x_weights, words):
                 words[p, y, w] = word
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _list_labels(planes, row_of):
     """Label and plane of every mask to come, in order of appearance."""
     labels, plane = [0 for _ in range(0)], [0 for _ in range(0)]
@@ -159,7 +160,7 @@ def _list_labels(planes, row_of):
     return np.array(labels, np.int64), np.array(plane, np.int64)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fill(planes, row_of, words):
     """The masks that ``_list_labels`` listed, met in the same order."""
     row_of[:] = -1
@@ -176,7 +177,7 @@ def _fill(planes, row_of, words):
                     words[row_of[label], y, x // WORD] |= uint64(1) << uint64(x % WORD)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _count(masks, mask_low, mask_high, pixels, unit, mask_first, regions, region_low, region_high, row, label,
            region_first, primary, steps, both, activation):
     images = len(mask_first) - 1

@@ -7,20 +7,13 @@ Packed codes and label numbers flow in; counts per distance and sums of precisio
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numba.extending import intrinsic
 
+from ibc.compiled import compiled
+
 WORD_GROUP = 4  # packed codes are padded to this many 64-bit words: one vectorised step
 SELF_KEPT, SELF_EXCLUDED, SELF_COUNTED = 0, 1, 2
-
-
-def compiled(function):
-    """Numba without the interpreter lock; kept on disk where some folder can be written."""
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # a read-only installation and home: compile in every process
-        return numba.njit(nogil=True)(function)
 
 
 @intrinsic

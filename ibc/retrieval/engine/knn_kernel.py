@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ibc.retrieval.engine.kernels import compiled
+from ibc.compiled import compiled
 
 NEIGHBOURS = 3  # scikit-learn's default, the official choice
 

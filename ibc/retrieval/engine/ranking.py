@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ibc.codes import pack_bits
+from ibc.cores import compute_threads
 from ibc.errors import input_error
 from ibc.labels import Labels, as_array, as_labels
 
@@ -98,7 +99,7 @@ class Ranking:
 
         harmonic = harmonic_numbers(len(self.db_signs))
         ranked = ranked_blocks(self, cuts, points, device, block_pairs or BLOCK_PAIRS)
-        yield from _in_threads(lambda block: _with_ties(block, cuts, points, harmonic), ranked, cpu_workers())
+        yield from _in_threads(lambda block: _with_ties(block, cuts, points, harmonic), ranked, compute_threads())
 
 
 def make_ranking(query_bits: Any, query_labels: Any, db_bits: Any, db_labels: Any, self_match: str | None,
@@ -171,13 +172,6 @@ def _gpu_possible() -> bool:
     return sys.platform != "linux" or any(map(os.path.exists, GPU_DEVICES))
 
 
-def cpu_workers() -> int:
-    """Threads to use: the cores this process may run on, or fewer if OMP_NUM_THREADS says so."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wish = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, int(wish)) if wish.isdigit() and int(wish) > 0 else cores
-
-
 def _cpu_blocks(ranking: Ranking, cuts: np.ndarray, points: np.ndarray) -> Iterator[Block]:
     from ibc.retrieval.engine import kernels
 
@@ -203,7 +197,7 @@ def _cpu_blocks(ranking: Ranking, cuts: np.ndarray, points: np.ndarray) -> Itera
                            ranking.self_index[rows], mode, cuts, points, counts, relevant, sums, hits)
         return _with_ties((rows, counts, relevant, sums, hits), cuts, points, harmonic)
 
-    workers = cpu_workers()
+    workers = compute_threads()
     size = max(1, min(BLOCK_QUERIES, -(-count // (4 * workers))))
     blocks = [slice(start, start + size) for start in range(0, count, size)]
     yield from _in_threads(rank, blocks, workers)
