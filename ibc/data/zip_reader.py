@@ -1,0 +1,104 @@
+"""Members of zip archives, listed once and then read by their position.
+
+Reading by position moves no file position, so threads and forked processes can share one descriptor. Used by
+``ibc.data.zip_folder`` (data sets in one zip) and by the preparation of published archives.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import BinaryIO
+
+_LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, ..., lengths of the name and of the extra field
+_SIGNATURE = b"PK\3\4"
+_ENCRYPTED = 0x1  # a bit of a member's flags
+
+
+@dataclass(frozen=True, slots=True)
+class ZipMember:
+    """One entry of an archive's directory.
+
+    offset: where its local header begins. stored_size: bytes in the archive. size: bytes of its content. crc: CRC-32 of
+    its content. method: ``zipfile.ZIP_STORED``, ``zipfile.ZIP_DEFLATED`` or another number. encrypted: needs a
+    password. link: a symbolic link. folder: a folder, without content.
+    """
+
+    name: str
+    offset: int
+    stored_size: int
+    size: int
+    crc: int
+    method: int
+    encrypted: bool
+    link: bool
+    folder: bool
+
+    @property
+    def deflated(self) -> bool:
+        """Whether the content is compressed by deflate."""
+        return self.method == zipfile.ZIP_DEFLATED
+
+    @property
+    def readable(self) -> bool:
+        """Whether ``read_zip_member`` can read it: stored or deflated, and not encrypted."""
+        return not self.encrypted and self.method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+class DamagedMember(Exception):
+    """The content of a member cannot be read.
+
+    The message is a short reason. found: what was found instead, in words that fit ``ibc.errors.input_error``.
+    """
+
+    def __init__(self, reason: str, found: str):
+        super().__init__(reason, found)
+        self.reason, self.found = reason, found
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+def list_zip(archive: str | os.PathLike | BinaryIO) -> list[ZipMember]:
+    """All entries, in the order of the archive's directory. Raises ``zipfile.BadZipFile`` for what is no whole zip."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            entries = opened.infolist()
+    except (NotImplementedError, ValueError, struct.error) as error:  # zipfile's answers to a damaged directory
+        raise zipfile.BadZipFile(str(error)) from None
+    return [ZipMember(entry.filename, entry.header_offset, entry.compress_size, entry.file_size, entry.CRC,
+                      entry.compress_type, bool(entry.flag_bits & _ENCRYPTED), stat.S_ISLNK(entry.external_attr >> 16),
+                      entry.is_dir())
+            for entry in entries]
+
+
+def read_zip_member(descriptor: int, offset: int, stored_size: int, size: int, *, deflated: bool,
+                    crc: int | None = None) -> bytes:
+    """The content of the member whose local header begins at ``offset`` of an open archive.
+
+    ``descriptor``: of the open file. The other numbers are those of ``ZipMember``; the checksum is compared where
+    ``crc`` is given. Raises DamagedMember.
+    """
+    header = os.pread(descriptor, _LOCAL_HEADER.size, offset)
+    if len(header) < _LOCAL_HEADER.size or not header.startswith(_SIGNATURE):
+        raise DamagedMember("archive ends in the middle of the file" if len(header) < _LOCAL_HEADER.size
+                            else "damaged zip entry", "no header where the archive's directory says")
+    # The local header repeats name and extra field, the latter not always with the length that the directory says.
+    _, name_length, extra_length = _LOCAL_HEADER.unpack(header)
+    content = os.pread(descriptor, stored_size, offset + _LOCAL_HEADER.size + name_length + extra_length)
+    if len(content) < stored_size:
+        raise DamagedMember("archive ends in the middle of the file", f"{len(content)} bytes instead of {stored_size}")
+    if deflated:
+        try:
+            content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, size + 1)  # no more, whatever it holds
+        except zlib.error as error:
+            raise DamagedMember(f"damaged zip entry ({error})", f"broken data ({error})") from None
+    if len(content) != size:
+        raise DamagedMember("damaged zip entry (checksum)", f"{len(content)} bytes instead of {size}")
+    if crc is not None and zlib.crc32(content) != crc:
+        raise DamagedMember("damaged zip entry (checksum)", "content with another checksum than the directory says")
+    return content
