@@ -10,6 +10,7 @@ from ibc import __version__
 from ibc.commands.command import CommandParser
 from ibc.commands.table import COMMANDS, load
 from ibc.errors import input_error
+from ibc.ready_configs import ready_folder
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,7 +35,8 @@ def _parser() -> CommandParser:
                            "image retrieval.", formatter_class=argparse.RawDescriptionHelpFormatter)
     width = max(map(len, COMMANDS))
     lines = [f"  {name:{width}}  {what}" for name, what in COMMANDS.items()]
-    parser.epilog = "\n".join(["commands, in the order of their use:", *lines, "", "ibc COMMAND --help says more."])
+    parser.epilog = "\n".join(["commands, in the order of their use:", *lines, "", "ibc COMMAND --help says more.",
+                               f"ready configurations: {ready_folder()}"])
     parser.add_argument("--version", action="version", version=f"ibc {__version__}")
     return parser
 

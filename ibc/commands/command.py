@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 
 from ibc.device import tune_process
 from ibc.errors import InputError
+from ibc.ready_configs import ready_names
 
 SEEDS = 2**32  # of numpy's generators; seeds are smaller
 
@@ -42,6 +43,13 @@ def command_parser(description: str, example: str, prog: str | None = None) -> C
 def _as_typed(prog: str) -> str:
     """``train.py`` is started as ``python train.py``, ``ibc train`` as it is."""
     return f"python {prog}" if prog.endswith(".py") else prog
+
+
+def add_config_flag(parser: argparse.ArgumentParser, what: str) -> None:
+    """``--config``, which must be given; whoever reads it takes ``find_config`` of it. what: begins its help."""
+    parser.add_argument("--config", required=True, metavar="FILE",
+                        help=f"{what}; where there is no such file, the ready one of this name: "
+                             + ", ".join(ready_names()))
 
 
 def add_device_flag(parser: argparse.ArgumentParser) -> None:

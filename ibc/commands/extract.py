@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ibc.commands.command import (
     Command,
     CommandParser,
+    add_config_flag,
     add_device_flag,
     add_json_flag,
     add_seed_flag,
@@ -20,6 +21,7 @@ from ibc.commands.command import (
 from ibc.device import keep_freed_memory, resolve_device
 from ibc.errors import input_error
 from ibc.json_report import write_json
+from ibc.ready_configs import find_config
 
 if TYPE_CHECKING:
     from ibc.codes import CodeSet
@@ -57,7 +59,7 @@ def build_parser(prog: str | None = None) -> CommandParser:
     """The flags of ``ibc extract``, with their help."""
     parser = command_parser("Write the codes of a list of images (or of any folder) with the labels and the rule "
                             "matrix to results/<model_name>/<save_name>.npz and .mat.", EXAMPLE, prog)
-    parser.add_argument("--config", required=True, metavar="FILE", help="YAML configuration of the model and its data")
+    add_config_flag(parser, "YAML configuration of the model and its data")
     parser.add_argument("--checkpoint", required=True, metavar="FILE",
                         help="checkpoint file, or a folder whose newest is taken")
     parser.add_argument("--save_name", required=True, metavar="NAME", help="name of the two files written")
@@ -86,7 +88,8 @@ def run(options: ExtractOptions) -> None:
     if Path(options.save_name).name != options.save_name or options.save_name in ("", ".."):
         raise input_error("--save_name", f"'{options.save_name}'", "a plain file name",
                           "choose the folder by --output_path")
-    config = load_config(options.config, options.overrides)
+    config_file = find_config(options.config)
+    config = load_config(config_file, options.overrides)
     config.require("model_name")
     images = images_of(options, config)
     device = resolve_device(options.device)
@@ -132,7 +135,7 @@ def run(options: ExtractOptions) -> None:
         write_json(options.json_path, command="fea_extraction", seed=options.seed,
                    protocol={"split": None if options.images is not None else options.split, "folder": options.images,
                              "crop": list(config.crop), "decoder": config.decoder, "device": str(device)},
-                   inputs=[options.config, checkpoint],
+                   inputs=[config_file, checkpoint],
                    metrics={"images": len(codes), "skipped_images": len(encoded.bad),
                             "code_length": codes.code_length, "code_accuracy": accuracy, "images_per_s": rate})
 

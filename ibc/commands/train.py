@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ibc.commands.command import Command, CommandParser, add_device_flag, command_parser
+from ibc.commands.command import Command, CommandParser, add_config_flag, add_device_flag, command_parser
 from ibc.device import keep_freed_memory, make_deterministic, resolve_device
 from ibc.errors import input_error
+from ibc.ready_configs import find_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,7 @@ def build_parser(prog: str | None = None) -> CommandParser:
     """The flags of ``ibc train``, with their help."""
     parser = command_parser("Train the IBC network on the list files of a configuration. Ctrl-C (or SIGTERM) finishes "
                             "the current update, saves, and exits; --resume goes on.", EXAMPLE, prog)
-    parser.add_argument("--config", required=True, metavar="FILE", help="YAML configuration")
+    add_config_flag(parser, "YAML configuration")
     parser.add_argument("--output_path", default=".", metavar="DIR",
                         help="logs/ and outputs/ go below this folder (default: .)")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
@@ -68,7 +69,7 @@ def run(options: TrainOptions) -> int:
     if options.resume and options.init_from:
         raise input_error("--init_from", "--resume beside it", "one of the two")
     seed = [] if options.seed is None else [f"seed={options.seed}"]
-    config = load_config(options.config, options.overrides + seed)
+    config = load_config(find_config(options.config), options.overrides + seed)
     device = resolve_device(options.device)
     keep_freed_memory(device)
 
