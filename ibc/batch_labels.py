@@ -1,7 +1,7 @@
-"""Labels of a batch, read on the host before the update: targets, validity and denominators.
+"""Labels of a batch, read before the update: targets, which rows count, and what the class losses divide by.
 
-Everything here is a function of the labels alone, so the device never has to answer "which rows
-have a category?" in the middle of an update.
+Everything here is a function of the labels alone. It is computed in main memory, so that an update never has to ask the
+device which rows have a category.
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ibc.config import Config
 from ibc.labels import NO_CATEGORY, NO_TARGET
-from ibc.losses import class_denominator
 
 
 @dataclass
-class Half:
-    """Labels of one half of the batch, b rows.
+class HalfLabels:
+    """Labels of one half of a batch, b rows.
 
-    targets: (b,) int64 class ids, NO_TARGET where there is none. vectors: (b, C) 0/1, multi-label
-    only. rows: (b,) 1.0 where the row counts, else 0.0. denominator: scalar that the class losses
-    divide by, never 0. count: number of rows that count.
+    targets: (b,) int64 class ids, NO_TARGET where there is none. vectors: (b, C) 0/1, multi-label only. rows: (b,) 1.0
+    where the row counts, else 0.0. class_weights: (C,) or None. denominator: scalar that the class losses divide by,
+    never 0. count: number of rows that count.
     """
 
     targets: Tensor
     vectors: Tensor | None
     rows: Tensor
+    class_weights: Tensor | None
     denominator: Tensor
     count: int
 
@@ -37,38 +38,45 @@ class Half:
         named = ((field.name, getattr(self, field.name)) for field in fields(self))
         return {name: value for name, value in named if isinstance(value, Tensor)}
 
-    def to(self, device: torch.device) -> Half:
-        """Copy to the device without waiting for it."""
-        return self._map(lambda value: value.to(device, non_blocking=True))
+    def to(self, device: torch.device, dtype: torch.dtype) -> HalfLabels:
+        """A copy on ``device``, floats as ``dtype``; the caller does not wait for the copy."""
+        return self._map(lambda value: value.to(device, dtype if value.is_floating_point() else None,
+                                                non_blocking=True))
 
-    def floats(self, dtype: torch.dtype) -> Half:
-        """Floats as ``dtype``."""
-        return self._map(lambda value: value.to(dtype) if value.is_floating_point() else value)
-
-    def _map(self, change: Callable[[Tensor], Tensor]) -> Half:
+    def _map(self, change: Callable[[Tensor], Tensor]) -> HalfLabels:
         changed: dict[str, Any] = {name: change(value) for name, value in self.tensors().items()}
         return replace(self, **changed)
 
-    def copy_(self, other: Half) -> None:
+    def copy_(self, other: HalfLabels) -> None:
         """Overwrite the tensors with those of ``other``, of the same shapes."""
         source = other.tensors()
         for name, value in self.tensors().items():
             value.copy_(source[name], non_blocking=True)
 
 
-def plain_half(labels: Tensor, multi_label: bool, class_num: int, weights: Tensor | None) -> Half:
+def batch_halves(labels: Tensor, config: Config) -> tuple[HalfLabels, HalfLabels]:
+    """(B, L) labels of a batch -> those of its plain and of its masked half, in main memory."""
+    model, half = config.model, len(labels) // 2
+    labels = labels.cpu()
+    weights = None if model.class_weights is None else torch.tensor(model.class_weights)
+    return (plain_half(labels[:half], model.multi_label, model.class_num, weights),
+            masked_half(labels[half:], model.multi_label, model.class_num, weights))
+
+
+def plain_half(labels: Tensor, multi_label: bool, class_num: int, weights: Tensor | None) -> HalfLabels:
     """The half that trains without masks. labels: (b, L) float, ids in column 0 or 0/1 vectors."""
     valid = labels[:, 0] != NO_CATEGORY
     if multi_label:
-        return _vector_half(labels[:, 0].long(), labels[:, :class_num], valid)
-    return _class_half(labels[:, 0].long(), valid, weights)
+        return _vector_half(labels[:, 0].long(), labels[:, :class_num], valid, weights)
+    targets = torch.where(valid, labels[:, 0].long(), NO_TARGET)
+    return HalfLabels(targets, None, valid.float(), weights, _weight_of(targets[valid], weights), int(valid.sum()))
 
 
-def masked_half(labels: Tensor, multi_label: bool, class_num: int, weights: Tensor | None) -> Half:
-    """The half whose bits and maps are masked by the rule matrix row of its class.
+def masked_half(labels: Tensor, multi_label: bool, class_num: int, weights: Tensor | None) -> HalfLabels:
+    """The half whose bits and maps are masked by the rule-matrix row of its class.
 
-    Multi-label: one positive class of each sample is drawn, from torch's global CPU generator, in
-    sample order; a sample without a positive class does not count.
+    Multi-label: one positive class of each sample is drawn, from torch's global CPU generator, in sample order; a
+    sample without a positive class does not count.
     """
     if not multi_label:
         return plain_half(labels, False, class_num, weights)
@@ -76,7 +84,7 @@ def masked_half(labels: Tensor, multi_label: bool, class_num: int, weights: Tens
     valid = ids != NO_TARGET
     vectors = torch.zeros(len(labels), class_num)
     vectors[valid, ids[valid]] = 1
-    return _vector_half(ids, vectors, valid)
+    return _vector_half(ids, vectors, valid, weights)
 
 
 def draw_classes(labels: Tensor) -> Tensor:
@@ -89,13 +97,15 @@ def draw_classes(labels: Tensor) -> Tensor:
     return ids
 
 
-def _class_half(ids: Tensor, valid: Tensor, weights: Tensor | None) -> Half:
-    targets = torch.where(valid, ids, NO_TARGET)
-    return Half(targets, None, valid.float(), class_denominator(targets, weights), int(valid.sum()))
+def _weight_of(present: Tensor, weights: Tensor | None) -> Tensor:
+    """What the weighted mean of the cross-entropy divides by: the weights of the targets, summed; 1 for none."""
+    if not len(present):
+        return torch.tensor(1.0)
+    return torch.tensor(float(len(present))) if weights is None else weights[present].sum()
 
 
-def _vector_half(ids: Tensor, vectors: Tensor, valid: Tensor) -> Half:
+def _vector_half(ids: Tensor, vectors: Tensor, valid: Tensor, weights: Tensor | None) -> HalfLabels:
     count = int(valid.sum())
     vectors = torch.where(valid[:, None], vectors, 0).float()  # a marker such as 99999 is no target
-    return Half(torch.where(valid, ids, NO_TARGET), vectors, valid.float(),
-                torch.tensor(float(count * vectors.shape[1])), count)
+    denominator = torch.tensor(float(count * vectors.shape[1] or 1))
+    return HalfLabels(torch.where(valid, ids, NO_TARGET), vectors, valid.float(), weights, denominator, count)

@@ -1,8 +1,8 @@
 """The IBC network: an AlexNet trunk that feeds a hash layer and a bank of concept filters.
 
-Images (B, 3, H, W), normalised as ``ibc.normalise.normalise`` does, go in; K-bit codes and K concept maps
-come out. Module names, and the names that share one tensor, are those of the official
-implementation, so checkpoints load in both directions.
+Images (B, 3, H, W), normalised as ``ibc.normalise.normalise`` does, go in; K-bit codes and K concept maps come out.
+Module names, and the names that share one tensor, are those of the official implementation, so checkpoints load in both
+directions. ``ibc.accelerate`` computes the same faster.
 """
 
 from __future__ import annotations
@@ -15,14 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibc.accelerate.pooling import max_pool
 from ibc.config import ModelConfig
 
 MAP_SIDE = 6  # features of a 224 or 227 px image are 256 x 6 x 6; other sizes are pooled to it
 FEATURES = 256 * MAP_SIDE * MAP_SIDE
-# Order in which the trunk's layers run. Cutting at 0 after pooling instead of before it gives the same maps and the
-# same gradients, of a quarter of the values.
-POOLED_FIRST = (0, 2, 1, 3, 5, 4, 6, 7, 8, 9, 10, 12, 11)
 IMAGENET_CLASSES, PLACES_CLASSES = 1000, 365
 
 
@@ -90,10 +86,12 @@ def _fc_tail(width: int, dropout: float) -> list[nn.Module]:
 
 
 def pool_maps(maps: Tensor) -> Tensor:
-    """Adaptive average pooling (B, C, h, w) -> (B, C, 6, 6), as two products.
+    """Adaptive average pooling (B, C, h, w) -> (B, C, 6, 6), as two matrix products; 6 x 6 maps stay as they are.
 
     The averages of torch's adaptive_avg_pool2d, whose gradient on a GPU does not repeat bit for bit.
     """
+    if maps.shape[-2:] == (MAP_SIDE, MAP_SIDE):
+        return maps
     rows, columns = (_averages(side, maps) for side in maps.shape[-2:])
     return rows @ maps @ columns.T
 
@@ -103,40 +101,6 @@ def _averages(side: int, like: Tensor) -> Tensor:
     place, row = torch.arange(side, device=like.device), torch.arange(MAP_SIDE, device=like.device)[:, None]
     first, last = row * side // MAP_SIDE, -(-(row + 1) * side // MAP_SIDE)
     return ((first <= place) & (place < last)).to(like.dtype) / (last - first)
-
-
-def blocked_stem(images: Tensor, conv: nn.Conv2d) -> Tensor:
-    """AlexNet's first convolution (11 x 11, stride 4, padding 2) on 4 x 4 blocks of pixels.
-
-    The same sums: each block becomes 48 channels, the kernel grows to 12 x 12 with zeros and
-    becomes 3 x 3, stride 1. Matrix units like 48 channels better than 3.
-    """
-    block, taps = 4, 3
-    height, width = ((side + 2 * 2 - 11) // block + taps for side in images.shape[-2:])  # in blocks
-    bottom, right = (block * count - side - 2 for count, side in zip((height, width), images.shape[-2:], strict=True))
-    x = F.pad(images, (2, right, 2, bottom))
-    x = x.reshape(len(x), 3, height, block, width, block).permute(0, 3, 5, 1, 2, 4).reshape(len(x), 48, height, width)
-    kernel = F.pad(conv.weight, (0, 1, 0, 1)).reshape(64, 3, taps, block, taps, block)
-    kernel = kernel.permute(0, 3, 5, 1, 2, 4).reshape(64, 48, taps, taps)
-    return F.conv2d(x.contiguous(memory_format=torch.channels_last), kernel, conv.bias)
-
-
-def inferred_trunk(trunk: nn.Sequential, images: Tensor) -> Tensor:
-    """The trunk without gradient, on a GPU: cuDNN adds each bias and cuts at 0 while it writes a convolution.
-
-    Two passes less over each convolution's output.
-    """
-    maps = images
-    for layer in trunk:
-        if isinstance(layer, nn.Conv2d):
-            assert not isinstance(layer.padding, str)
-            maps = torch.cudnn_convolution_relu(maps, layer.weight, layer.bias, layer.stride, layer.padding,
-                                                layer.dilation, layer.groups)
-        elif isinstance(layer, nn.MaxPool2d) and maps.is_contiguous(memory_format=torch.channels_last):
-            maps = max_pool(maps)
-        elif not isinstance(layer, nn.ReLU):
-            maps = layer(maps)
-    return maps
 
 
 class Outputs(NamedTuple):
@@ -163,7 +127,6 @@ class IBC(nn.Module):
         self.enc_style = EncoderStyle(model)
         if init is not None:
             initialise(self.enc_style, init, model.trunk_init)
-        self.blocked_stem = False  # True: first convolution as a 3 x 3 one over 4 x 4 blocks, faster in bf16
 
     @property
     def grm(self) -> Tensor:
@@ -172,26 +135,11 @@ class IBC(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised images -> (B, 256, 6, 6)."""
-        trunk = self.enc_style.conv_basic
-        if (not torch.is_grad_enabled() and not torch.is_autocast_enabled("cuda")
-                and images.dtype == torch.float32 and torch.backends.cudnn.is_acceptable(images)):
-            maps = inferred_trunk(trunk, images)
-        else:
-            maps = images
-            for number in POOLED_FIRST:
-                layer = trunk[number]
-                if self.blocked_stem and number == 0 and isinstance(layer, nn.Conv2d):
-                    maps = blocked_stem(maps, layer)
-                elif isinstance(layer, nn.MaxPool2d):
-                    maps = max_pool(maps)
-                else:
-                    maps = layer(maps)
-        return maps if maps.shape[-2:] == (MAP_SIDE, MAP_SIDE) else pool_maps(maps)
+        return pool_maps(self.enc_style.conv_basic(images))
 
     def codes_from(self, features: Tensor) -> Tensor:
         """(B, 256, 6, 6) -> (B, K) codes in (0, 1)."""
-        logits = self.enc_style.hash_layer(self.enc_style.pre_hash_layer(features.flatten(1)))
-        return torch.sigmoid(logits.float() if logits.dtype == torch.bfloat16 else logits)
+        return torch.sigmoid(self.enc_style.hash_layer(self.enc_style.pre_hash_layer(features.flatten(1))))
 
     def maps_from(self, features: Tensor) -> Tensor:
         """(B, 256, 6, 6) -> (B, K, 6, 6) concept maps, at least 0."""

@@ -26,7 +26,7 @@ def normalise(images: Tensor, constants: Constants | None = None) -> Tensor:
     if not images.is_contiguous(memory_format=torch.channels_last):
         return _by_formula(images, mean, std)
     if images.is_cuda:
-        if torch.compiler.is_compiling() or not kernels.work():
+        if torch.compiler.is_compiling() or not kernels.available():
             return _by_formula(images, mean, std)
         from ibc.accelerate.kernels.normalise import look_up
 

@@ -16,7 +16,7 @@ GROUPS = (("conv_basic", 1), ("pre_hash_layer", 1), ("hash_layer", 10), ("hash_p
 GRM_LR = 10
 
 
-def make_optimizer(model: IBC, config: Config, capturable: bool = False) -> torch.optim.Adam:
+def make_optimizer(model: IBC, config: Config) -> torch.optim.Adam:
     """Adam with the eight official groups; ``initial_lr`` keeps each group's start rate."""
     groups: list[dict[str, Any]] = []
     for name, multiple in GROUPS:
@@ -25,12 +25,12 @@ def make_optimizer(model: IBC, config: Config, capturable: bool = False) -> torc
     for group in groups:
         group["initial_lr"] = group["lr"]
     return torch.optim.Adam(groups, betas=(config.beta1, config.beta2), eps=1e-8,
-                            weight_decay=config.weight_decay, fused=True, capturable=capturable)
+                            weight_decay=config.weight_decay, fused=True)
 
 
 @torch.no_grad()
 def project_grm(grm: Tensor) -> None:
-    """In place: every column over its largest magnitude, cut to [0, 1].
+    """In place: every column over its largest magnitude, clamped to [0, 1].
 
     A column of zeros stays (in the original it becomes NaN for ever).
     """

@@ -56,19 +56,19 @@ def processes(device: torch.device) -> Iterator[torch.device]:
     finally:
         if not well and dist.is_initialized() and dist.group.WORLD is not None:
             dist.group.WORLD.abort()  # what the others will not answer
-        for graph in _recorded:  # NCCL would wait for ever for the graphs that hold calls of it
+        for graph in _graphs:  # NCCL would wait for ever for graphs that hold its calls
             graph.reset()
         gc.collect()  # what works for the group in threads of its own must end before it
         if dist.is_initialized():
             dist.destroy_process_group()
 
 
-_recorded: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
+_graphs: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
 
 
-def recorded(graph: torch.cuda.CUDAGraph) -> None:
-    """Tells of a CUDA graph that may hold communication; it ends with the processes' connection at the latest."""
-    _recorded.add(graph)
+def keep_until_end(graph: torch.cuda.CUDAGraph) -> None:
+    """Note a CUDA graph that may hold communication, so that it is reset before the processes part."""
+    _graphs.add(graph)
 
 
 def restarted() -> bool:
@@ -77,14 +77,17 @@ def restarted() -> bool:
 
 
 def _restarts() -> int:
+    """How often ``torchrun`` has started the processes anew."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def rank() -> int:
+    """Number of this process, from 0."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
 def world_size() -> int:
+    """Number of processes of the run."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
@@ -103,7 +106,7 @@ def total(value: Tensor) -> Tensor:
 
 
 def total_later(value: Tensor) -> Callable[[], Tensor]:
-    """A call that gives ``total(value)``, of a tensor on the CPU; until then the processes add up beside other work."""
+    """A call that gives ``total(value)`` of a tensor in main memory. The sum is made meanwhile, beside other work."""
     if world_size() == 1:
         return lambda: value
     value = value.detach().clone()

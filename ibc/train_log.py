@@ -14,10 +14,10 @@ import torch
 
 from ibc.config import Config
 from ibc.errors import InputError
+from ibc.losses import LOSS_NAMES
 from ibc.processes import is_main
 from ibc.progress import Progress
 from ibc.schedule import lr_factor
-from ibc.update import LOSS_NAMES
 
 
 def warn(text: str) -> None:

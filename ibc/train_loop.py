@@ -26,6 +26,7 @@ from ibc.network import IBC
 from ibc.processes import any_process, is_main, mean_over_processes, rank, restarted, world_size
 from ibc.signals import StopSignals
 from ibc.train_log import Journal, warn
+from ibc.train_state import restore_training, training_state
 from ibc.trainer import Trainer
 
 Validate = Callable[[IBC], float]  # a network in eval mode -> mAP
@@ -126,7 +127,7 @@ def save(trainer: Trainer, folder: Path) -> None:
 
     Every process calls it, the main one writes.
     """
-    state = trainer.state()
+    state = training_state(trainer)
     if not is_main():
         return
     checkpoint.save_checkpoint(folder, trainer.model, trainer.iteration, trainer.config.as_dict())
@@ -156,7 +157,7 @@ def _resume(trainer: Trainer, folder: Path) -> None:
         return
     if "iteration" not in state:
         warn(f"{path} does not say which checkpoint it belongs to: taking the newest, {iteration}")
-    trainer.load_state(state, str(path))
+    restore_training(trainer, state, str(path))
 
 
 class AgreedStop(StopSignals):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from ibc.config import config_from_dict
+from ibc.losses import LOSS_NAMES
 from ibc.trainer import Trainer
-from ibc.update import LOSS_NAMES
 from tests.official_weights import set_official_weights
 
 CASES = ("train_case1", "train_case3")

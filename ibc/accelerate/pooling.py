@@ -1,23 +1,18 @@
-"""AlexNet's max pooling, windows of 3 x 3 at every second pixel, on a GPU and channels last.
+"""AlexNet's max pooling on a GPU, channels last: windows of 3 x 3 at every second pixel.
 
-torch's backward pass of it takes longer than reading and writing the maps would. Two kernels find a pixel's place once
-for all its channels (beside torch's: tests/benchmarks/pooling_speed.py). Same maps, same gradients.
+torch's backward pass takes longer than it takes to read and write the maps. Two kernels here work out where a pixel
+lies once for all its channels. Same maps, same gradients; measured by tests/benchmarks/pooling_speed.py.
 """
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-
-from ibc.accelerate import kernels
 
 
 def max_pool(maps: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C, (H - 1) // 2, (W - 1) // 2), as ``max_pool2d(maps, 3, 2)``."""
-    if maps.is_cuda and kernels.work():
-        return torch.ops.ibc.max_pool(maps)[0]
-    return F.max_pool2d(maps, 3, 2)
+    """(N, C, H, W) -> (N, C, (H - 1) // 2, (W - 1) // 2), ``max_pool2d(maps, 3, 2)`` by our kernels."""
+    return torch.ops.ibc.max_pool(maps)[0]
 
 
 @torch.library.custom_op("ibc::max_pool", mutates_args=())
@@ -40,7 +35,7 @@ def _pooled(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.library.custom_op("ibc::max_pool_backward", mutates_args=())
 def _spread(gradient: Tensor, taken: Tensor, height: int, width: int) -> Tensor:
-    """Every window's gradient to the pixel that it took."""
+    """Every window's gradient, given to the pixel that was its largest."""
     from ibc.accelerate.kernels import pooling
 
     spread = _like_maps(gradient, taken, height, width)

@@ -1,10 +1,10 @@
-"""Adam's steps by several processes: gradients averaged, and the work shared, while the trunk computes.
+"""Adam by several processes: gradients averaged and the work divided, while the trunk computes.
 
-All layers but the trunk's, nine tenths of the weights, have their gradients before the trunk's backward pass
-begins. Meanwhile each process averages its rows of the large gradients over all processes and steps those rows of
-the weights. The others get them during the trunk's next forward pass: until then nothing needs them. Everything
-happens in place: DistributedDataParallel would copy every gradient into its buckets first, and let every process
-step every weight.
+All layers but the trunk's, nine tenths of the weights, have their gradients before the trunk's backward pass begins.
+Meanwhile each process averages its rows of the large gradients over all processes, and steps these rows of the weights.
+The others receive them during the trunk's next forward pass: until then nothing needs them. Everything happens in
+place. DistributedDataParallel would first copy every gradient into its buckets, and let every process step every
+weight.
 """
 
 from __future__ import annotations
@@ -21,70 +21,70 @@ from torch.optim.adam import adam
 
 from ibc.processes import rank, world_size
 
-SHARED = 2**18  # elements of a matrix whose rows are shared; smaller ones, all together, travel as fast as one of them
+SHARDED = 2**18  # elements from which the rows of a matrix are divided; smaller ones travel together, as fast as one
 
 
-class SharedSteps:
-    """Takes the steps of ``optimizer``, after every backward pass, with the gradients' means over all processes.
+class ShardedAdam:
+    """Takes the steps of ``optimizer`` after every backward pass, with the gradients' means over all processes.
 
-    The result is one process's. ``last``: number of the group whose gradients come last. All processes must have
-    the same parameters, and their backward passes give the gradients in the same order. Each update goes ``begin``,
-    ``gathered``, backward pass, ``finish``. Between updates a process lacks the others' rows of large matrices:
-    ``gather`` brings them wherever weights or moments are read.
+    The result is that of one process. last: number of the parameter group whose gradients come last. All processes
+    must have the same parameters, and their backward passes give the gradients in the same order. An update calls
+    ``begin``, ``gathered``, runs its backward pass, and calls ``finish``. Between updates a process lacks the others'
+    rows of large matrices: ``gather`` brings them wherever weights or moments are read.
 
-    On a GPU everything that processes say to each other here goes one by one through a stream of its own, which a
-    captured update turns into one branch. With a branch for each message it would need more of the GPU's hardware
-    queues than are free beside nvJPEG's streams, and wait for the decoders that share them.
+    On a GPU all messages go one by one through one stream, which a recorded update turns into one branch. With a
+    branch for each message it would need more of the GPU's hardware queues than nvJPEG's streams leave free, and wait
+    for the decoders that share them.
     """
 
     def __init__(self, optimizer: torch.optim.Adam, device: torch.device, last: int = 0):
         self.optimizer = optimizer
-        self.idle: frozenset[nn.Parameter] = frozenset()  # take no step after the coming backward pass
+        self.idle: frozenset[nn.Parameter] = frozenset()  # those that take no step after the next backward pass
         # By number: loading a state gives the optimiser new groups, in the same order.
         self._group_of: dict[nn.Parameter, int] = {
             parameter: number for number, group in enumerate(optimizer.param_groups) for parameter in group["params"]}
         self._last = last
         self._early = sum(number != last for number in self._group_of.values())
         self._stream = torch.cuda.Stream(device, priority=-1) if device.type == "cuda" else None
-        self._under_way = False  # between begin and finish: other backward passes are no business of this class
-        self._there: list[nn.Parameter] = []
-        self._used: list[Tensor] = []  # gradients whose memory the stream still reads
+        self._running = False  # between begin and finish; other backward passes take no steps
+        self._ready: list[nn.Parameter] = []  # parameters whose gradients have come
+        self._in_use: list[Tensor] = []  # gradients whose memory the stream still reads
         for parameter in self._group_of:
             _when_accumulated(parameter, self._accumulated)
 
     def begin(self) -> None:
-        """Before a forward pass: the processes start to give each other the rows that they stepped last."""
-        self._there.clear()
-        self._under_way = True
+        """Before a forward pass: the processes start to send each other the rows that they stepped last."""
+        self._ready.clear()
+        self._running = True
         with self._aside():
             for parameter in self._group_of:
-                if _is_shared(parameter):
+                if _is_sharded(parameter):
                     _gather_rows(parameter.detach())
 
     def gathered(self) -> None:
-        """What follows (on a GPU: on the current stream) finds the rows that ``begin`` asked for."""
+        """Wait for the rows that ``begin`` asked for (on a GPU the current stream waits, not the host)."""
         self._join()
 
     def _accumulated(self, parameter: nn.Parameter) -> None:
-        if not self._under_way:
+        if not self._running:
             return
-        self._there.append(parameter)
-        if self._group_of[parameter] != self._last and len(self._there) == self._early:
+        self._ready.append(parameter)
+        if self._group_of[parameter] != self._last and len(self._ready) == self._early:
             with self._aside():
                 self._step()
 
     def finish(self) -> None:
-        """After the backward pass: what follows (on a GPU: on the current stream) finds this process's steps taken."""
-        if self._there:
+        """After the backward pass: take the remaining steps (on a GPU the current stream waits for all of them)."""
+        if self._ready:
             with self._aside():
                 self._step()
-        self._under_way = False
+        self._running = False
         self._join()
-        self._used.clear()
+        self._in_use.clear()
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
-        """The stream of its own, after what was asked of the current one. ``_join`` ends what was begun so."""
+        """On the messages' own stream, after the work of the current one, which waits for it in ``_join``."""
         if self._stream is not None:
             self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
         with torch.cuda.stream(self._stream):
@@ -96,10 +96,10 @@ class SharedSteps:
 
     @torch.no_grad()
     def _step(self) -> None:
-        """Steps the parameters whose gradients are there; of the large ones this process's rows."""
+        """Step the parameters whose gradients are ready; of the large ones this process's rows."""
         small = []
-        for parameter in self._there:
-            if _is_shared(parameter):
+        for parameter in self._ready:
+            if _is_sharded(parameter):
                 _average_rows(_gradient(parameter))
             else:
                 small.append(_flat(_gradient(parameter)))
@@ -108,12 +108,12 @@ class SharedSteps:
             _average(together)
             torch._foreach_copy_(small, together.split([len(gradient) for gradient in small]))
         for number, group in enumerate(self.optimizer.param_groups):
-            self._step_group(group, [parameter for parameter in self._there
+            self._step_group(group, [parameter for parameter in self._ready
                                      if self._group_of[parameter] == number and parameter not in self.idle])
-        for parameter in self._there:
-            self._used.append(_gradient(parameter))
+        for parameter in self._ready:
+            self._in_use.append(_gradient(parameter))
             parameter.grad = None
-        self._there.clear()
+        self._ready.clear()
 
     def _step_group(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
         if not parameters:
@@ -128,7 +128,7 @@ class SharedSteps:
              maximize=False)
 
     def _state(self, parameter: nn.Parameter) -> dict[str, Tensor]:
-        """The optimiser's, made where it is wanting as the optimiser makes it in its first step."""
+        """Adam's state of a parameter; before the first step, made as Adam makes it."""
         state = self.optimizer.state[parameter]
         if not state:
             state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
@@ -138,24 +138,24 @@ class SharedSteps:
 
     @torch.no_grad()
     def gather(self) -> None:
-        """Every process then has all weights and Adam's moments, as one process would. All have to call it."""
+        """Bring all weights and Adam's moments to every process. All processes call it."""
         for parameter in self._group_of:
-            if _is_shared(parameter):
+            if _is_sharded(parameter):
                 state = self._state(parameter)
                 for rows in (parameter.detach(), state["exp_avg"], state["exp_avg_sq"]):
                     _gather_rows(rows)
 
 
 def same_start(parameters: Iterable[nn.Parameter]) -> None:
-    """All processes begin with the parameters of the first."""
+    """Give all processes the parameters of the first."""
     for parameter in parameters:
         dist.broadcast(_flat(parameter.detach()), 0)
 
 
 def _when_accumulated(parameter: nn.Parameter, method: Callable[[nn.Parameter], None]) -> None:
-    """Calls a bound method after each backward pass has given ``parameter`` its gradient, as long as its object lives.
+    """Call a bound method whenever a backward pass has given ``parameter`` its gradient, while its object lives.
 
-    A parameter keeps its hooks out of the garbage collector's sight: they must not keep what keeps the parameter.
+    The garbage collector does not see the hooks of a parameter: a strong reference here would never be freed.
     """
     weak = WeakMethod(method)
 
@@ -172,14 +172,14 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
     return parameter.grad
 
 
-def _is_shared(tensor: Tensor) -> bool:
-    """Whether each process steps a part of its rows."""
-    return tensor.dim() == 2 and tensor.numel() >= SHARED and len(tensor) % world_size() == 0
+def _is_sharded(tensor: Tensor) -> bool:
+    """Whether the rows of a matrix are divided between the processes."""
+    return tensor.dim() == 2 and tensor.numel() >= SHARDED and len(tensor) % world_size() == 0
 
 
 def _own(tensor: Tensor) -> Tensor:
-    """The rows that this process steps, of a shared tensor; else all of it."""
-    if not _is_shared(tensor):
+    """The rows that this process steps; all of a tensor that is not divided."""
+    if not _is_sharded(tensor):
         return tensor
     rows = len(tensor) // world_size()
     return tensor[rank() * rows : (rank() + 1) * rows]
@@ -194,7 +194,7 @@ def _average(values: Tensor) -> None:
 
 
 def _average_rows(matrix: Tensor) -> None:
-    """The mean over all processes, in place, in this process's own rows; the others lose their meaning."""
+    """The mean over all processes, in place, of this process's own rows; the other rows are left undefined."""
     scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor  # the name before torch 2.14
     if matrix.is_cuda:
         scatter(_own(matrix), matrix, dist.ReduceOp.AVG)
@@ -203,7 +203,7 @@ def _average_rows(matrix: Tensor) -> None:
 
 
 def _gather_rows(matrix: Tensor) -> None:
-    """Every process's own rows, in place, to all processes."""
+    """Send every process's own rows to all processes, in place."""
     gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor  # the name before torch 2.14
     gather(matrix, _own(matrix))
 

@@ -74,13 +74,13 @@ def test_kernels_in_the_interpreter(check):
     assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.skipif(not kernels.work(), reason="no GPU")
+@pytest.mark.skipif(not kernels.available(), reason="no GPU")
 @pytest.mark.parametrize("check", [check_pooling, check_crop, check_look_up])
 def test_kernels_on_a_gpu(check):
     check("cuda")
 
 
-@pytest.mark.skipif(not kernels.work(), reason="no GPU")
+@pytest.mark.skipif(not kernels.available(), reason="no GPU")
 def test_pooling_on_a_gpu_is_by_the_kernels():
     maps = maps_of((2, 64, 55, 55), torch.bfloat16).cuda().requires_grad_()
     pooled = pooling.max_pool(maps)

@@ -18,9 +18,10 @@ import ibc.accelerate.sharded_adam
 from ibc.config import load_config
 from ibc.data.dataset import Batch
 from ibc.processes import mean_over_processes, processes, rank, share_of_halves, world_size
+from ibc.train_state import training_state
 from ibc.trainer import Trainer
 
-ibc.accelerate.sharded_adam.SHARED = 100  # some of a small network's matrices as well
+ibc.accelerate.sharded_adam.SHARDED = 100  # some of a small network's matrices as well
 
 def backward_of_somebody_else(trainer, images):  # takes no step; its graph is gone before an update is captured
     trainer.gather()
@@ -49,7 +50,7 @@ def train(path, out, device, updates, compiled):
         losses.append({name: float(mean_over_processes(value.double())) for name, value in values.items()})
         if len(losses) == 2:
             backward_of_somebody_else(trainer, batch.images.to(device))
-    moments = trainer.state()["optimizer"]["state"]
+    moments = training_state(trainer)["optimizer"]["state"]
     if rank() == 0:
         torch.save({"losses": losses, "weights": trainer.model.state_dict(), "moments": moments}, out)
 

@@ -1,4 +1,4 @@
-"""Triton kernels for what torch does slowly on a GPU. Each module has a slower twin in torch, which it must equal."""
+"""Triton kernels for what torch does slowly on a GPU. Each equals a slower function of torch."""
 
 from __future__ import annotations
 
@@ -9,14 +9,9 @@ from importlib.util import find_spec
 import torch
 
 
-@torch.compiler.assume_constant_result
-def work() -> bool:
-    """Whether Triton can build kernels for the GPU: unlike torch it needs a C compiler and Python's headers."""
-    return _tried()
-
-
 @lru_cache
-def _tried() -> bool:
+def available() -> bool:
+    """Whether Triton can build kernels for the GPU: unlike torch, it needs a C compiler and Python's headers."""
     if find_spec("triton") is None or not torch.cuda.is_available():
         return False
     from ibc.accelerate.kernels import pooling
