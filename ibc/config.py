@@ -1,7 +1,7 @@
 """The configuration of a run: a YAML file with the official keys, read into typed dataclasses.
 
-Every key is documented once, here. ``load_config`` refuses unknown keys, wrong types and
-impossible combinations with one line that names the file and the line.
+Every key is documented once, here. ``load_config`` refuses unknown keys, wrong types and impossible combinations; its
+one-line message names the file and the line in it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ibc.typed_yaml import ConfigError, Entry, build, key, override, read_tree, 
 PRETRAINED_FC_DIM = 4096  # width of the fully connected layers of the published AlexNets
 LARGEST_SEED = 2**63 - 1  # torch's generators take no more
 SMALLEST_CROP = 63        # pixels; less leaves nothing of AlexNet's feature maps
-NOT_GIVEN: Any = None  # a key that only some commands need; they ask for it with Config.require
+NOT_GIVEN: Any = None  # default of a key that only some commands need; they ask for it with Config.require
 
 
 @dataclass
@@ -45,7 +45,7 @@ class ModelConfig:
 
 @dataclass
 class Config:
-    """A whole configuration. Keys without a default must be in the file."""
+    """A whole configuration, whose fields are the keys of the file. Keys without a default must be in it."""
 
     model: ModelConfig = key("the network")
     # Optimisation
@@ -79,8 +79,7 @@ class Config:
     val_num: int = key("test images used by a validation, spread over the list", 1000, low=2)
     seed: int = key("start of all random numbers", 1245, low=0)
     # Data
-    data_folder: str = key("folder that paths in the lists are relative to, or a zip of it (python -m "
-                           "ibc.datasets.prepare pack)", NOT_GIVEN)
+    data_folder: str = key("folder that paths in the lists are relative to, or a zip of it (ibc prepare pack)", NOT_GIVEN)
     train_list_file: str = key("training list, relative to data_folder", NOT_GIVEN)
     test_list_file: str = key("test list, relative to data_folder", NOT_GIVEN)
     train_attr_list_file: str | None = key("list appended to the training list as often as it fits into it", None)
@@ -100,52 +99,56 @@ class Config:
                      ("off", "device", "host"))
     input_dim: int | None = key("unused, kept because the official files hold it", None)
 
-    source: str = dataclasses.field(default="", metadata={"hidden": True})  # the file it came from
+    source: str = dataclasses.field(default="", metadata={"hidden": True})  # the file it came from, for messages
 
     def require(self, *names: str) -> None:
-        """Raise ConfigError unless every key named is given."""
+        """Raise ConfigError unless every key of these names has a value."""
         for name in names:
             if getattr(self, name) is None:
                 raise input_error(self.source or None, f"no key '{name}'", f"'{name}' ({doc(Config, name)})",
                                   f"add '{name}: ...'", kind=ConfigError)
 
     def require_data(self, list_key: str) -> None:
-        """Raise ConfigError unless the keys that locate and crop images are given."""
+        """Raise ConfigError unless the keys that locate and crop images have values.
+
+        list_key: ``train_list_file``, ``train_attr_list_file`` or ``test_list_file``.
+        """
         size = "new_size_a" if list_key.startswith("train") else "new_size_b"
         self.require("data_folder", list_key, "crop_image_height", "crop_image_width",
                      *(["new_size"] if getattr(self, size) is None else []))
 
     @property
     def train_size(self) -> int:
-        """Shorter side of the training images, pixels."""
+        """Shorter side of the training images, in pixels."""
         return self.new_size_a or self.new_size
 
     @property
     def test_size(self) -> int:
-        """Shorter side of the test images, pixels."""
+        """Shorter side of the test images, in pixels."""
         return self.new_size_b or self.new_size
 
     @property
     def crop(self) -> tuple[int, int]:
-        """(height, width) of the network's input, pixels."""
+        """(height, width) of the network's input, in pixels."""
         return self.crop_image_height, self.crop_image_width
 
     def as_dict(self) -> dict[str, Any]:
-        """The keys and values as plain types, without those not given."""
+        """All keys that have a value, as a nested dict of plain types; ``config_from_dict`` reads it back."""
         values = dataclasses.asdict(self)
         del values["source"]
         return {key: value for key, value in values.items() if value is not None}
 
 
 def doc(kind: type, name: str) -> str:
-    """What a key means."""
+    """What the key ``name`` of the dataclass ``kind`` means."""
     return next(field.metadata["doc"] for field in dataclasses.fields(kind) if field.name == name)
 
 
 def load_config(path: str | os.PathLike, overrides: Iterable[str] = ()) -> Config:
-    """Read a YAML file; ``overrides`` are ``a.b=c`` texts whose values are read as YAML.
+    """Read and check a YAML file.
 
-    Raises ConfigError: file, line, what was found and what was expected.
+    overrides: ``key=value`` texts such as ``model.code_len=64`` that replace values of the file; their values are read
+    as YAML. Raises ConfigError, which names the file, the line, what was found and what was expected.
     """
     path = Path(path)
     tree = read_tree(path)
@@ -158,7 +161,7 @@ def load_config(path: str | os.PathLike, overrides: Iterable[str] = ()) -> Confi
 
 
 def config_from_dict(values: dict[str, Any], source: str = "config") -> Config:
-    """A Config from plain nested values, checked like a file."""
+    """A Config from the nested dict of a file or checkpoint, checked like a file. source: named in messages."""
     tree = Entry({key: wrap(value, source) for key, value in values.items()}, source, None)
     config = build(Config, tree, source)
     config.source = source
@@ -167,7 +170,7 @@ def config_from_dict(values: dict[str, Any], source: str = "config") -> Config:
 
 
 def _check(config: Config, tree: Entry) -> None:
-    """Combinations that no run can use."""
+    """Raise ConfigError for a combination of values that no run can use."""
     model = config.model
 
     def wrong(name: str, found: str, expected: str, do: str | None = None) -> InputError:

@@ -1,4 +1,7 @@
-"""The device of a run, and how the process uses its memory."""
+"""The device of a run, and settings of the process that belong to it.
+
+Nothing here happens at import: commands call these functions before the work starts.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,11 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def resolve_device(name: str) -> torch.device:
-    """``auto``, ``cpu`` or ``cuda`` as a torch device. Raises InputError without a usable GPU."""
-    import torch
+    """The torch device of a name: ``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises InputError where a GPU is asked for and none can be used.
+    """
+    import torch  # noqa: PLC0415 - takes 2 s to load, which --help does not need
 
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -28,7 +34,7 @@ def resolve_device(name: str) -> torch.device:
 
 def make_deterministic() -> None:
     """Ask torch for kernels that repeat bit for bit on a GPU too; call before anything ran on one."""
-    import torch
+    import torch  # noqa: PLC0415 - takes 2 s to load, which --help does not need
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False
@@ -36,23 +42,24 @@ def make_deterministic() -> None:
 
 
 def tune_process() -> None:
-    """Settings that CUDA and OpenMP read once, when they start: call before torch is imported; commands do.
+    """Set what CUDA and OpenMP read once, when they start: call it before torch is imported, as all commands do.
 
-    ``ibc.data.gpu`` needs the first for its speed, training on a CPU the second; without them all results are the same.
+    The results are the same without it. Decoding on a GPU (``ibc.data.gpu``) and training on a CPU are slower.
     """
-    # nvJPEG decodes on dozens of CUDA streams. On the usual 8 hardware queues some of them share the update's and
-    # wait for it, so that decoding and training take turns. 32 is the most there is.
+    # nvJPEG decodes on dozens of CUDA streams. By default CUDA has 8 hardware queues for all streams, so some decoders
+    # share the queue of the update and wait for it: decoding and training take turns. 32 is the largest number.
     os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
-    # OpenMP's threads look out for more work for milliseconds, on cores that could decode the next batch meanwhile; so
-    # only for a fraction of one.
+    # After each operation OpenMP's threads wait for the next one in a busy loop, by default for milliseconds. That
+    # takes the cores from the workers that decode the next batch, so the loop is made shorter.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def keep_freed_memory(device: torch.device) -> None:
-    """Let malloc keep large blocks for a network's next batch on a CPU (glibc; elsewhere, and for a GPU, nothing).
+    """On a CPU, let malloc keep freed memory for the next batch; for a GPU, or without glibc, do nothing.
 
-    Else the kernel clears the pages of every layer's output anew: a quarter of an update's time on two cores.
+    By default malloc gives large blocks back to the operating system, which clears their pages anew for the output of
+    every layer: a quarter of an update's time on two cores.
     """
     if device.type == "cpu" and platform.libc_ver()[0] == "glibc":
         mallopt = ctypes.CDLL(None).mallopt

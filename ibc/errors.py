@@ -1,7 +1,7 @@
-"""The one exception that means "the input is wrong, not the program".
+"""The one exception that means: the input is wrong, not the program.
 
-Commands turn it into a single ``error:`` line and exit code 2 (see ``ibc.commands.command``); library users
-catch it as a ``ValueError``.
+Commands turn it into a single ``error:`` line and exit code 2 (``ibc.commands.command``). Users of the library catch
+it as a ``ValueError``.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ import os
 
 
 class InputError(ValueError):
-    """Bad input: a file, a flag or an array that the user can mend.
+    """Bad input: a file, a flag or an array that the user can correct.
 
-    The message is one line for the person at the keyboard: where, what was found, what was
-    expected, what to do.
+    The message is one line: where, what was found, what was expected, what to do.
     """
 
 
@@ -26,7 +25,10 @@ def input_error(
     line: int | None = None,
     kind: type[InputError] = InputError,
 ) -> InputError:
-    """Build ``FILE:LINE: found ..., expected ...; do ...`` (``where`` may be None)."""
+    """The error ``WHERE:LINE: found FOUND, expected EXPECTED; DO``, to be raised.
+
+    where: a file or a flag; None: nothing is named. line: of the file, from 1. kind: a subclass of InputError.
+    """
     place = "" if where is None else f"{os.fspath(where)}:{line}: " if line else f"{os.fspath(where)}: "
     text = f"{place}found {found}, expected {expected}" + (f"; {do}" if do else "")
     return kind(" ".join(text.split()))

@@ -1,7 +1,7 @@
-"""Whole-file habits shared by everything that writes: write aside then rename, hash, find.
+"""Files that are written whole or not at all, and their hashes.
 
-A reader never sees half a file: the content goes to a temporary name in the same folder, is
-flushed to disk and renamed over the target, so an interruption leaves the old file or the new.
+The content goes to a temporary file in the same folder, which is flushed to disk and renamed. So a reader never sees
+half a file, and an interruption leaves the old one or the new one.
 """
 
 from __future__ import annotations
@@ -16,35 +16,36 @@ from typing import IO, Any
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike, mode: str = "wb", **open_args: Any) -> Iterator[IO]:
-    """Open ``path`` for writing aside; it appears under its name only when the block ends well.
+    """Open a temporary file for writing, which becomes ``path`` when the block ends without an exception.
 
-    Makes the parent folder. On an exception (or a kill) the old file, if any, is untouched.
+    Makes the folder if it is missing. After an exception (or a kill) the old file, if any, is as it was. Text is UTF-8
+    with ``\\n`` at the end of lines. An OSError names ``path``, not the temporary file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     if "b" not in mode:
         open_args.setdefault("encoding", "utf-8")
         open_args.setdefault("newline", "\n")
     try:
-        with open(aside, mode, **open_args) as handle:
+        with open(temporary, mode, **open_args) as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-        os.replace(aside, path)
+        os.replace(temporary, path)
     except OSError as error:
-        if error.filename in (None, os.fspath(aside)):
+        if error.filename in (None, os.fspath(temporary)):
             error.filename, error.filename2 = os.fspath(path), None  # the name that its user knows
         raise
     finally:
         with contextlib.suppress(FileNotFoundError):
-            aside.unlink()
+            temporary.unlink()
 
 
 def remove_leftovers(folder: str | os.PathLike) -> None:
-    """Delete what a killed process was writing aside in ``folder``; nobody else may be writing there."""
-    for aside in Path(folder).glob(".*.tmp"):
-        aside.unlink(missing_ok=True)
+    """Delete the temporary files of killed processes in ``folder``; no other process may be writing there."""
+    for temporary in Path(folder).glob(".*.tmp"):
+        temporary.unlink(missing_ok=True)
 
 
 def sha256(path: str | os.PathLike) -> str:

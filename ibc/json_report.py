@@ -11,13 +11,12 @@ from collections.abc import Iterable
 from importlib import metadata
 from typing import Any
 
+from ibc import __version__
 from ibc.files import atomic_write, sha256
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that can move a number."""
-    from ibc import __version__
-
+    """Versions of this package, of Python, and of the installed libraries that can change a number."""
     found = {"ibc": __version__, "python": platform.python_version()}
     for name in ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "pillow", "numba"):
         try:
@@ -29,7 +28,11 @@ def versions() -> dict[str, str]:
 
 def write_json(path: str, *, command: str, seed: int | None, protocol: dict[str, Any],
                inputs: Iterable[str | os.PathLike], metrics: dict[str, Any]) -> None:
-    """Write the JSON that every reporting command shares (``-``: stdout). NaN becomes null."""
+    """Write the JSON report of a command to the file ``path``, or to stdout for ``-``.
+
+    protocol: how the numbers were computed. inputs: the files they come from; each is named with its SHA-256.
+    metrics: name -> number, array or nested dict of such; numbers that are not finite become null.
+    """
     report = {
         "command": command,
         "versions": versions(),

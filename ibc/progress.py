@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a plain line every few seconds elsewhere."""
+"""Progress of long work on stderr: a bar on a terminal, a plain line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ PLAIN_PROGRESS_SECONDS = 10.0  # between two lines where stderr is not a termina
 
 
 class Progress:
-    """A progress bar on a terminal; elsewhere a plain line every few seconds and at the end.
+    """Counts items and shows the number done, the rate, the time left and a note; use it in a ``with`` statement.
 
-    Counts items (``unit``), shows the rate and the time left, and any ``note`` beside them.
+    total: items in all, None if unknown. what: the work, such as ``scoring``. unit: what the items are.
+    initial: items done by an earlier run.
     """
 
     def __init__(self, total: int | None, what: str, unit: str = "images", initial: int = 0):
@@ -26,11 +27,12 @@ class Progress:
         self.note = ""
         self.bar = None
         if sys.stderr.isatty():
-            from tqdm import tqdm
+            from tqdm import tqdm  # noqa: PLC0415 - only a terminal needs it
 
             self.bar = tqdm(total=total, desc=what, unit=f" {unit}", initial=initial, dynamic_ncols=True)
 
     def update(self, count: int = 1, note: str = "") -> None:
+        """``count`` more items are done. note: shown from now on, where it is not empty."""
         self.done += count
         self.note = note or self.note
         if self.bar is not None:
@@ -60,6 +62,7 @@ class Progress:
         print(f"{self.what}: {self.done}{of} {self.unit}, {rate:.1f}/s{left}{note}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
+        """Show the last state; nothing is shown afterwards."""
         if self.bar is not None:
             self.bar.close()
         else:
@@ -70,11 +73,11 @@ class Progress:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self.bar is not None or kind is None or not issubclass(kind, InputError | OSError):
-            self.close()  # an error's one line stands alone
+            self.close()  # bad input ends with its error line alone
 
 
 def track(items: Iterable[T], what: str, total: int | None = None, unit: str = "items") -> Iterator[T]:
-    """Iterate with a progress bar, one step an item."""
+    """Yield ``items`` one by one under a progress bar. total: by default their length, where they have one."""
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]
     with Progress(total, what, unit) as bar:

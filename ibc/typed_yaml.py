@@ -1,7 +1,7 @@
-"""YAML into dataclasses, with the file and line of every complaint.
+"""YAML read into dataclasses; every error names the file and the line.
 
-``key`` declares a documented dataclass field; ``read_tree`` reads a file into entries that know
-their lines; ``override`` applies ``a.b=c``; ``build`` makes the dataclass, checking names and types.
+``key`` declares a documented field of a dataclass. ``read_tree`` reads a file into entries that know their lines,
+``override`` replaces one of them, and ``build`` makes the dataclass from them and checks names and types.
 """
 
 from __future__ import annotations
@@ -22,16 +22,24 @@ from ibc.errors import InputError, input_error
 
 
 class ConfigError(InputError):
-    """A configuration that cannot be used."""
+    """A configuration that no run can use: an unknown key, a wrong type, an impossible value."""
 
 
 def key(doc: str, default: Any = MISSING, choices: tuple[str, ...] = (), low: float | None = None) -> Any:
-    """A documented key: with its default, its allowed words, its smallest value."""
+    """A field of a dataclass that is a key of the file.
+
+    doc: what it means. default: none means that the file must have it. choices: the words allowed, if only some are.
+    low: the smallest value allowed.
+    """
     return dataclasses.field(default=default, metadata={"doc": doc, "choices": choices, "low": low})
 
 
 class Entry(NamedTuple):
-    """A value with the place it came from: file and line, or the flag."""
+    """A value with the place it came from.
+
+    value: a plain value, or a dict of name -> Entry for a section. where: the file, or the flag ``--set``.
+    line: from 1; None where there is none to name.
+    """
 
     value: Any
     where: str
@@ -39,13 +47,14 @@ class Entry(NamedTuple):
 
 
 def wrap(value: Any, source: str) -> Entry:
+    """Plain (nested) values as entries without lines. source: named in messages."""
     if isinstance(value, dict):
         value = {key: wrap(item, source) for key, item in value.items()}
     return Entry(value, source, None)
 
 
 def read_tree(path: Path) -> Entry:
-    """The file as nested entries that know their lines."""
+    """The file as nested entries that know their lines. Raises ConfigError where it is not a YAML section."""
     try:
         text = path.read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -73,7 +82,7 @@ def _entry(path: Path, node: yaml.Node) -> Entry:
         constructor = yaml.constructor.SafeConstructor()
         try:
             return Entry(constructor.construct_object(node, deep=True), os.fspath(path), line)
-        except (ValueError, TypeError, OverflowError) as error:  # a date that does not exist, say
+        except (ValueError, TypeError, OverflowError) as error:  # for example a date that does not exist
             raise input_error(path, f"a value that cannot be read ({error})", "a number, a word or a [list]",
                               line=line, kind=ConfigError) from None
     entries: dict[str, Entry] = {}
@@ -90,6 +99,10 @@ def _entry(path: Path, node: yaml.Node) -> Entry:
 
 
 def override(tree: Entry, text: str) -> None:
+    """Replace (or add) the value in ``tree`` that a text such as ``model.code_len=64`` names.
+
+    Raises ConfigError where the text or its value cannot be read.
+    """
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise input_error("--set", f"'{text}'", "key=value, as in lr=1e-3 or model.code_len=64", kind=ConfigError)
@@ -109,6 +122,11 @@ def override(tree: Entry, text: str) -> None:
 
 
 def build(kind: type, tree: Entry, path: str, prefix: str = "") -> Any:
+    """Make the dataclass ``kind`` from the entries of a file.
+
+    path: of the file, for messages. prefix: names of the sections around it, as in ``model.``. Raises ConfigError on an
+    unknown or missing key and on a value that its field does not allow.
+    """
     if not isinstance(tree.value, dict):
         raise input_error(tree.where, _show(tree.value), f"keys and values{_under(prefix)}", line=tree.line,
                           kind=ConfigError)
@@ -138,6 +156,7 @@ def _unknown(entry: Entry, prefix: str, name: str, known: list[str]) -> InputErr
 
 
 def _convert(entry: Entry, hint: Any, field: dataclasses.Field, path: str, name: str) -> Any:
+    """The value of one key as the type of its field; raises ConfigError where it is not one."""
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return build(hint, entry, path, f"{name}.")
     if typing.get_origin(hint) is types.UnionType:

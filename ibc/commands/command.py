@@ -1,7 +1,7 @@
-"""What every command shares: flags, errors as one line, and where its text goes.
+"""What all commands share: the path from flags to an exit code, common flags, and where text goes.
 
-A file of ``ibc.commands`` defines ``COMMAND``, a ``Command``: flags in, typed options at the door, exit code out.
-Bad input becomes ``error: ...`` on stderr and exit code 2.
+Each file of ``ibc.commands`` that is a command defines ``COMMAND``, a ``Command``. Its flags are parsed once and become
+a typed options object; ``run`` works with that. Bad input becomes one ``error:`` line on stderr and exit code 2.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from ibc.device import tune_process
 from ibc.errors import InputError
@@ -25,14 +25,19 @@ Options = TypeVar("Options")
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one ``error:`` line, like all others here."""
+    """An argument parser that reports a bad flag as all other bad input is reported: one line, exit code 2."""
 
-    def error(self, message: str):
+    def error(self, message: str) -> NoReturn:
+        """Print ``error: MESSAGE`` on stderr and end the process."""
         self.exit(2, f"error: {' '.join(message.split())}; see {self.prog} --help\n")
 
 
 def command_parser(description: str, example: str, prog: str | None = None) -> CommandParser:
-    """A parser with ``--debug``, and an example under its help, in which ``{prog}`` stands for the program."""
+    """A parser with the flag ``--debug`` and an example under its help.
+
+    example: one or several lines, in which ``{prog}`` stands for how the program is started. prog: its name; None
+    takes that of the process.
+    """
     parser = CommandParser(prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     lines = example.strip().replace("{prog}", _as_typed(parser.prog)).splitlines()
     parser.epilog = "example:\n" + "\n".join(f"  {line}" for line in lines)
@@ -41,23 +46,25 @@ def command_parser(description: str, example: str, prog: str | None = None) -> C
 
 
 def _as_typed(prog: str) -> str:
-    """``train.py`` is started as ``python train.py``, ``ibc train`` as it is."""
+    """How a program is started: ``python train.py``, but ``ibc train``."""
     return f"python {prog}" if prog.endswith(".py") else prog
 
 
 def add_config_flag(parser: argparse.ArgumentParser, what: str) -> None:
-    """``--config``, which must be given; whoever reads it takes ``find_config`` of it. what: begins its help."""
+    """``--config FILE``, which must be given; the command reads ``find_config`` of it. what: begins its help."""
     parser.add_argument("--config", required=True, metavar="FILE",
                         help=f"{what}; where there is no such file, the ready one of this name: "
                              + ", ".join(ready_names()))
 
 
 def add_device_flag(parser: argparse.ArgumentParser) -> None:
+    """``--device auto|cpu|cuda``."""
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"],
                         help="auto takes a GPU when there is one (default: auto)")
 
 
 def add_seed_flag(parser: argparse.ArgumentParser, default: int | None, what: str) -> None:
+    """``--seed N``, N from 0 to 2^32 - 1. what: of what it is the seed, for the help."""
     parser.add_argument("--seed", type=_seed, default=default, metavar="N", help=f"{what} (default: {default})")
 
 
@@ -68,16 +75,17 @@ def _seed(text: str) -> int:
 
 
 def add_json_flag(parser: argparse.ArgumentParser) -> None:
+    """``--json FILE``, under the name ``json_path``."""
     parser.add_argument("--json", metavar="FILE", dest="json_path",
                         help="write every number, the protocol, input hashes and versions here (- for stdout)")
 
 
 @dataclass(frozen=True)
 class Command(Generic[Options]):
-    """A command, called with the words after its name (default: those of the process); returns its exit code.
+    """A command: how its flags are parsed, and what it does with them.
 
-    parser: makes the parser for a program name (None: that of the process). options: a dataclass with a field for
-    every flag's ``dest``. run: does the work; it may return an exit code other than 0.
+    parser: makes the parser for a program name; None stands for the name of the process. options: a frozen dataclass
+    with one field a flag, named as the flag's ``dest``. run: does the work; returns None or an exit code.
     """
 
     parser: Callable[[str | None], CommandParser]
@@ -85,6 +93,7 @@ class Command(Generic[Options]):
     run: Callable[[Options], int | None]
 
     def __call__(self, argv: list[str] | None = None, prog: str | None = None) -> int:
+        """Run the command and return its exit code. argv: the words after its name (default: the process's)."""
         def body(args: argparse.Namespace) -> int | None:
             return self.run(self.options(**{name: value for name, value in vars(args).items() if name != "debug"}))
 
@@ -93,17 +102,17 @@ class Command(Generic[Options]):
 
 def run_command(parser: argparse.ArgumentParser, body: Callable[[argparse.Namespace], int | None],
                 argv: list[str] | None = None) -> int:
-    """Parse, run ``body(args)``, and return the exit code: 0, 2 on bad input, 130 on Ctrl-C."""
+    """Parse the flags, call ``body(args)``, and return its exit code: 0 for None, 2 on bad input, 130 on Ctrl-C."""
     tune_process()
     args = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without the character, an odd file name
+            stream.reconfigure(errors="backslashreplace")  # a character that the terminal lacks, an odd file name
     if sys.__stderr__ and not faulthandler.is_enabled():
-        faulthandler.enable(sys.__stderr__)  # a crash in a native library then says where it came from
+        faulthandler.enable(sys.__stderr__)  # a crash in a native library then shows where
     try:
         return body(args) or 0
-    except BrokenPipeError:  # the reader of a pipe went away (| head): not an error of ours
+    except BrokenPipeError:  # the reader of the pipe has ended (| head): not an error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
@@ -123,7 +132,7 @@ def _one_line(error: InputError | OSError) -> str:
 
 
 def speaker(json_path: str | None) -> Callable[[str], None]:
-    """Where a command's text goes: stdout, or stderr when stdout is to hold the JSON alone."""
+    """A function that prints a command's text: on stdout, or on stderr where ``--json -`` needs stdout for itself."""
     stream = sys.stderr if json_path == "-" else sys.stdout
 
     def say(text: str = "") -> None:
