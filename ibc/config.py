@@ -79,7 +79,8 @@ class Config:
     val_num: int = key("test images used by a validation, spread over the list", 1000, low=2)
     seed: int = key("start of all random numbers", 1245, low=0)
     # Data
-    data_folder: str = key("folder that paths in the lists are relative to, or a zip of it (ibc prepare pack)", NOT_GIVEN)
+    data_folder: str = key("folder that paths in the lists are relative to, or a zip of it (ibc prepare pack)",
+                           NOT_GIVEN)
     train_list_file: str = key("training list, relative to data_folder", NOT_GIVEN)
     test_list_file: str = key("test list, relative to data_folder", NOT_GIVEN)
     train_attr_list_file: str | None = key("list appended to the training list as often as it fits into it", None)
