@@ -6,12 +6,14 @@ import torch
 from PIL import Image
 from torch.backends import cudnn
 
+from ibc.accelerate.encoder import _Encoder
+from ibc.accelerate.trunk import _PooledFirst, for_inference
 from ibc.config import load_config
 from ibc.data.dataset import Batch
 from ibc.data.loader import encoding_batches as batches_of
 from ibc.data.loader import images_for_testing as images_of
 from ibc.data.loader import training_batches
-from ibc.extraction import encode_batches, encode_pixels
+from ibc.extraction import encode_batches
 from ibc.network import IBC
 from ibc.trainer import Trainer
 from tests.small_run import make_run, run_alone
@@ -88,7 +90,7 @@ def test_captured_update_equals_the_ordinary_one(config, amp):
         slow, fast = (trainer.step(images, labels) for trainer in trainers)
         for name, value in slow.items():
             assert float(fast[name]) == pytest.approx(float(value), rel=tolerance, abs=tolerance * 0.05), (number, name)
-    assert trainers[1]._captured is not None
+    assert trainers[1].update.recording is not None
     moves = [(trainer.model.enc_style.hash_layer.weight.detach() - start).flatten() for trainer in trainers]
     assert torch.nn.functional.cosine_similarity(*moves, dim=0) > 0.9
     assert float(moves[0].norm()) == pytest.approx(float(moves[1].norm()), rel=0.1)
@@ -96,17 +98,19 @@ def test_captured_update_equals_the_ordinary_one(config, amp):
 
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("in_blocks", [False, True])
-def test_codes_without_gradient_are_those_with_it(config, in_blocks, order):
-    """Without gradient cuDNN adds biases and cuts at 0 by itself, and channels last the kernels pool."""
+def test_faster_trunks_are_the_plain_one(config, in_blocks, order):
+    """Without gradient cuDNN adds biases and applies ReLUs by itself, and channels last our kernels pool."""
     model = IBC(config.model).to(GPU)
-    model.blocked_stem = in_blocks
+    training, inference = _PooledFirst(model), for_inference(model)
+    training.blocked_stem = in_blocks
     images = torch.randn(8, 3, 72, 72, generator=torch.Generator().manual_seed(0)).to(GPU, memory_format=order)
     with cudnn.flags(allow_tf32=False):
-        slow = model.features(images)
+        plain, trained = model.features(images), training.features(images)
         with torch.inference_mode():
-            fast = model.features(images)
-    assert fast.grad_fn is None and slow.grad_fn is not None
-    assert torch.allclose(fast, slow, rtol=1e-4, atol=1e-5 * float(slow.detach().abs().max()))
+            inferred = inference.features(images)
+    assert inferred.grad_fn is None and trained.grad_fn is not None
+    for fast in (trained, inferred):
+        assert torch.allclose(fast, plain, rtol=1e-4, atol=1e-5 * float(plain.detach().abs().max()))
 
 
 def test_replayed_extraction_is_that_of_every_batch_by_itself(config):
@@ -120,9 +124,25 @@ def test_replayed_extraction_is_that_of_every_batch_by_itself(config):
         batches.append(Batch(images.contiguous(memory_format=torch.channels_last), indices[:, None], indices, [], ""))
         first += size
     encoded = encode_batches(model, batches, first, GPU)
-    slow = torch.cat([encode_pixels(model, batch.images) for batch in batches]).cpu()
+    slow = torch.cat([_Encoder(model, GPU)(batch.images) for batch in batches]).cpu()
     assert np.array_equal(encoded.codes, slow.numpy()) and encoded.indices.tolist() == list(range(first))
     assert len({row.tobytes() for row in encoded.codes}) == first
+
+
+def test_accelerated_update_follows_the_plain_one_on_a_gpu(config):
+    """Dropout included: both draw the same random numbers."""
+    plain, fast = Trainer(config, GPU, plain=True), Trainer(config, GPU)
+    random = torch.Generator().manual_seed(0)
+    with cudnn.flags(allow_tf32=False):
+        for number in range(3):
+            images = torch.randint(0, 256, (8, 3, 72, 72), dtype=torch.uint8, generator=random)
+            labels = torch.randint(0, 4, (8, 1), generator=random).float()
+            found = []
+            for trainer in (plain, fast):
+                torch.manual_seed(number)
+                found.append(trainer.step(images, labels))
+            for name, value in found[0].items():
+                assert float(found[1][name]) == pytest.approx(float(value), rel=1e-3, abs=1e-6), (number, name)
 
 
 def test_gpu_update_follows_the_cpu_one(config):

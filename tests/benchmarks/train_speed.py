@@ -25,21 +25,25 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import ibc  # noqa: F401, I001  (before torch, as in the commands: OpenMP reads its settings when it is loaded)
+from ibc.device import keep_freed_memory, tune_process
+
+tune_process()  # before torch, as in the commands: OpenMP and CUDA read their settings when they are loaded
+
+# ruff: noqa: E402
 import numpy as np
 import torch
 
-from ibc.device import keep_freed_memory
+from ibc.accelerate.encoder import encoder
+from ibc.accelerate.trunk import for_inference
 from ibc.config import Config, load_config
-from ibc.data.gpu.file_batch import FileBatchReader
 from ibc.data.dataset import Batch
+from ibc.data.gpu.file_batch import FileBatchReader
+from ibc.data.gpu.file_readers import FileReaders
+from ibc.data.gpu.nvjpeg import BatchDecoder
 from ibc.data.list_file import ImageList, read_list, write_list
 from ibc.data.loader import MOST_READERS, encoding_batches, training_batches
-from ibc.data.gpu.nvjpeg import BatchDecoder
-from ibc.data.gpu.file_readers import FileReaders
-from ibc.extraction import encode_batches, encode_pixels
+from ibc.extraction import encode_batches
 from ibc.network import IBC
-from ibc.normalise import normalisation_constants
 from ibc.trainer import Trainer
 from tests.plain_twin import PlainTrainer, plain_codes, plain_loader
 
@@ -317,7 +321,7 @@ def extraction(config: Config, device: torch.device) -> None:
     if device.type == "cpu":
         x = torch.randn(config.batch_size, 3, 227, 227)
         y = x.contiguous(memory_format=torch.channels_last)
-        encode = torch.inference_mode()(model.encode)
+        encode = torch.inference_mode()(for_inference(model).encode)
         some = images.subset(range(2000))
         in_turn = [(config.batch_size / seconds(lambda: plain_codes(model, x), 10, 3),
                     config.batch_size / seconds(lambda: encode(y), 10, 3), encoded_rate(model, config, some, device))
@@ -329,9 +333,9 @@ def extraction(config: Config, device: torch.device) -> None:
             f"{whole / one:.0%} of the encoder alone, medians of 3")
         return
     x = torch.randint(0, 256, (config.batch_size, 3, 227, 227), dtype=torch.uint8, device=device)
-    x, known = x.contiguous(memory_format=torch.channels_last), normalisation_constants(device)
-    row("encoder alone", config.batch_size / seconds(lambda: encode_pixels(model, x, known), 10, 3, in_a_row=10),
-        "images/s")
+    x = x.contiguous(memory_format=torch.channels_last)
+    with encoder(model, device) as encode:
+        row("encoder alone", config.batch_size / seconds(lambda: encode(x), 10, 3, in_a_row=10), "images/s")
     images = images.subset(list(range(len(images))) * 5)
     in_turn = [(rate(encoding_batches(config, images, device), len(images) // config.batch_size - 20, config),
                 decoded_rate(config, images, device), encoded_rate(model, config, images, device))
