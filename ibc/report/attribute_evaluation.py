@@ -21,7 +21,7 @@ from ibc.retrieval.attributes import Data, attribute_maps
 from ibc.retrieval.bits import bits_of_concepts, parse_bits
 from ibc.retrieval.category import Pair
 from ibc.retrieval.customised import Customised, custom_steps, customise
-from ibc.retrieval.engine.ranking import choose_device
+from ibc.retrieval.engine.device import choose_device
 
 
 @dataclass

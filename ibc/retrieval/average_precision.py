@@ -1,9 +1,9 @@
 """Mean average precision (mAP) of a full ranking by binary codes, exactly, with its tie rules.
 
-Codes and labels of queries and database flow in; mAP under the paper's stable database order, its
-expected value and bounds over tie orders, cut-offs, precision and recall flow out. The definition
-(official, section 8 of the reference): AP = 1/R . sum over relevant items of (relevant so far) / rank
-over all R relevant items of the database, 0 where there is none; mAP = mean over the queries.
+Codes and labels of queries and database flow in. Out flow the mAP with ties in the database order of the paper, its
+expected value and bounds over all orders of ties, mAP at cut-off ranks, precision and recall. The definition (official,
+section 8 of the reference): AP = 1/R . sum over the relevant items of (relevant so far) / rank, over all R relevant
+items of the database; 0 where there is none. mAP is the mean over the queries.
 """
 
 from __future__ import annotations
@@ -15,22 +15,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ibc.errors import input_error
-from ibc.retrieval.engine.ranking import Ranking, choose_device, make_ranking
+from ibc.retrieval.engine.blocks import blocks
+from ibc.retrieval.engine.device import choose_device
+from ibc.retrieval.engine.ranking import Ranking, make_ranking
 
 if TYPE_CHECKING:
     import torch
 
-ORDERS = ("stable", "expected", "pessimistic", "optimistic")  # what is known about the order of ties
+ORDERS = ("stable", "expected", "pessimistic", "optimistic")  # of equally distant items; each gives a mAP
 TIE_RULES = ("stable", "expected", "bounds")  # what can be asked for
 DIVISORS = ("relevant", "min")
-WHOLE_RANKING = int(np.iinfo(np.int32).max)
+WHOLE_RANKING = int(np.iinfo(np.int32).max)  # the cut-off rank that cuts nothing
 
 
 class MeanAveragePrecision(float):
-    """A mAP that is a plain number and knows its parts.
+    """A mAP: a plain number with its parts as attributes.
 
     As a number it is the mean under the tie rule asked for (``bounds``: the expected value).
-    stable, expected, pessimistic, optimistic: the mean under each rule; they come from one pass.
+    stable, expected, pessimistic, optimistic: the mean under each order of ties; all come from one pass.
     per_query: (Q,) float64, average precision of each query under the rule asked for.
     """
 
@@ -59,18 +61,18 @@ def mean_average_precision(
     divisor: str = "relevant",
     query_index: Any = None,
 ) -> MeanAveragePrecision:
-    """The mAP of ranking the database for every query, as a number that also holds its parts.
+    """The mAP of ranking the database for every query, a number that also holds its parts.
 
     query_bits: (Q, K), db_bits: (D, K), signs -1, 0, +1 (``CodeSet.bits``), or bool; numpy or torch. The ranking is by
       inner product: for codes without 0, Hamming distance. A 0 in a query takes that bit out of its ranking.
-    query_labels, db_labels: (Q,), (D,) numbers, relevant where equal (99999, no category, is one more class); or
-      (Q, L), (D, L) of 0 and 1, relevant where a 1 is shared (2, missing, is not a 1).
+    query_labels, db_labels: ``Labels``; or (Q,), (D,) numbers, relevant where equal (99999, no category, is one more
+      class); or (Q, C), (D, C) of 0 and 1, relevant where a 1 is shared (2, missing, is not a 1).
     self_match: None for a separate database. Where the queries are the database (row i is query i, or
-      ``query_index[i]``): "keep", the paper's, the query holds its rank and is not relevant; "exclude", it is taken
-      out; "hit", it counts as relevant (the official attribute retrieval).
-    ties: order of equally distant items: "stable" (database order, the paper's), "expected" (mean over all orders, in
-      closed form), "bounds" (expected value; ``.bounds`` holds the worst and the best order).
-    at: cut the ranking after so many items; ``divisor`` "relevant" then divides by all relevant items of the
+      ``query_index[i]``): "keep", as in the paper: the query holds its rank and is not relevant; "exclude": it is
+      taken out; "hit": it counts as relevant (the official attribute retrieval).
+    ties: order of equally distant items: "stable" (database order, as in the paper), "expected" (mean over all orders,
+      in closed form), "bounds" (the expected value; ``.bounds`` holds the worst and the best order).
+    at: the cut-off rank: only so many items count. ``divisor`` "relevant" then divides by all relevant items of the
       database, "min" by min(at, relevant).
     device: "cpu" (all cores), "cuda", "auto" or a torch device.
 
@@ -95,9 +97,9 @@ def retrieval_scores(
     device: str | torch.device = "cpu",
     query_index: Any = None,
 ) -> RetrievalScores:
-    """Everything that one pass over all query-item pairs tells; arguments as ``mean_average_precision``.
+    """Everything that one pass over all query-item pairs tells; other arguments as in ``mean_average_precision``.
 
-    at: cut-offs of average precision (None: the whole ranking). points: ranks N of precision@N and recall@N.
+    at: cut-off ranks of average precision (None: the whole ranking). points: ranks N of precision@N and recall@N.
     """
     for name, ranks in (("at", at), ("points", points)):
         for rank in ranks:
@@ -109,13 +111,14 @@ def retrieval_scores(
 
 @dataclass
 class RetrievalScores:
-    """Scores of Q queries over A cut-offs, N points and B distances.
+    """Scores of Q queries over A cut-off ranks, N points and B distances.
 
-    at: the cut-offs. sums: order -> (Q, A), the sums that average precision divides. relevant: (Q,) relevant items.
-    points: ranks. hits: order ("stable", "expected") -> (Q, N), relevant items up to each rank.
-    radius: (B,) Hamming radii, in halves where codes have zeros. pairs, relevant_pairs: (B,) query-item pairs within
-    each radius, over all queries. precision_within: (B,) mean over queries of the precision within each radius, where
-    a query that finds nothing counts as 0.
+    at: the cut-off ranks. sums: order of ties -> (Q, A), the sums that average precision divides.
+    relevant: (Q,) relevant items of the database.
+    points: ranks N. hits: order of ties ("stable", "expected") -> (Q, N), relevant items up to each rank.
+    radius: (B,) Hamming radii, in half steps where codes have zeros. pairs, relevant_pairs: (B,) query-item pairs
+    within each radius, over all queries. precision_within: (B,) mean over the queries of the precision within each
+    radius; a query that finds nothing counts as 0.
     """
 
     at: tuple[int | None, ...]
@@ -147,15 +150,15 @@ class RetrievalScores:
         return result
 
     def precision(self, point: int, order: str = "stable") -> float:
-        """Mean share of relevant items among the first ``point`` (places beyond the database count as misses)."""
+        """Mean share of relevant items among the first ``point``; ranks beyond the database count as not relevant."""
         return mean(self.hits[order][:, self.points.index(point)] / point)
 
     def recall(self, point: int, order: str = "stable") -> float:
-        """Mean share of the relevant items that are among the first ``point`` (0 where there is none)."""
+        """Mean share of the relevant items that are among the first ``point``; 0 for a query without relevant items."""
         return mean(self.hits[order][:, self.points.index(point)] / np.maximum(self.relevant, 1))
 
     def precision_recall_curve(self) -> tuple[np.ndarray, np.ndarray]:
-        """(B,) precision and recall over all pairs within each radius: ties cannot move it. NaN without pairs."""
+        """(B,) precision and recall over all pairs within each radius: ties do not change them. NaN without pairs."""
         with np.errstate(invalid="ignore"):
             return self.relevant_pairs / self.pairs, self.relevant_pairs / np.float64(self.relevant.sum())
 
@@ -167,14 +170,14 @@ def mean(values: np.ndarray) -> float:
 
 def _collect(ranking: Ranking, at: tuple[int | None, ...], points: tuple[int, ...], device: Any) -> RetrievalScores:
     queries, bins = len(ranking.query_signs), ranking.bins
-    cuts = np.array([WHOLE_RANKING if cut is None else cut for cut in at], np.int64)
+    cutoffs = np.array([WHOLE_RANKING if rank is None else rank for rank in at], np.int64)
     sums = {order: np.empty((queries, len(at))) for order in ORDERS}
     hits = {order: np.empty((queries, len(points))) for order in ("stable", "expected")}
     relevant = np.empty(queries, np.int64)
     pairs, relevant_pairs = np.zeros((2, bins), np.int64)
     within = np.zeros(bins)
-    device = choose_device(device, queries * len(ranking.db_signs)) if isinstance(device, str) else device
-    for block in ranking.blocks(cuts, np.array(points, np.int64), device):
+    device = choose_device(device, queries * len(ranking.db_signs))
+    for block in blocks(ranking, cutoffs, np.array(points, np.int64), device):
         for target, found in ((sums, block.sums), (hits, block.hits)):
             for order, values in found.items():
                 target[order][block.rows] = values

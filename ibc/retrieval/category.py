@@ -19,7 +19,8 @@ from ibc.errors import input_error
 from ibc.labels import NO_CATEGORY, Labels
 from ibc.retrieval.average_precision import MeanAveragePrecision, RetrievalScores, retrieval_scores
 from ibc.retrieval.bits import on_expert_bits, random_bits
-from ibc.retrieval.engine.ranking import choose_device, make_ranking
+from ibc.retrieval.engine.device import choose_device
+from ibc.retrieval.engine.ranking import make_ranking
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class CategoryRetrieval:
         self.db_signs = self.query_signs if pair.same else pair.database.bits
         self.labels, self.db_labels = pair.labels, pair.db_labels
         pairs = len(self.query_signs) * len(self.db_signs)
-        self.device = choose_device(protocol.device, pairs) if isinstance(protocol.device, str) else protocol.device
+        self.device = choose_device(protocol.device, pairs)
 
     def all_bits(self) -> Row:
         row = Row("category_map", f"all {self.pair.queries.code_length} bits")

@@ -1,6 +1,6 @@
-"""The class of a query when its label may not be looked at: a vote of its neighbours, or the model.
+"""The class of a query without its label: a vote of its neighbours, or the code classifier of the model.
 
-Expert bits need a class. Taking it from the query's label is an oracle; these two are what a user has.
+Expert bits need a class. Its label is what a user does not have (an oracle); these two are what a user has.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import numpy as np
 from ibc.cores import compute_threads
 from ibc.errors import input_error
 from ibc.labels import Labels
-from ibc.retrieval.engine.ranking import BLOCK_QUERIES, Ranking, packed_words
-
-NEIGHBOURS = 10
+from ibc.retrieval.defaults import NEIGHBOURS
+from ibc.retrieval.engine.blocks import BLOCK_QUERIES
+from ibc.retrieval.engine.kernels import vote_block
+from ibc.retrieval.engine.packing import pack_database, pack_queries
+from ibc.retrieval.engine.ranking import Ranking
 
 
 def vote(ranking: Ranking, labels: Labels, neighbours: int = NEIGHBOURS) -> np.ndarray:
@@ -25,17 +27,15 @@ def vote(ranking: Ranking, labels: Labels, neighbours: int = NEIGHBOURS) -> np.n
     negative category) has no vote and takes no place among the neighbours. Items at the distance of the last place
     share the places that are left, so that the database order decides nothing. Equal votes go to the lower id.
     """
-    from ibc.retrieval.engine.kernels import vote_block
-
     starts, ids = labels.flat()
     known, numbers = np.unique(ids, return_inverse=True)
-    db, db_mask = ranking.packed_database()
+    db, db_mask = pack_database(ranking.db_signs)
     queries = len(ranking.query_signs)
     winners = np.empty(queries, np.int64)
 
     def count(start: int) -> None:
         rows = slice(start, start + BLOCK_QUERIES)
-        vote_block(*packed_words(ranking.query_signs[rows]), db, db_mask, starts, numbers.astype(np.int64),
+        vote_block(*pack_queries(ranking.query_signs[rows]), db, db_mask, starts, numbers.astype(np.int64),
                    len(known), ranking.self_index[rows], ranking.bins, neighbours, winners[rows])
 
     with ThreadPoolExecutor(compute_threads()) as pool:
@@ -44,10 +44,14 @@ def vote(ranking: Ranking, labels: Labels, neighbours: int = NEIGHBOURS) -> np.n
 
 
 def classify(codes: np.ndarray, checkpoint: str | os.PathLike, classes: int | None = None) -> np.ndarray:
-    """(N,) class that the model's code classifier names for (N, K) sigmoid codes; a model of ``classes`` classes."""
-    import torch
+    """(N,) class that the code classifier of a model names for (N, K) sigmoid codes.
 
-    from ibc.checkpoint import find_checkpoint, load_model
+    checkpoint: the file, or a folder of a run. classes: number of classes that the model should have.
+    Raises InputError for a model of another number of classes or bits.
+    """
+    import torch  # noqa: PLC0415 - 2 s, only for this
+
+    from ibc.checkpoint import find_checkpoint, load_model  # noqa: PLC0415 - imports torch
 
     model = load_model(find_checkpoint(checkpoint))
     known, length = model.grm.shape

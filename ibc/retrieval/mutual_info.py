@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from ibc.codes import as_signs
 from ibc.cores import compute_threads
 from ibc.errors import input_error
 from ibc.labels import Labels, as_labels
-from ibc.retrieval.engine.ranking import as_signs
 
 ESTIMATORS = ("knn", "exact")
 Samples = int | str  # a number a class, or "all"

@@ -157,6 +157,7 @@ def test_the_torch_engine_gives_the_same(self_match, kind, device):
 
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("no GPU")
+    from ibc.retrieval.engine.blocks import blocks, torch_blocks
     from ibc.retrieval.engine.ranking import make_ranking
 
     signs, labels, _, _ = random_case(11, 90, 1, 70, 5, 0.05 if kind == "zeros" else 0)
@@ -165,10 +166,10 @@ def test_the_torch_engine_gives_the_same(self_match, kind, device):
         queries[:, 9:] = 0
     if kind == "several labels":
         labels = np.random.default_rng(1).random((90, 6)) < 0.2
-    cuts, points = np.array([2**31 - 1, 10, 500]), np.array([1, 20, 500])
+    cutoffs, points = np.array([2**31 - 1, 10, 500]), np.array([1, 20, 500])
     ranking = make_ranking(queries, labels, signs, labels, self_match)
-    ours = list(ranking.blocks(cuts, points, "cpu"))
-    theirs = list(ranking.torch_blocks(cuts, points, torch.device(device), block_pairs=90 * 40))
+    ours = list(blocks(ranking, cutoffs, points, "cpu"))
+    theirs = list(torch_blocks(ranking, cutoffs, points, torch.device(device), block_pairs=90 * 40))
     assert len(theirs) == 3
     for order in ORDERS:
         assert np.allclose(*(np.concatenate([block.sums[order] for block in blocks]) for blocks in (ours, theirs)),

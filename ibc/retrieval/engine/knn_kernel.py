@@ -1,8 +1,8 @@
 """Ross's k-nearest-neighbour estimate of mutual information, for all bits of one class at once.
 
-The neighbours of a point on a line are found by sorting. Distances are rounded as scikit-learn
-rounds them, because its noise of relative size 1e-10 decides every comparison: differences where
-it uses a k-d tree, the expanded square x^2 - 2xy + y^2 where it compares all pairs.
+On a line, sorting finds the neighbours of a point. Distances are rounded as scikit-learn rounds them, because its noise
+of relative size 1e-10 decides every comparison of equal bits: differences x - y where scikit-learn uses a k-d tree, the
+expanded square x^2 - 2xy + y^2 where it compares all pairs.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ NEIGHBOURS = 3  # scikit-learn's default, the official choice
 def knn_information(values, positives, digamma):
     """Mutual information in nats between each row of ``values`` and the two-class target.
 
-    values: (K, M) float64, noisy; the first ``positives`` columns are the class, the others the rest, each part sorted.
-    digamma: (M + 1,) float64, digamma[n] for n >= 1. Returns (K,) float64, not negative.
+    values: (K, M) float64, with noise; the first ``positives`` columns are the items of the class, the others are not
+    of the class. Both parts are sorted. digamma: (M + 1,) float64, digamma[n] for n >= 1. Returns (K,) float64, >= 0.
     """
     bits, samples = values.shape
     result = np.zeros(bits)
     negatives = samples - positives
     if negatives == 0:
         return result  # nothing to tell apart
-    line = np.empty(samples)  # both parts merged
-    reach = np.empty(samples)  # how far each point looks
+    line = np.empty(samples)  # both parts, merged
+    reach = np.empty(samples)  # distance of each point to its k-th neighbour of the same part
     radius = np.empty(samples)
     for b in range(bits):
         used = 0

@@ -1,27 +1,27 @@
-"""The ranking engine on a GPU, through torch alone (and on a CPU, for the tests).
+"""The ranking kernels in torch, for a GPU (and for the tests on a CPU).
 
-Inner products of signs by matrix multiplication, one stable sort per block of queries, and from the
-sorted block the same counts and sums that the compiled kernels give. Exact: signs are small integers.
+Inner products of signs by matrix multiplication, one stable sort for each block of queries, and from the sorted block
+the counts and sums that the compiled kernels give. Distances are exact, because signs are small integers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from ibc.retrieval.engine.ranking import Ranked, Ranking
+from ibc.retrieval.engine.ranking import RankedBlock, Ranking
 
-BLOCK_PAIRS = 40_000_000  # query-item pairs in a block: about 50 bytes each while sorted
-HALF_EXACT_BITS = 2048  # half precision holds integers up to this
+BLOCK_PAIRS = 40_000_000  # query-item pairs in a block: about 50 bytes each while it is sorted
+HALF_EXACT_BITS = 2048  # half precision holds the integers up to this
 
 
-def ranked_blocks(ranking: Ranking, cuts: np.ndarray, points: np.ndarray, device: torch.device,
-                  block_pairs: int) -> Iterator[Ranked]:
-    """(rows, counts, relevant counts, stable sums, stable hits) for all queries, as ``kernels.rank_block`` writes."""
+def ranked_blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray, device: str | torch.device,
+                  block_pairs: int = BLOCK_PAIRS) -> Iterator[RankedBlock]:
+    """What ``kernels.rank_block`` writes, for all queries in order, at most ``block_pairs`` pairs at a time."""
+    device = torch.device(device)
     items, length = ranking.db_signs.shape
     exact = torch.float16 if device.type == "cuda" and length <= HALF_EXACT_BITS else torch.float32
     database = torch.from_numpy(ranking.db_signs).to(device, exact).T
@@ -37,30 +37,30 @@ def ranked_blocks(ranking: Ranking, cuts: np.ndarray, points: np.ndarray, device
             own = torch.from_numpy(ranking.self_index[rows]).to(device)[:, None]
             relevant.scatter_(1, own, False)
             if ranking.self_match == "exclude":
-                distance.scatter_(1, own, ranking.bins)  # behind everything, in a bin that is not counted
-        counts, relevant_counts, sums, hits = _rank(distance, relevant, ranking.bins, cuts, points)
-        yield rows, counts.cpu().numpy(), relevant_counts.cpu().numpy(), sums.cpu().numpy(), hits.cpu().numpy()
+                distance.scatter_(1, own, ranking.bins)  # behind everything, at a distance that is not counted
+        found = _rank(distance, relevant, ranking.bins, cutoffs, points)
+        yield RankedBlock(rows, *(values.cpu().numpy() for values in found))
 
 
-def _distances(signs: torch.Tensor, database: torch.Tensor, half_steps: bool) -> torch.Tensor:
+def _distances(signs: Tensor, database: Tensor, half_steps: bool) -> Tensor:
     """(Q, D) int16: n - inner product over the n bits of the query that are not 0, halved where all are even."""
     inner = (signs @ database).to(torch.int16)
     distance = inner.neg_().add_((signs != 0).sum(dim=1, keepdim=True).to(torch.int16))
     return distance if half_steps else distance >> 1
 
 
-def _same_class(labels: torch.Tensor, db_labels: torch.Tensor) -> torch.Tensor:
-    """(Q, D) bool from ids (Q,), (D,)."""
+def _same_class(labels: Tensor, db_labels: Tensor) -> Tensor:
+    """(Q, D) bool from ids (Q,) and (D,)."""
     return labels[:, None] == db_labels
 
 
-def _shared_label(labels: torch.Tensor, db_labels: torch.Tensor) -> torch.Tensor:
-    """(Q, D) bool from label sets (Q, C), (D, C)."""
+def _shared_label(labels: Tensor, db_labels: Tensor) -> Tensor:
+    """(Q, D) bool from label sets (Q, C) and (D, C)."""
     return labels.float() @ db_labels.float().T > 0
 
 
-def _rank(distance: torch.Tensor, relevant: torch.Tensor, bins: int, cuts: np.ndarray,
-          points: np.ndarray) -> tuple[torch.Tensor, ...]:
+def _rank(distance: Tensor, relevant: Tensor, bins: int, cutoffs: np.ndarray, points: np.ndarray) -> tuple[Tensor, ...]:
+    """counts, relevant counts (Q, B), sums (Q, A) and hits (Q, N) from (Q, D) distances and relevance."""
     items = distance.shape[1]
     nearest, order = torch.sort(distance, dim=1, stable=True)
     relevant = relevant.gather(1, order)
@@ -74,5 +74,5 @@ def _rank(distance: torch.Tensor, relevant: torch.Tensor, bins: int, cuts: np.nd
     hits = so_far[:, np.minimum(points, items)]
     ranks = torch.arange(1, items + 1, dtype=torch.float64, device=nearest.device)
     precision = (so_far[:, 1:] / ranks).mul_(relevant)
-    sums = [precision[:, : int(min(cut, items))].sum(dim=1) for cut in cuts]
+    sums = [precision[:, : int(min(cutoff, items))].sum(dim=1) for cutoff in cutoffs]
     return counts, relevant_counts, torch.stack(sums, dim=1), hits
