@@ -39,10 +39,15 @@ def command_parser(description: str, example: str, prog: str | None = None) -> C
     takes that of the process.
     """
     parser = CommandParser(prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    lines = example.strip().replace("{prog}", _as_typed(parser.prog)).splitlines()
-    parser.epilog = "example:\n" + "\n".join(f"  {line}" for line in lines)
+    add_example(parser, example)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
+
+
+def add_example(parser: argparse.ArgumentParser, example: str) -> None:
+    """Show an example under the help of a parser; ``{prog}`` in it stands for the program, as the user types it."""
+    lines = example.strip().replace("{prog}", _as_typed(parser.prog)).splitlines()
+    parser.epilog = "example:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def _as_typed(prog: str) -> str:

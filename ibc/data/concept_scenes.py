@@ -2,7 +2,7 @@
 
 import sys
 
-from ibc.datasets.concept_scenes.__main__ import main
+from ibc.commands.prepare import command_of
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command_of("concept_scenes")(prog="python -m ibc.data.concept_scenes"))

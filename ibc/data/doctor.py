@@ -2,7 +2,7 @@
 
 import sys
 
-from ibc.datasets.doctor.__main__ import main
+from ibc.commands.doctor import COMMAND
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(COMMAND(prog="python -m ibc.data.doctor"))

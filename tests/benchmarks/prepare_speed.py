@@ -28,9 +28,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 from PIL import Image
 
-from ibc.datasets.prepare.archive import list_members, read_member
-from ibc.datasets.prepare.convert import convert_all
-from ibc.datasets.prepare.picture import Recipe, Unusable, prepare_picture
+from ibc.datasets.building import image as image_module
+from ibc.datasets.building.archive import list_members, read_member
+from ibc.datasets.building.convert import convert_all
+from ibc.datasets.building.image import Recipe, Unusable, prepare_image
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = ((500, 375), (1600, 1200))
@@ -110,7 +111,7 @@ def plain(source: Path, target: Path) -> None:
 
 
 def prepared(source: Path, target: Path) -> None:
-    target.write_bytes(prepare_picture(source.read_bytes(), RECIPE, ".jpg").data)
+    target.write_bytes(prepare_image(source.read_bytes(), RECIPE, ".jpg").data)
 
 
 def one_core(what: str, sources: list[Path], folder: Path) -> None:
@@ -192,28 +193,26 @@ def _memory(process: int) -> int:
 
 def compare_pixels(photos: Photos, enlarged: int) -> None:
     """PSNR of the prepared image, before it is encoded, against full decoding and Pillow's bicubic filter."""
-    from ibc.datasets.prepare import picture
-
     recorded: list[np.ndarray] = []
-    encode: Callable = picture._encode_jpeg
-    picture._encode_jpeg = lambda pixels, quality: recorded.append(pixels) or b""
+    encode: Callable = image_module._encode_jpeg
+    image_module._encode_jpeg = lambda pixels, quality: recorded.append(pixels) or b""
     print(f"{'dense' if enlarged == 1 else 'soft'}: dB against full decoding and the bicubic filter")
     try:
         for side in (375, 525, 589, 600, 768, 1024, 1178, 1200, 1536, 2048, 2356, 2560):
             found, other, size = [], [], (round(side * 4 / 3), side)
             for _ in range(4):
                 data = photos.mosaic(size, enlarged)
-                prepare_picture(data, RECIPE)
+                prepare_image(data, RECIPE)
                 pixels = recorded.pop()
                 full = Image.open(io.BytesIO(data))
                 bicubic = full.resize(pixels.shape[1::-1], Image.Resampling.BICUBIC)
                 found.append(psnr(pixels, bicubic))
                 other.append(psnr(full.resize(bicubic.size, Image.Resampling.BILINEAR), bicubic))
-            by = picture._reduction(side, RECIPE.size)
+            by = image_module._reduction(side, RECIPE.size)
             print(f"  {size[0]:4d} x {side:4d}, decoded at 1/{by} ({side / by / RECIPE.size:.2f} times the target): "
                   f"{np.mean(found):.1f} (bilinear instead of bicubic: {np.mean(other):.1f})", flush=True)
     finally:
-        picture._encode_jpeg = encode
+        image_module._encode_jpeg = encode
 
 
 def count_found(photos: Photos) -> None:
@@ -238,7 +237,7 @@ def count_found(photos: Photos) -> None:
 
 def _refused(data: bytes) -> bool:
     try:
-        prepare_picture(data, RECIPE)
+        prepare_image(data, RECIPE)
     except Unusable:
         return True
     return False

@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 import torch
 
+from ibc.commands.doctor import COMMAND as doctor
+from ibc.commands.prepare import COMMAND as prepare
 from ibc.commands.report import _class_names
 from ibc.config import load_config
 from ibc.data.gpu.file_batch import FileBatchReader
 from ibc.data.list_file import read_list
 from ibc.data.zip_folder import ZipFolder, file_of, is_zip_folder, read_bytes
-from ibc.datasets.doctor.__main__ import main as doctor
-from ibc.datasets.prepare.__main__ import main as prepare
 from ibc.errors import InputError
 from tests.small_run import ROOT, error_of, make_run, run
 

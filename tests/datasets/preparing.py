@@ -8,8 +8,8 @@ import json
 import os
 from pathlib import Path
 
+from ibc.commands.prepare import COMMAND as main
 from ibc.data.list_file import read_list
-from ibc.datasets.prepare.__main__ import main
 from tests.datasets.replicas import jpeg
 
 

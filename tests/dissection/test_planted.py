@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from ibc.datasets.concept_scenes.dataset import Settings as SceneSettings
 from ibc.datasets.concept_scenes.dataset import generate
+from ibc.datasets.concept_scenes.settings import SceneSettings
 from ibc.dissection import Settings, dissect_layers, load_broden
 from ibc.dissection.encoders import PlainEncoder
 from ibc.dissection.responses import official_normalise

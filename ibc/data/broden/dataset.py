@@ -1,8 +1,8 @@
 """Broden-format data: photographs with label maps, and the tables that say what the labels mean.
 
-A folder goes in (``index.csv``, ``category.csv``, ``label.csv``, ``c_<category>.csv``, ``images/``);
-out come pixels and label planes of one image at a time, and for every label its name and primary
-category. Nothing but the tables is held in memory.
+A folder goes in (``index.csv``, ``category.csv``, ``label.csv``, ``c_<category>.csv``, ``images/``). Pixels and label
+planes of one image at a time come out, and for every label its name and primary category. Only the tables are held in
+memory.
 """
 
 from __future__ import annotations
@@ -13,36 +13,43 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
 
 from ibc.data.broden.tables import (
     CATEGORIES,
+    CATEGORY_TABLE,
+    INDEX_TABLE,
+    LABEL_TABLE,
     MAX_LABEL,
     category_order,
+    code_table,
+    is_label,
     label_names,
     listed_coverage,
+    path_below,
     primary_categories,
     read_table,
+    split_cell,
     whole_number,
 )
+from ibc.data.decode import decode_image
 from ibc.data.zip_folder import read_bytes
 from ibc.errors import InputError, input_error
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 INDEX_COLUMNS = ("image", "ih", "iw", "sh", "sw")
-LONGEST_SIDE = 2**14  # of a label map, pixels: what is longer is a slip of the pen
+LONGEST_SIDE = 2**14  # of a label map, pixels: a longer one is a typing error
 
 
-class Record(NamedTuple):
+class BrodenImage(NamedTuple):
     """One row of the index.
 
-    image: path under ``images/``. line: line in the index. size: (ih, iw) stored image, pixels.
-    map_size: (sh, sw) label maps. planes: PNG paths or label numbers (constant planes).
-    scalars: labels of the whole image.
+    image: path below ``images/``. line: line in the index. size: (height, width) of the stored image in pixels (ih,
+    iw). map_size: (height, width) of its label maps (sh, sw). planes: each the path of a PNG, or the number of a label
+    that fills the whole plane. scalars: labels of the whole image.
     """
 
     image: str
@@ -55,17 +62,17 @@ class Record(NamedTuple):
 
 @dataclass
 class Broden:
-    """Images with at least one label in the chosen categories, in index order.
+    """The images with at least one label in the chosen categories, in the order of the index.
 
-    categories: chosen ones, in the order of ``category.csv``. names: (L,) label names by number;
-    0 and unused numbers are "". primary: (L,) int64, place in ``categories`` of each label's
-    primary category. absent: chosen categories that this data set does not have.
-    dropped: images of the index without a label in the chosen categories.
+    categories: the chosen ones, in the order of ``category.csv``. names: L label names by number; 0 and unused numbers
+    have the name "". primary: (L,) int64, the place in ``categories`` of each label's primary category. absent: chosen
+    categories that this data set does not have. dropped: how many images of the index have no label in the chosen
+    categories.
     """
 
     folder: Path
     index_file: str
-    records: list[Record]
+    records: list[BrodenImage]
     categories: list[str]
     names: list[str]
     primary: np.ndarray
@@ -82,19 +89,18 @@ class Broden:
 
     @property
     def label_count(self) -> int:
-        """L: the highest label number + 1."""
+        """L, the highest label number + 1."""
         return len(self.names)
 
     def path(self, name: str) -> Path:
+        """The file of an image or a label map."""
         return self.folder / "images" / name
 
     def read_image(self, index: int, decoder: str = "pillow") -> Tensor:
         """(3, H, W) uint8 RGB as stored. Raises InputError where it is missing, broken or of another size.
 
-        decoder: ``turbo`` gives the same pixels in half the time, at the price of loading torchvision.
+        decoder: ``pillow``, or ``turbo``, which gives the same pixels in half the time but has to load torchvision.
         """
-        from ibc.data.decode import decode_image
-
         record = self.records[index]
         path = f"{self.folder}/images/{record.image}"
         try:
@@ -109,20 +115,21 @@ class Broden:
         return image
 
     def read_planes(self, index: int) -> np.ndarray:
-        """(P, sh, sw) uint16 label planes, 0 = none; P may be 0. Labels of the whole image are not among them."""
+        """(P, sh, sw) uint16 label planes, 0 for none; P may be 0. Labels of the whole image are not among them.
+
+        Raises InputError where a label map is missing, broken, of another size, or holds a label that is not listed.
+        """
         record = self.records[index]
         planes = [np.full(record.map_size, source, np.uint16) if isinstance(source, int) else
                   self._read_plane(record, source) for source in record.planes]
         return np.stack(planes) if planes else np.zeros((0, *record.map_size), np.uint16)
 
-    def _read_plane(self, record: Record, name: str) -> np.ndarray:
-        """Label = R + 256 G of a PNG."""
-        from PIL import Image, UnidentifiedImageError
-
+    def _read_plane(self, record: BrodenImage, name: str) -> np.ndarray:
+        """One label plane, (sh, sw) uint16, from a PNG: label = R + 256 G."""
         try:
-            picture = Image.open(io.BytesIO(read_bytes(f"{self.folder}/images/{name}")))
-            mode = picture.mode
-            pixels = np.asarray(picture if mode == "RGB" else picture.convert("RGB"))
+            image = Image.open(io.BytesIO(read_bytes(f"{self.folder}/images/{name}")))
+            mode = image.mode
+            pixels = np.asarray(image if mode == "RGB" else image.convert("RGB"))
         except FileNotFoundError:
             raise input_error(self._where(record, name), "no such file", "a label map",
                               "unpack the data set again") from None
@@ -144,20 +151,20 @@ class Broden:
                               f"labels up to {self.label_count - 1}, the last of label.csv")
         return plane
 
-    def _where(self, record: Record, name: str) -> str:
+    def _where(self, record: BrodenImage, name: str) -> str:
         return f"{self.folder / self.index_file}:{record.line}: {self.path(name)}"
 
     def fingerprint(self) -> str:
-        """A hash of the tables and of the name, size and time of change of every file used.
+        """A hash of the tables and of the name, size and time of change of every file that is used.
 
-        Raises InputError naming the first file that is missing, and how many are.
+        Raises InputError that names the first file that is missing, and says how many are.
         """
         digest = hashlib.sha256()
-        tables = [self.index_file, "category.csv", "label.csv", *(f"c_{name}.csv" for name in self.categories)]
+        tables = [self.index_file, CATEGORY_TABLE, LABEL_TABLE, *(code_table(name) for name in self.categories)]
         for name in tables:
             digest.update(f"{name}\0".encode())
             digest.update((self.folder / name).read_bytes())
-        missing: list[tuple[Record, str]] = []
+        missing: list[tuple[BrodenImage, str]] = []
         root = os.fspath(self.folder / "images")
         for record in self.records:
             for name in (record.image, *(item for item in record.planes if isinstance(item, str))):
@@ -175,32 +182,32 @@ class Broden:
 
 
 def load_broden(folder: str | os.PathLike, categories: Sequence[str] = CATEGORIES,
-                index_file: str = "index.csv") -> Broden:
-    """Read the tables of a Broden-format folder.
+                index_file: str = INDEX_TABLE) -> Broden:
+    """Read the tables of a folder in Broden format.
 
-    ``categories`` that ``category.csv`` lacks are reported in ``absent``; one that it has and the
-    index lacks is an error. Images without a label in the chosen categories are dropped.
-    Raises InputError with file and line on anything that cannot be read.
+    ``categories`` that ``category.csv`` does not list go to ``absent``; one that it lists and that is not a column of
+    the index is an error. Images without a label in the chosen categories are left out. Raises InputError with file and
+    line for anything that cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise input_error(folder, "no such folder", "a folder with index.csv, category.csv, label.csv and images/",
-                          "see: python -m ibc.data.prepare broden --help")
-    chosen = category_order(folder / "category.csv", categories)
-    names = label_names(folder / "label.csv")
-    coverage = [listed_coverage(folder / f"c_{name}.csv", len(names)) for name in chosen]
+                          "see: ibc prepare broden --help")
+    chosen = category_order(folder / CATEGORY_TABLE, categories)
+    names = label_names(folder / LABEL_TABLE)
+    coverage = [listed_coverage(folder / code_table(name), len(names)) for name in chosen]
     records, dropped = _read_index(folder / index_file, chosen, names)
     return Broden(folder, index_file, records, chosen, names, primary_categories(coverage, len(names)),
                   [name for name in categories if name not in chosen], dropped)
 
 
-def _read_index(path: Path, categories: list[str], names: list[str]) -> tuple[list[Record], int]:
+def _read_index(path: Path, categories: list[str], names: list[str]) -> tuple[list[BrodenImage], int]:
     records, dropped = [], 0
     for line, row in read_table(path, (*INDEX_COLUMNS, *categories)):
         planes: list[str | int] = []
         scalars: list[int] = []
         for category in categories:
-            entries = [_entry(path, line, text, names) for text in row[category].split(";") if text.strip()]
+            entries = [_entry(path, line, text, names) for text in split_cell(row[category])]
             if any(isinstance(entry, str) for entry in entries):
                 planes += [entry for entry in entries if entry != 0]
             else:
@@ -210,8 +217,8 @@ def _read_index(path: Path, categories: list[str], names: list[str]) -> tuple[li
             continue
         size = tuple(whole_number(path, line, key, row[key], 1) for key in ("ih", "iw"))
         map_size = tuple(whole_number(path, line, key, row[key], 1, LONGEST_SIDE) for key in ("sh", "sw"))
-        image = _inside(path, line, row["image"])
-        records.append(Record(image, line, size, map_size, tuple(planes), tuple(scalars)))  # type: ignore[arg-type]
+        image = path_below(path, line, row["image"])
+        records.append(BrodenImage(image, line, size, map_size, tuple(planes), tuple(scalars)))  # type: ignore[arg-type]
     if not records:
         raise input_error(path, "no image with a label in the chosen categories", f"labels in {', '.join(categories)}")
     return records, dropped
@@ -219,20 +226,12 @@ def _read_index(path: Path, categories: list[str], names: list[str]) -> tuple[li
 
 def _entry(path: Path, line: int, text: str, names: list[str]) -> str | int:
     """A label number, or the path of a label map."""
-    text = text.strip()
-    if not (text.isascii() and text.isdigit()):
-        return _inside(path, line, text)
+    if not is_label(text):
+        return path_below(path, line, text)
     number = whole_number(path, line, "label", text, 0, MAX_LABEL)
     if number >= len(names) or (number and not names[number]):
         raise input_error(path, f"label {number}", "a number listed in label.csv", line=line)
     return number
-
-
-def _inside(path: Path, line: int, name: str) -> str:
-    name = name.strip()
-    if not name or os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] == os.pardir:
-        raise input_error(path, f"path '{name}'", "a path below images/", line=line)
-    return name
 
 
 def _pixels(size: Sequence[int]) -> str:

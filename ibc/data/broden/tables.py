@@ -1,9 +1,14 @@
-"""The CSV tables of a Broden-format folder: rows with their line numbers, labels and categories."""
+"""The CSV tables of a folder in Broden format: rows with their line numbers, what a cell holds, labels, categories.
+
+``index.csv`` has one row an image: its path, sizes, and for each category a cell of label maps and label numbers.
+``category.csv`` lists the categories, ``label.csv`` the labels, and ``c_<category>.csv`` the labels of one category.
+"""
 
 from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,11 +17,21 @@ import numpy as np
 from ibc.errors import input_error
 
 CATEGORIES = ("object", "part", "texture", "color", "material", "scene")  # official choice
+INDEX_TABLE, CATEGORY_TABLE, LABEL_TABLE = "index.csv", "category.csv", "label.csv"
 MAX_LABEL = 2**16 - 1  # R + 256 G of a label map
 
 
+def code_table(category: str) -> str:
+    """The name of the table that lists the labels of a category, and how much each covers."""
+    return f"c_{category}.csv"
+
+
 def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line, row) of a CSV file that has at least ``columns``; blank lines are skipped."""
+    """(line, column -> text) of each row of a table that has at least ``columns``; blank lines are skipped.
+
+    Raises InputError where the file or a column is missing, for a row of another length than the header, and for text
+    that is not CSV in UTF-8.
+    """
     try:
         handle = open(path, encoding="utf-8-sig", newline="")  # noqa: SIM115 - closed below
     except FileNotFoundError:
@@ -39,8 +54,32 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
             raise input_error(path, f"unreadable text ({error})", "a CSV file in UTF-8") from None
 
 
+def table_header(path: Path) -> list[str]:
+    """The names of the columns of a table; empty for an empty file."""
+    with open(path, encoding="utf-8-sig", newline="") as handle:
+        return [name.strip() for name in next(csv.reader(handle), [])]
+
+
+def split_cell(text: str) -> list[str]:
+    """The entries of a category cell of the index: paths of label maps, and numbers of labels."""
+    return [entry.strip() for entry in text.split(";") if entry.strip()]
+
+
+def is_label(entry: str) -> bool:
+    """Whether an entry of a cell is a label number, not the path of a label map."""
+    return entry.isascii() and entry.isdigit()
+
+
+def path_below(path: Path, line: int, name: str) -> str:
+    """A path of the index, below ``images/``. Raises InputError, naming the line, for one that leads elsewhere."""
+    name = name.strip()
+    if not name or os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] == os.pardir:
+        raise input_error(path, f"path '{name}'", "a path below images/", line=line)
+    return name
+
+
 def whole_number(path: Path, line: int, column: str, text: str, low: int, high: int | None = None) -> int:
-    """``text`` as an integer in [low, high]."""
+    """The text of a cell as an integer in [low, high]. Raises InputError, naming line and column, for other text."""
     limits = f"a whole number from {low} up" if high is None else f"a whole number from {low} to {high}"
     try:
         number = int(text)
@@ -52,7 +91,10 @@ def whole_number(path: Path, line: int, column: str, text: str, low: int, high: 
 
 
 def category_order(path: Path, wanted: Sequence[str]) -> list[str]:
-    """The wanted categories that the data set has, in the order of ``category.csv``."""
+    """The wanted categories that the data set has, in the order of ``category.csv``.
+
+    Raises InputError where it has none of them, and where one is listed twice.
+    """
     present: list[str] = []
     for line, row in read_table(path, ("name",)):
         name = row["name"].strip()
@@ -66,7 +108,10 @@ def category_order(path: Path, wanted: Sequence[str]) -> list[str]:
 
 
 def label_names(path: Path) -> list[str]:
-    """Names by label number; numbers that the table leaves out, and 0, are ""."""
+    """The names of the labels by their number; 0 and numbers that the table leaves out have the name "".
+
+    Raises InputError for a number that is listed twice or that a label map cannot hold, and for a label without name.
+    """
     found: dict[int, str] = {}
     for line, row in read_table(path, ("number", "name")):
         number = whole_number(path, line, "number", row["number"], 0, MAX_LABEL)
@@ -81,7 +126,10 @@ def label_names(path: Path) -> list[str]:
 
 
 def listed_coverage(path: Path, labels: int) -> np.ndarray:
-    """(L,) float64: coverage of the labels that a ``c_<category>.csv`` lists, NaN for the others."""
+    """(L,) float64: the coverage of each label that a ``c_<category>.csv`` lists, NaN for the others.
+
+    Raises InputError for a label number that ``label.csv`` does not reach, and for a coverage that is no number.
+    """
     coverage = np.full(labels, math.nan)
     for line, row in read_table(path, ("code", "number", "coverage")):
         code = whole_number(path, line, "code", row["code"], 0)
@@ -98,9 +146,10 @@ def listed_coverage(path: Path, labels: int) -> np.ndarray:
 
 
 def primary_categories(coverage: Sequence[np.ndarray], labels: int) -> np.ndarray:
-    """(L,) int64: for each label the category that lists it with the largest coverage.
+    """(L,) int64: for each label the place of the category that lists it with the largest coverage.
 
-    Ties, and labels that no category lists, go to the later category (the official rule).
+    coverage: what ``listed_coverage`` returns, for each category. As in the official code, of two equal coverages the
+    later category is taken, and the last category for a label that none lists.
     """
     primary = np.full(labels, len(coverage) - 1, np.int64)
     best = np.full(labels, -math.inf)

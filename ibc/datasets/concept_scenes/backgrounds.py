@@ -1,7 +1,7 @@
 """The scenes behind the figures: sea, grass, sand, night sky, brick, snow.
 
-Each painter takes a random generator and a size S and gives the picture, (S, S, 3) float32 in 0..255, and the colour
-of each pixel, (S, S) uint8, an index into ``vocabulary.COLOURS``. Lengths are shares of the picture.
+Each painter takes a random generator and a size S. It returns the pixels, (S, S, 3) float32 in 0..255, and the colour
+of each pixel, (S, S) uint8, as its place in ``vocabulary.COLOURS``. Lengths are shares of the image's side.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ RGB = tuple[int, int, int]
 
 
 def smooth_noise(rng: np.random.Generator, size: int, across: int, down: int | None = None) -> np.ndarray:
-    """Noise of (S, S) float32, about 0..1, that varies over ``across`` × ``down`` cells."""
+    """Noise, (S, S) float32, about 0..1, that changes from cell to cell of a grid of ``across`` × ``down`` cells."""
     cells = rng.random((down or across, across), dtype=np.float32)
     return np.asarray(Image.fromarray(cells).resize((size, size), Image.Resampling.BICUBIC))
 

@@ -1,8 +1,8 @@
 """The pixel masks of the concepts in Broden's format, as network dissection reads it.
 
-Label maps go to PNGs (label = R + 256 G) of half the picture's size, one for each category that a picture shows; the
-scene is a whole-image label in ``index.csv``. The tables state true counts: frequency is the number of pictures with
-the label, coverage the sum over pictures of the share of pixels that have it (for a scene: of 1).
+Label maps are PNGs (label = R + 256 G) of half the image's size, one for each category that an image shows. The scene
+is a label of the whole image in ``index.csv``. The tables state true counts: frequency is the number of images with the
+label, coverage the sum over images of the share of pixels that have it (1 for a scene).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ibc.datasets.concept_scenes.drawing import Picture
+from ibc.datasets.concept_scenes.drawing import SceneImage
 from ibc.datasets.concept_scenes.vocabulary import CONCEPTS, PLANES
 from ibc.files import atomic_write
 
@@ -26,8 +26,8 @@ _SUFFIX = {"color": "-c", "scene": "-s"}  # Broden's own way to tell the colour 
 
 
 @dataclass(frozen=True)
-class Label:
-    """A row of ``label.csv``."""
+class BrodenLabel:
+    """A row of ``label.csv``. number: in the label maps. name: of the concept. category: of the concept."""
 
     number: int
     name: str
@@ -35,20 +35,20 @@ class Label:
 
 
 LABELS = {
-    number: Label(number, name.replace(" ", "_") + _SUFFIX.get(category, ""), category)
+    number: BrodenLabel(number, name.replace(" ", "_") + _SUFFIX.get(category, ""), category)
     for category, first in FIRST_NUMBER.items()
     for number, name in enumerate(CONCEPTS[category], first)
 }
 
 
-def write_maps(images: Path, stem: str, picture: Picture, scene: str) -> dict[int, int]:
-    """Store the label maps of a picture as ``<stem>_<category>.png``; returns label number -> pixels.
+def write_maps(images: Path, stem: str, image: SceneImage, scene: str) -> dict[int, int]:
+    """Store the label maps of an image as ``<stem>_<category>.png``; returns label number -> pixels.
 
-    A category without any labelled pixel gets no file. The scene counts as all pixels.
+    A category without a labelled pixel gets no file. The scene counts as all pixels.
     """
     pixels: dict[int, int] = {}
     for category in PLANES:
-        plane = picture.maps[category]
+        plane = image.maps[category]
         numbers = np.where(plane > 0, plane.astype(np.uint16) + np.uint16(FIRST_NUMBER[category] - 1), np.uint16(0))
         found, counts = np.unique(numbers[numbers > 0], return_counts=True)
         pixels.update(zip(found.tolist(), counts.tolist(), strict=True))
@@ -59,15 +59,15 @@ def write_maps(images: Path, stem: str, picture: Picture, scene: str) -> dict[in
     return pixels
 
 
-def write_tables(folder: Path, pictures: Mapping[str, Mapping[int, int]], size: int) -> None:
+def write_tables(folder: Path, images: Mapping[str, Mapping[int, int]], size: int) -> None:
     """Write index.csv, category.csv, label.csv and the c_ files.
 
-    pictures: stem -> what ``write_maps`` returned for it, in the order of the index. size: side of the pictures.
+    images: stem -> what ``write_maps`` returned for it, in the order of the index. size: side of the images in pixels.
     """
     side = size // 2
     frequency: dict[int, int] = defaultdict(int)
     coverage: dict[int, int] = defaultdict(int)  # pixels
-    for pixels in pictures.values():
+    for pixels in images.values():
         for number, count in pixels.items():
             frequency[number] += 1
             coverage[number] += count
@@ -77,14 +77,14 @@ def write_tables(folder: Path, pictures: Mapping[str, Mapping[int, int]], size: 
     shown = {category: labels for category, labels in shown.items() if labels}
 
     rows = []
-    pictures_with = dict.fromkeys(shown, 0)
-    for stem, pixels in pictures.items():
+    images_with = dict.fromkeys(shown, 0)
+    for stem, pixels in images.items():
         cells = dict.fromkeys(shown, "")
         for number in pixels:
             category = LABELS[number].category
             cells[category] = str(number) if category == "scene" else _map_name(stem, category)
         for category, cell in cells.items():
-            pictures_with[category] += bool(cell)
+            images_with[category] += bool(cell)
         rows.append([f"{stem}.jpg", "val", size, size, side, side, *cells.values()])
     _write_csv(folder / "label.csv", ["number", "name", "category", "frequency", "coverage", "syns"], (
         [number, LABELS[number].name, f"{LABELS[number].category}({frequency[number]})", frequency[number],
@@ -94,7 +94,7 @@ def write_tables(folder: Path, pictures: Mapping[str, Mapping[int, int]], size: 
             [code, item.number, item.name, frequency[item.number], share[item.number]]
             for code, item in enumerate(labels, start=1)))
     _write_csv(folder / "category.csv", ["name", "first", "last", "count", "frequency"], (
-        [category, labels[0].number, labels[-1].number, len(labels), pictures_with[category]]
+        [category, labels[0].number, labels[-1].number, len(labels), images_with[category]]
         for category, labels in shown.items()))
     _write_csv(folder / "index.csv", ["image", "split", "ih", "iw", "sh", "sw", *shown], rows)
 

@@ -1,6 +1,6 @@
-"""The picture while it is painted: pixels, and beside them what is where.
+"""The image while it is painted: its pixels, and label planes that say what is where.
 
-Regions are filled with anti-aliased edges; the label planes take a hard decision at half coverage.
+Regions are filled with anti-aliased edges. In the label planes a pixel belongs to a region that covers half of it.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Pose:
     turn: float
 
     def place(self, points: np.ndarray) -> np.ndarray:
-        """Points of the figure's frame, (n, 2), in pixels."""
+        """Points of the figure's frame, (n, 2), to points in pixels, (n, 2)."""
         cos, sin = np.cos(self.turn), np.sin(self.turn)
         return points @ np.array([[cos, sin], [-sin, cos]]) * self.radius + [self.x, self.y]
 
     def frame(self, box: Box) -> Frame:
-        """The figure's frame at the pixel centres of a box."""
+        """The place in the figure's frame of the pixel centres of a box: u and v, each (h, w) float32."""
         left, top, right, bottom = box
         x = ((np.arange(left, right) + 0.5 - self.x) / self.radius).astype(np.float32)[None, :]
         y = ((np.arange(top, bottom) + 0.5 - self.y) / self.radius).astype(np.float32)[:, None]
@@ -45,10 +45,13 @@ class Pose:
 
 
 class Canvas:
-    """pixels: (S, S, 3) float32 in 0..255. planes: category -> (S, S) uint8, 0 for none, n for its n-th concept."""
+    """An image of side S.
+
+    pixels: (S, S, 3) float32 in 0..255. planes: category -> (S, S) uint8, 0 for none, n for its n-th concept.
+    """
 
     def __init__(self, pixels: np.ndarray, colors: np.ndarray):
-        """Start from a background, ``colors`` (S, S) being indices into COLOURS."""
+        """Start from a background, (S, S, 3) float32; ``colors``: (S, S) uint8, the place in COLOURS of each pixel."""
         self.size = len(pixels)
         self.pixels = pixels
         self.planes = {category: np.zeros_like(colors) for category in PLANES}
@@ -56,10 +59,10 @@ class Canvas:
 
     def fill(self, region: Region, pose: Pose, color: str, rgb: np.ndarray, labels: dict[str, int], *,
              pattern: Pattern | None = None, edge: float = 0) -> None:
-        """Paint a region in a colour, or in a pattern of it and white.
+        """Paint a region in a colour, or in a pattern of the colour and white.
 
-        rgb: (3,) float32, the shade of ``color``. labels: what the covered pixels are from now on, by category.
-        edge: width of a darker line around the region, in pixels.
+        rgb: (3,) float32, the shade of ``color``. labels: category -> what the covered pixels are from now on.
+        edge: width in pixels of a darker line around the region.
         """
         outlines = [pose.place(points) for points in region]
         box = self._box(outlines[0], edge + 2)
@@ -85,7 +88,7 @@ class Canvas:
         np.copyto(self.planes["color"][part], codes, where=inside)
 
     def _box(self, points: np.ndarray, margin: float) -> Box:
-        """The pixels around an outline, as far as they are in the picture."""
+        """The pixels around an outline, as far as they are in the image."""
         low, high = np.floor(points.min(0) - margin), np.ceil(points.max(0) + margin)
         left, top, right, bottom = np.clip([*low, *high], 0, self.size).astype(int).tolist()
         return left, top, right, bottom

@@ -1,7 +1,7 @@
-"""Draws one picture of a class: scene, clutter, the figure with its part, light and noise.
+"""Draws one image of a class: scene, clutter, the figure with its part, light and noise.
 
-In: a composition and a random generator. Out: the pixels, a label map for each category but the scene, and the
-attributes, which are read off the label maps and so hold for what is visible.
+A composition and a random generator flow in. The pixels, a label map for each category but the scene, and the
+attributes flow out. The attributes are read from the label maps, so they say what is visible.
 """
 
 from __future__ import annotations
@@ -24,17 +24,20 @@ _RGB = {
 
 
 @dataclass
-class Picture:
-    """pixels: (S, S, 3) uint8. maps: category -> (S // 2, S // 2) uint8; 0 is none, n the n-th concept of the
-    category. attributes: (A,) bool in the order of ``attribute_names``."""
+class SceneImage:
+    """A drawn image of side S with what it shows.
+
+    pixels: (S, S, 3) uint8. maps: category -> (S // 2, S // 2) uint8, 0 for none, n for the n-th concept of the
+    category. attributes: (A,) bool in the order of ``attribute_names``.
+    """
 
     pixels: np.ndarray
     maps: dict[str, np.ndarray]
     attributes: np.ndarray
 
 
-def draw(composition: Composition, rng: np.random.Generator, size: int) -> Picture:
-    """A picture of ``composition``, ``size`` × ``size`` pixels; the same generator state gives the same picture."""
+def draw(composition: Composition, rng: np.random.Generator, size: int) -> SceneImage:
+    """An image of ``composition``, ``size`` × ``size`` pixels; the same state of the generator gives the same image."""
     canvas = Canvas(*PAINTERS[composition.scene](rng, size))
     for _ in range(int(rng.integers(2, 6))):
         _clutter(canvas, rng)
@@ -43,11 +46,11 @@ def draw(composition: Composition, rng: np.random.Generator, size: int) -> Pictu
         _clutter(canvas, rng)
     odd = np.s_[1 : size // 2 * 2 : 2, 1 : size // 2 * 2 : 2]
     maps = {category: plane[odd] for category, plane in canvas.planes.items()}
-    return Picture(_light(canvas.pixels, rng), maps, attributes_of(maps, composition.scene))
+    return SceneImage(_light(canvas.pixels, rng), maps, attributes_of(maps, composition.scene))
 
 
 def attributes_of(maps: dict[str, np.ndarray], scene: str) -> np.ndarray:
-    """Which concepts a picture shows, (A,) bool: LEAST_SHARE of its label map, and its scene."""
+    """Which concepts an image shows, (A,) bool: those that cover LEAST_SHARE of its label map, and its scene."""
     shown: list[bool] = []
     for category, names in CONCEPTS.items():
         if category == "scene":
@@ -59,6 +62,7 @@ def attributes_of(maps: dict[str, np.ndarray], scene: str) -> np.ndarray:
 
 
 def _figure(canvas: Canvas, composition: Composition, rng: np.random.Generator) -> None:
+    """Draw the figure of the class with its part."""
     size = canvas.size
     pose = Pose(rng.uniform(0.32, 0.68) * size, rng.uniform(0.32, 0.68) * size, rng.uniform(0.2, 0.31) * size,
                 rng.uniform(-0.4, 0.4))
@@ -92,13 +96,13 @@ def _clutter(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def _jitter(color: str, rng: np.random.Generator) -> np.ndarray:
-    """A shade of the colour, lighter or darker and a little off its hue, that still deserves the name; (3,) float32."""
+    """A shade of the colour, (3,) float32: lighter or darker and a little off its hue, but still of that name."""
     rgb = np.array(_RGB[color], np.float32) * rng.uniform(0.84, 1.08) + rng.uniform(-14, 14, 3)
     return np.clip(rgb, 0, 255).astype(np.float32)
 
 
 def _light(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Uneven light and sensor noise over the finished picture, as uint8."""
+    """Add uneven light and sensor noise to the finished image: (S, S, 3) float32 to uint8."""
     size = len(pixels)
     light = np.float32(rng.uniform(0.86, 1.03)) + np.float32(0.22) * (smooth_noise(rng, size, 2) - np.float32(0.4))
     noise = rng.standard_normal((size, size), dtype=np.float32) * np.float32(rng.uniform(2, 7))

@@ -15,16 +15,18 @@ Region = list[np.ndarray]
 
 
 def polygon(points: Sequence[tuple[float, float]]) -> np.ndarray:
+    """The corners (x, y) as (n, 2) float32."""
     return np.array(points, dtype=np.float32)
 
 
 def ellipse(x: float, y: float, width: float, height: float | None = None) -> np.ndarray:
-    """An ellipse with half axes ``width`` and ``height`` (without the second, a circle)."""
+    """An ellipse around (x, y), (40, 2) float32, with half axes ``width`` and ``height``; without height, a circle."""
     turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     return np.stack([x + width * np.cos(turn), y + (height or width) * np.sin(turn)], axis=1).astype(np.float32)
 
 
 def rectangle(left: float, top: float, right: float, bottom: float) -> np.ndarray:
+    """The corners of a rectangle, (4, 2) float32."""
     return polygon([(left, top), (right, top), (right, bottom), (left, bottom)])
 
 
@@ -47,7 +49,7 @@ def _heart() -> np.ndarray:
 
 
 def _crescent() -> np.ndarray:
-    """The unit circle without a circle on its right; the two horns lie on both."""
+    """The unit circle without the part that a circle on its right covers; the two horns lie on both circles."""
     horn = np.radians(50)
     centre = 0.75
     radius = np.hypot(np.cos(horn) - centre, np.sin(horn))
@@ -72,15 +74,16 @@ _SHAPES: dict[str, Region] = {
 
 
 def shape(name: str) -> Region:
-    """The body of a figure."""
+    """The outline of a figure without its part; ``name`` is one of ``vocabulary.SHAPES``."""
     return _SHAPES[name]
 
 
 @dataclass(frozen=True)
-class Part:
-    """(region, colour) pieces, first to last, painted before the body (``behind`` it) or after.
+class FigurePart:
+    """A part of a figure, such as its wheels.
 
-    Parts are white, grey or black, so that a figure keeps its colour.
+    pieces: (region, colour), painted in this order; colours are white, grey or black, so that the figure keeps its
+    colour. behind: paint them before the body of the figure, not after it.
     """
 
     pieces: tuple[tuple[Region, str], ...]
@@ -88,22 +91,23 @@ class Part:
 
 
 @cache
-def part(name: str) -> Part:
+def part(name: str) -> FigurePart:
+    """The part of a name of ``vocabulary.PARTS``."""
     if name == "eye":
-        return Part((([ellipse(0, -0.12, 0.36)], "black"), ([ellipse(0, -0.12, 0.31)], "white"),
+        return FigurePart((([ellipse(0, -0.12, 0.36)], "black"), ([ellipse(0, -0.12, 0.31)], "white"),
                      ([ellipse(0.08, -0.1, 0.15)], "black")))
     if name == "handle":
-        return Part((([ellipse(0.98, 0, 0.58, 0.62), ellipse(0.98, 0, 0.32, 0.36)], "grey"),), behind=True)
+        return FigurePart((([ellipse(0.98, 0, 0.58, 0.62), ellipse(0.98, 0, 0.32, 0.36)], "grey"),), behind=True)
     if name == "wheels":
-        return Part(tuple(([ellipse(x, 0.92, radius)], color) for x in (-0.56, 0.56)
+        return FigurePart(tuple(([ellipse(x, 0.92, radius)], color) for x in (-0.56, 0.56)
                           for radius, color in ((0.34, "black"), (0.13, "grey"))))
     if name == "window":
         panes = [rectangle(x, y, x + 0.26, y + 0.26) for x in (-0.29, 0.03) for y in (-0.29, 0.03)]
-        return Part((([rectangle(-0.36, -0.36, 0.36, 0.36)], "black"), *(([pane], "grey") for pane in panes)))
+        return FigurePart((([rectangle(-0.36, -0.36, 0.36, 0.36)], "black"), *(([pane], "grey") for pane in panes)))
     if name == "flag":
-        return Part((([rectangle(-0.05, -1.85, 0.05, -0.46)], "black"),
+        return FigurePart((([rectangle(-0.05, -1.85, 0.05, -0.46)], "black"),
                      ([polygon([(0.05, -1.85), (0.85, -1.55), (0.05, -1.22)])], "white")), behind=True)
     if name == "wings":
         right = polygon([(0.2, -0.35), (1.75, -0.85), (1.6, -0.3), (1.4, -0.05), (1.2, 0.15), (0.2, 0.35)])
-        return Part((([right], "white"), ([right * np.array([-1, 1], np.float32)], "white")), behind=True)
+        return FigurePart((([right], "white"), ([right * np.array([-1, 1], np.float32)], "white")), behind=True)
     raise KeyError(name)

@@ -1,6 +1,6 @@
-"""The concepts of the pictures (objects, parts, textures, colours, scenes) and the classes made of them.
+"""The concepts of the images (objects, parts, textures, colours, scenes) and the classes made of them.
 
-A class is one shape with one texture, one colour and one part, before one scene. The table is laid out so that no
+A class is one shape with one texture, one colour and one part, in front of one scene. The table is laid out so that no
 concept gives a class away. Every concept belongs to three classes (shapes, colours) or four (the others). Each scene
 has one pair of twins: two classes of the same colour, which only shape, texture and part tell apart. Any other two
 classes share at most one of the five concepts, and a figure never has the colour of its scene.
@@ -20,10 +20,10 @@ FIGURE_COLOURS = COLOURS[:8]  # of figures and clutter; the others occur in patt
 
 # Categories under Broden's names, in the order of the attribute columns.
 CONCEPTS = {"object": SHAPES, "part": PARTS, "texture": TEXTURES, "color": COLOURS, "scene": SCENES}
-PLANES = ("object", "part", "texture", "color")  # those with a label map; a scene is the whole picture
+PLANES = ("object", "part", "texture", "color")  # those with a label map; a scene is the whole image
 
-# A picture has an attribute when at least this share of its label map shows the concept. Clutter stays below it; a
-# figure or a part that is mostly outside the frame falls below it.
+# An image has an attribute when at least this share of its label map shows the concept. Clutter stays below it, and so
+# does a figure or a part that is mostly outside the frame.
 LEAST_SHARE = {"object": 0.02, "part": 0.004, "texture": 0.02, "color": 0.04}
 
 
@@ -39,6 +39,7 @@ class Composition:
 
     @property
     def name(self) -> str:
+        """The name of the class, as in ``classes.txt``."""
         return f"{self.texture} {self.color} {self.object}, {self.part}, {self.scene}"
 
     def shares(self, other: Composition) -> int:
@@ -75,6 +76,7 @@ CLASSES = (
 
 
 def class_names() -> list[str]:
+    """The names of the classes in the order of their ids."""
     return [composition.name for composition in CLASSES]
 
 

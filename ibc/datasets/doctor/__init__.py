@@ -1,1 +1,1 @@
-"""Look at the data of a config before training on it: ``python -m ibc.data.doctor CONFIG``."""
+"""Looks at the data of a configuration before training on it: ``ibc doctor CONFIG``."""

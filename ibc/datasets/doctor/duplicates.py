@@ -1,6 +1,6 @@
-"""Images that are in train and test at once: the same bytes, or nearly the same picture.
+"""Images that are in train and test at once: the same bytes, or nearly the same look.
 
-Pictures are compared by 64-bit perceptual hashes: few differing bits, much the same picture.
+Looks are compared by 64-bit perceptual hashes: the fewer bits differ, the more alike two images look.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ HASH_BITS = 64
 _BLOCK = 1 << 22  # candidate pairs looked at together
 
 
-class Matches(NamedTuple):
-    """For each test image with a match: its index, that of the nearest training image, differing bits."""
+class HashMatches(NamedTuple):
+    """The test images that look like a training image, all (M,) int64.
+
+    test: place of the test image. train: place of the training image nearest to it. distance: bits that differ.
+    """
 
     test: np.ndarray
     train: np.ndarray
@@ -23,7 +26,7 @@ class Matches(NamedTuple):
 
 
 def equal_pairs(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(test indices, train indices) of equal entries; of several equal training entries the first."""
+    """(places in test, places in train) of equal entries; of several equal training entries the first is taken."""
     values, first = np.unique(train, return_index=True)
     if not len(values):
         return np.empty(0, np.int64), np.empty(0, np.int64)
@@ -32,11 +35,12 @@ def equal_pairs(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nda
     return found, first[place[found]]
 
 
-def near_pairs(train: np.ndarray, test: np.ndarray, most: int) -> Matches:
+def near_pairs(train: np.ndarray, test: np.ndarray, most: int) -> HashMatches:
     """The nearest training hash of each test hash, where at most ``most`` bits differ.
 
-    train: (N,) uint64, test: (M,) uint64. Exact: of most + 1 bands of bits, at least one must agree
-    between two such hashes, so only pairs that agree in a band are compared.
+    train: (N,) uint64. test: (M,) uint64. The search is exact: the bits are split into ``most`` + 1 bands. Two hashes
+    that differ in at most ``most`` bits are equal in one band or more, so only pairs that are equal in a band are
+    compared.
     """
     values, first = np.unique(train, return_index=True)
     best = np.full(len(test), HASH_BITS + 1, dtype=np.int64)
@@ -58,11 +62,11 @@ def near_pairs(train: np.ndarray, test: np.ndarray, most: int) -> Matches:
             best[repeated[closer]] = distance[closer]
             nearest[repeated[closer]] = first[candidates[closer]]
     found = np.flatnonzero(best <= most)
-    return Matches(found, nearest[found], best[found])
+    return HashMatches(found, nearest[found], best[found])
 
 
 def _blocks(count: np.ndarray) -> list[np.ndarray]:
-    """Consecutive rows with about _BLOCK candidates together."""
+    """Blocks of consecutive rows with about _BLOCK candidates each; rows without a candidate are left out."""
     rows = np.flatnonzero(count)
-    cuts = np.flatnonzero(np.diff(np.cumsum(count[rows]) // _BLOCK)) + 1
-    return [part for part in np.split(rows, cuts) if len(part)]
+    starts = np.flatnonzero(np.diff(np.cumsum(count[rows]) // _BLOCK)) + 1
+    return [part for part in np.split(rows, starts) if len(part)]

@@ -1,4 +1,4 @@
-"""The examination in its order: lists, labels, images, train against test, weights, time."""
+"""The examination in its order: lists, labels, images, train against test, time, weights."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ from ibc.data.loader import cpu_decoder, images_for_testing, images_for_training
 from ibc.data.zip_folder import file_of, is_zip_folder, read_bytes
 from ibc.datasets.doctor.duplicates import equal_pairs, near_pairs
 from ibc.datasets.doctor.findings import Findings, some
+from ibc.datasets.doctor.images import HAS_HASHES, ExaminedImage, examine_images
 from ibc.datasets.doctor.labels import examine_labels
-from ibc.datasets.doctor.pictures import HAS_HASHES, Picture, look_at
 from ibc.errors import InputError
 
 
 def examine(config: Config, *, near: int, sample: int | None, workers: int,
             device: str | None) -> tuple[Findings, list[str]]:
-    """Findings, and the list files they are about. ``device`` None: no estimate of the time."""
+    """Examine the data of a config; returns the findings, and the list files that they are about.
+
+    near: bits of the perceptual hash in which near-identical images may differ, 0 to 10. sample: how many images of
+    each list are opened, None for all. workers: processes that open images. device: auto, cpu or cuda, on which an
+    epoch is timed; None: no estimate.
+    """
     findings = Findings()
     lists = _read_lists(config, findings)
     if lists:
@@ -29,14 +34,14 @@ def examine(config: Config, *, near: int, sample: int | None, workers: int,
         _check_batch(config, lists, findings)
         _check_manifest(config, findings)
         files = {split: _sampled(images.files, sample) for split, images in lists.items()}
-        pictures = look_at((file for some_files in files.values() for file in some_files), cpu_decoder(config.decoder),
-                           workers)
+        examined = examine_images((file for some_files in files.values() for file in some_files),
+                                  cpu_decoder(config.decoder), workers)
         for split, split_files in files.items():
-            _report_images(config, split, [pictures[file] for file in dict.fromkeys(split_files)], findings)
+            _report_images(config, split, [examined[file] for file in dict.fromkeys(split_files)], findings)
         if len(lists) == 2:
-            _compare(files, pictures, near, findings)
+            _compare(files, examined, near, findings)
         if device is not None and "train" in lists and not findings.problems:
-            from ibc.datasets.doctor.timing import estimate_epoch
+            from ibc.datasets.doctor.timing import estimate_epoch  # noqa: PLC0415 - the trainer, 2 s to load
 
             estimate_epoch(config, lists["train"], device, findings)
     _check_weights(config, findings)
@@ -68,7 +73,7 @@ def _check_batch(config: Config, lists: dict[str, ImageList], findings: Findings
 
 
 def _check_manifest(config: Config, findings: Findings) -> None:
-    """Lists made by ``prepare`` should still be the ones it made."""
+    """Warn where a list is no longer as ``ibc prepare`` wrote it, or the number of classes differs."""
     try:
         manifest = json.loads(read_bytes(file_of(config.data_folder, "manifest.json")))
         known = manifest["lists"].items()
@@ -89,49 +94,50 @@ def _digest(config: Config, name: str) -> str | None:
 
 
 def _sampled(files: list[str], sample: int | None) -> list[str]:
+    """``sample`` of the files, evenly spread over the list; all for None."""
     if sample is None or sample >= len(files):
         return files
     return [files[place * len(files) // sample] for place in range(sample)]
 
 
-def _report_images(config: Config, split: str, pictures: list[Picture], findings: Findings) -> None:
-    """Missing and unreadable images; sizes against crop and new_size; damage that decoders pass over."""
-    bad = [picture for picture in pictures if picture.fault]
+def _report_images(config: Config, split: str, images: list[ExaminedImage], findings: Findings) -> None:
+    """Report images that cannot be read, damage that decoders fill in, and sizes that do not fit crop and new_size."""
+    bad = [image for image in images if image.fault]
     if bad:
         findings.problems.append(f"{split} list: {len(bad)} images cannot be read: "
-                                 + some(f"{picture.file} ({picture.fault})" for picture in bad))
-    good = [picture for picture in pictures if not picture.fault]
-    damaged = [picture for picture in good if picture.damage]
+                                 + some(f"{image.file} ({image.fault})" for image in bad))
+    good = [image for image in images if not image.fault]
+    damaged = [image for image in good if image.damage]
     if damaged:
         findings.warnings.append(f"{split} list: {len(damaged)} images are damaged, and their decoder fills in: "
-                                 + some(f"{picture.file} ({picture.damage})" for picture in damaged))
+                                 + some(f"{image.file} ({image.damage})" for image in damaged))
     height, width = config.crop
-    small = [picture for picture in good if picture.height < height or picture.width < width]
+    small = [image for image in good if image.height < height or image.width < width]
     if small and config.resize != "always":
         text = f"images are smaller than the crop of {height} x {width}, and are enlarged in the loader"
-        if len(small) == len(good):  # a set of small pictures, such as CIFAR
+        if len(small) == len(good):  # a set of small images, such as CIFAR
             findings.facts.append(f"{split} list: all {text}")
         else:
-            findings.warnings.append(f"{split} list: {len(small)} {text}: {some(picture.file for picture in small)}")
+            findings.warnings.append(f"{split} list: {len(small)} {text}: {some(image.file for image in small)}")
     size = config.train_size if split == "train" else config.test_size
-    large = [picture for picture in good if min(picture.height, picture.width) > 1.2 * size]
+    large = [image for image in good if min(image.height, image.width) > 1.2 * size]
     if large and config.resize != "always":
         findings.warnings.append(f"{split} list: {len(large)} images have a shorter side far above new_size {size}, so "
                                  "that a crop shows a small part of them: set resize: always, or prepare them: "
-                                 + some(picture.file for picture in large))
+                                 + some(image.file for image in large))
     findings.numbers.setdefault("images", {})[split] = {
-        "examined": len(pictures), "unreadable": len(bad), "damaged": len(damaged), "smaller_than_crop": len(small),
-        "larger_than_new_size": len(large), "unreadable_files": [picture.file for picture in bad]}
+        "examined": len(images), "unreadable": len(bad), "damaged": len(damaged), "smaller_than_crop": len(small),
+        "larger_than_new_size": len(large), "unreadable_files": [image.file for image in bad]}
 
 
-def _compare(files: dict[str, list[str]], pictures: dict[str, Picture], near: int, findings: Findings) -> None:
-    """Test images that are also training images, by content and by look."""
-    usable = {split: [file for file in dict.fromkeys(names) if not pictures[file].fault]
+def _compare(files: dict[str, list[str]], examined: dict[str, ExaminedImage], near: int, findings: Findings) -> None:
+    """Look for test images that are also training images, by content and by look."""
+    usable = {split: [file for file in dict.fromkeys(names) if not examined[file].fault]
               for split, names in files.items()}
     train, test = usable["train"], usable["test"]
     if not train or not test:
         return
-    digests = [np.array([pictures[file].digest for file in names], dtype="S32") for names in (train, test)]
+    digests = [np.array([examined[file].digest for file in names], dtype="S32") for names in (train, test)]
     same_test, same_train = equal_pairs(*digests)
     same = [(test[row], train[column]) for row, column in zip(same_test, same_train, strict=True)]
     findings.numbers["identical"] = [list(pair) for pair in same]
@@ -141,9 +147,9 @@ def _compare(files: dict[str, list[str]], pictures: dict[str, Picture], near: in
     if not HAS_HASHES:
         findings.facts.append("near-identical images: not looked for (install ImageHash)")
         return
-    looks_train, looks_test = (np.array([pictures[file].look for file in names], dtype=np.uint64)
-                               for names in (train, test))
-    matches = near_pairs(looks_train, looks_test, near)
+    hashes_train, hashes_test = (np.array([examined[file].perceptual_hash for file in names], dtype=np.uint64)
+                                 for names in (train, test))
+    matches = near_pairs(hashes_train, hashes_test, near)
     known = set(same_test.tolist())
     alike = [(test[row], train[column], int(bits)) for row, column, bits in zip(*matches, strict=True)
              if row not in known]
@@ -157,10 +163,10 @@ def _compare(files: dict[str, list[str]], pictures: dict[str, Picture], near: in
 
 
 def _check_weights(config: Config, findings: Findings) -> None:
-    """The Places365 AlexNet, when the config names one."""
+    """Check the Places365 AlexNet, where the config names one."""
     if not config.model.is_sun or config.model.pretrained == "none":
         return
-    from ibc.pretrained import places_weights
+    from ibc.pretrained import places_weights  # noqa: PLC0415 - the network, 2 s to load; few configs need it
 
     try:
         weights, source = places_weights(config.model)

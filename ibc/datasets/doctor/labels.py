@@ -1,4 +1,4 @@
-"""What the labels of the two lists say: classes without images, imbalance, queries nothing answers."""
+"""What the labels of the two lists say: classes without images, imbalance, queries without a relevant image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ IMBALANCE = 10  # largest class over smallest, above which it is worth a warning
 
 
 def examine_labels(config: Config, lists: dict[str, ImageList], findings: Findings) -> None:
-    """Labels were range-checked when the lists were read; here they are counted."""
+    """Count the labels of the lists, and add what is found. Their range was checked when the lists were read."""
     for split, images in lists.items():
         counts = _class_counts(config, images.labels)
         _describe(config, split, images, counts, findings)
@@ -35,7 +35,7 @@ def examine_labels(config: Config, lists: dict[str, ImageList], findings: Findin
 
 
 def _labelled(config: Config, labels: np.ndarray) -> np.ndarray:
-    """(N,) bool: has a category, or any positive class."""
+    """(N,) bool: which images have a category, or in a multi-label set a positive class."""
     if config.model.multi_label:
         return (labels == 1).any(axis=1) & (labels[:, 0] != NO_CATEGORY)
     return labels[:, 0] != NO_CATEGORY
@@ -63,7 +63,7 @@ def _describe(config: Config, split: str, images: ImageList, counts: np.ndarray,
 
 
 def _examine_queries(config: Config, images: ImageList, findings: Findings) -> None:
-    """The test images are queries and database at once: each needs another image that is relevant to it."""
+    """The test images are queries and database at once, so each query needs another test image that is relevant."""
     labels = images.labels
     if config.model.multi_label:
         positive = (labels == 1).astype(np.float32)

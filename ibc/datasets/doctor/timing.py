@@ -1,29 +1,26 @@
-"""How long an epoch will take: the loader's pace on these images, and the network's on this device."""
+"""How long an epoch will take: the loader's pace on these images, and the pace of updates on this device."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from typing import TYPE_CHECKING
+
+import torch
 
 from ibc.config import Config
 from ibc.cores import usable_cores
 from ibc.data.list_file import ImageList
+from ibc.data.loader import training_batches
 from ibc.datasets.doctor.findings import Findings
-
-if TYPE_CHECKING:
-    import torch
+from ibc.device import keep_freed_memory, resolve_device
+from ibc.trainer import Trainer
 
 _BATCH, _CPU_BATCH = 32, 16
 _SECONDS = 3.0  # of loading that are timed
 
 
 def estimate_epoch(config: Config, images: ImageList, device: str, findings: Findings) -> None:
-    """Add the estimate; both paces are measured: the loader for some seconds, two updates after a first."""
-    import torch
-
-    from ibc.device import keep_freed_memory, resolve_device
-
+    """Add an estimate of the time of an epoch: the loader is timed for some seconds, and two updates after a first."""
     target = resolve_device(device)
     keep_freed_memory(target)  # as the commands do
     loaded, updated = _loader_pace(config, images, target), _update_pace(config, target)
@@ -43,9 +40,7 @@ def estimate_epoch(config: Config, images: ImageList, device: str, findings: Fin
 
 
 def _loader_pace(config: Config, images: ImageList, device: torch.device) -> float:
-    """Images a second of the training loader, once every worker has begun."""
-    from ibc.data.loader import training_batches
-
+    """Images a second of the training loader, measured once every worker has begun."""
     endless = dataclasses.replace(config, max_iter=10**9, batch_size=min(config.batch_size or _BATCH, len(images)))
     batches = training_batches(endless, images, 0, device, skip_bad=True)
     for _ in range(max(1, min(config.num_workers, usable_cores()))):
@@ -57,11 +52,7 @@ def _loader_pace(config: Config, images: ImageList, device: torch.device) -> flo
 
 
 def _update_pace(config: Config, device: torch.device) -> float:
-    """Images a second of training updates on made-up pixels; pretrained weights do not change the pace."""
-    import torch
-
-    from ibc.trainer import Trainer
-
+    """Images a second of training updates, on random pixels and random weights, which are as fast as any."""
     model = dataclasses.replace(config.model, pretrained="none", weights_file=None)
     trainer = Trainer(dataclasses.replace(config, model=model), device, pretrained=False)
     full = config.batch_size or _BATCH
@@ -80,8 +71,6 @@ def _update_pace(config: Config, device: torch.device) -> float:
 
 def _finish(device: torch.device) -> None:
     if device.type == "cuda":
-        import torch
-
         torch.cuda.synchronize(device)
 
 

@@ -1,42 +1,57 @@
-"""``prepare broden``: the Broden data set (images, label maps, index) for network dissection.
+"""``ibc prepare broden``: the Broden data set (images, label maps, tables) for network dissection.
 
-Comes from its official address, with the download continued where it stopped, or from a local zip;
-is unpacked, continued likewise; and its structure is checked: tables, columns, every file the index
-names, sizes. On a folder that is there already only the check is made.
+It comes from its official address or from a local zip, is unpacked, and then checked. Downloading and unpacking go on
+where an earlier run stopped. A folder that is there already is only checked.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
+import argparse
 import json
 import os
 import shutil
-from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
-from ibc.datasets.prepare.archive import list_members, read_member
-from ibc.datasets.prepare.download import fetch
-from ibc.errors import InputError, input_error
+from ibc.datasets.building.archive import list_members, read_member
+from ibc.datasets.building.download import fetch
+from ibc.datasets.data_set import DataSet
+from ibc.errors import input_error
 from ibc.files import atomic_write
-from ibc.progress import Progress, track
+from ibc.progress import Progress
 
 ADDRESS = "http://netdissect.csail.mit.edu/data/broden1_{size}.zip"
-_INDEX_COLUMNS = ("image", "split", "ih", "iw", "sh", "sw")
-_TABLES = {"category.csv": ("name", "first", "last"), "label.csv": ("number", "name", "category")}
-_CODE_COLUMNS = ("code", "number", "name", "frequency", "coverage")
 
 
-def prepare_broden(destination: Path, source: str | None, size: int) -> Iterator[str]:
-    """Fetch, unpack, check; yields what to tell. Raises InputError with the first thing that is wrong."""
+@dataclass(frozen=True)
+class BrodenOptions:
+    """destination: folder to write. source: zip to take; None: download. image_size: 224 or 227 pixels, to download."""
+
+    destination: str
+    source: str | None = None
+    image_size: int = 227
+
+
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("destination", metavar="DST")
+    parser.add_argument("--source", metavar="ZIP", help="broden1_224.zip or broden1_227.zip (default: download)")
+    parser.add_argument("--image_size", type=int, default=BrodenOptions.image_size, choices=(224, 227),
+                        help="which to download")
+
+
+def prepare_broden(options: BrodenOptions) -> Iterator[str]:
+    """Fetch, unpack and check Broden, and write manifest.json; yields lines for people.
+
+    Raises InputError that names the first fault of the archive or of the folder.
+    """
+    from ibc.data.broden.check import check_broden  # noqa: PLC0415 - Pillow; --help needs none
+
+    destination, source = Path(options.destination), options.source
     unfinished = destination / ".unpacking"
     if source is not None or unfinished.exists() or not (destination / "index.csv").exists():
         download = destination / "download"
-        archive = Path(source) if source is not None else fetch(ADDRESS.format(size=size), download)
+        archive = Path(source) if source is not None else fetch(ADDRESS.format(size=options.image_size), download)
         destination.mkdir(parents=True, exist_ok=True)
         unfinished.touch()
         _unpack(archive, destination)
@@ -54,7 +69,7 @@ def prepare_broden(destination: Path, source: str | None, size: int) -> Iterator
 
 
 def _unpack(archive: Path, destination: Path) -> None:
-    """Write what is missing or has another size; each file appears whole."""
+    """Write the files that are missing or have another size. Each file appears whole under its name, or not at all."""
     if archive.is_dir():
         raise input_error(archive, "a folder", "a zip", "to check a folder, name it as DST")
     members = list_members(archive)
@@ -82,78 +97,6 @@ def _unpack(archive: Path, destination: Path) -> None:
             bar.update()
 
 
-def check_broden(folder: Path) -> dict[str, Any]:
-    """Facts of a folder in Broden format, for its manifest; raises InputError with the first fault."""
-    index = folder / "index.csv"
-    header, rows = _read_table(index, _INDEX_COLUMNS)
-    categories = header[len(_INDEX_COLUMNS) :]
-    if header[: len(_INDEX_COLUMNS)] != list(_INDEX_COLUMNS) or not categories:
-        raise input_error(index, f"columns {', '.join(header)}", f"{', '.join(_INDEX_COLUMNS)}, then categories",
-                          line=1)
-    _check_tables(folder, categories)
-    files: dict[str, int] = {}
-    labelled: Counter[str] = Counter()
-    sizes: Counter[str] = Counter()
-    map_sizes: Counter[str] = Counter()
-    for number, row in enumerate(track(rows, "checking", unit="images"), start=2):
-        try:
-            height, width, map_height, map_width = (int(row[column]) for column in ("ih", "iw", "sh", "sw"))
-        except ValueError:
-            raise input_error(index, "ih, iw, sh, sw " + " ".join(row[column] for column in _INDEX_COLUMNS[2:]),
-                              "numbers of pixels", line=number) from None
-        _check_image(folder, row["image"], (width, height), index, number, files)
-        for category in categories:
-            entries = [entry for entry in row[category].split(";") if entry]
-            labelled[category] += bool(entries)
-            for entry in entries:
-                if not entry.isdigit():
-                    _check_image(folder, entry, (map_width, map_height), index, number, files)
-        sizes[f"{width}x{height}"] += 1
-        map_sizes[f"{map_width}x{map_height}"] += 1
-    labels = len(_read_table(folder / "label.csv", _TABLES["label.csv"])[1])
-    listing = "".join(f"{name} {size}\n" for name, size in sorted(files.items()))
-    return {"data_set": "broden", "images": len(rows), "labels": labels, "categories": categories,
-            "labelled_images": {name: labelled[name] for name in categories}, "files": len(files),
-            "image_sizes": ", ".join(sizes), "label_map_sizes": ", ".join(map_sizes),
-            "structure_sha256": hashlib.sha256(listing.encode()).hexdigest()}
-
-
-def _check_tables(folder: Path, categories: list[str]) -> None:
-    for table, columns in _TABLES.items():
-        _read_table(folder / table, columns)
-    known = {row["name"] for row in _read_table(folder / "category.csv", _TABLES["category.csv"])[1]}
-    for category in categories:
-        if category not in known:
-            raise input_error(folder / "category.csv", f"no row '{category}'", "one for each category of index.csv")
-        _read_table(folder / f"c_{category}.csv", _CODE_COLUMNS)
-
-
-def _read_table(path: Path, columns: tuple[str, ...]) -> tuple[list[str], list[dict[str, str]]]:
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle, restval="")
-            rows = list(reader)
-            header = list(reader.fieldnames or [])
-    except FileNotFoundError:
-        raise input_error(path, "no such file", "a folder in Broden format", "unpack the whole archive there") from None
-    if missing := [column for column in columns if column not in header]:
-        raise input_error(path, f"no column '{missing[0]}'", f"columns {', '.join(columns)}", line=1)
-    if not rows:
-        raise input_error(path, "no row", "at least one", "fetch the archive again")
-    return header, rows
-
-
-def _check_image(folder: Path, name: str, size: tuple[int, int], index: Path, line: int, files: dict[str, int]) -> None:
-    """The file is there and has the size the index says (headers only)."""
-    path = folder / "images" / name
-    try:
-        with Image.open(path) as image:
-            found = image.size
-        files[name] = path.stat().st_size
-    except FileNotFoundError:
-        raise input_error(index, f"no file images/{name}", "every file the index names", "unpack the archive again",
-                          line=line) from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise InputError(f"{path}: found no readable image ({error}), expected one; unpack the archive again") from None
-    if found != size:
-        raise input_error(index, f"images/{name} of {found[0]}x{found[1]} px", f"{size[0]}x{size[1]}", line=line)
+DATA_SET = DataSet(summary="Broden for network dissection, from its official address or a local zip",
+                   description="Fetch Broden, unpack and check it; a folder that holds it already is checked.",
+                   example="datasets/broden1_227", add_flags=_add_flags, options=BrodenOptions, prepare=prepare_broden)

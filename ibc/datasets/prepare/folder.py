@@ -1,46 +1,85 @@
-"""``prepare folder``: images of any origin, one folder a class, and with tables of attributes or labels.
+"""``ibc prepare folder``: images of any origin, one folder a class, or with tables of attributes or labels.
 
-Top folders train/ and test/ (or val/) are kept as the split; otherwise a seeded share becomes the
-test list. Images of a label table need no class folders.
+Top folders train/ and test/ (or val/) are kept as the split; otherwise a seeded share becomes the test list. Images of
+a label table need no class folders.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from ibc.datasets.prepare.archive import Member, list_members
-from ibc.datasets.prepare.plan import Plan, describe_sources, name_stems, seeded_order
-from ibc.datasets.prepare.table import CLASS_WEIGHT_RULE, class_weights, read_attributes, read_labels
+from ibc.datasets.building.options import BuildOptions
+from ibc.datasets.building.plan import PreparationPlan, describe_sources, name_stems
+from ibc.datasets.building.ready_config import write_config
+from ibc.datasets.building.source_tree import SourceTree
+from ibc.datasets.building.table import CLASS_WEIGHT_RULE, class_weights, read_attributes, read_labels
+from ibc.datasets.data_set import image_set
 from ibc.errors import input_error
 from ibc.labels import MISSING, NO_CATEGORY
 
-_SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "val", "valid": "val",
-           "validation": "val"}
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm",
                   ".avif", ".jp2")
 
 
+@dataclass(frozen=True, kw_only=True)
+class FolderOptions(BuildOptions):
+    """source: folder, zip or tar. test_share: of each class, where the source has no split. seed: of that split.
+
+    attributes, labels: CSV files (see ``ibc.datasets.building.table``), one of them at most.
+    """
+
+    source: str
+    test_share: float = 0.1
+    attributes: str | None = None
+    labels: str | None = None
+    seed: int = 0
+
+
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SRC")
+    parser.add_argument("--test_share", type=float, default=FolderOptions.test_share, metavar="SHARE",
+                        help="share of each class in the test list where SRC has no split "
+                        f"(default: {FolderOptions.test_share})")
+    parser.add_argument("--attributes", metavar="CSV", help="image, then one column an attribute: 1 has it, 0 or -1 "
+                        "has not, empty or 2 unknown; they follow the class in the lists")
+    parser.add_argument("--labels", metavar="CSV", help="image, then one 0/1 column a class, for multi_label: true; "
+                        "class weights go into manifest.json")
+
+
+def _plan(options: FolderOptions) -> PreparationPlan:
+    return plan_folder(options.source, Path(options.destination).resolve().name, seed=options.seed,
+                       test_share=options.test_share, attributes=options.attributes, labels=options.labels)
+
+
+def _finish(options: FolderOptions, manifest: dict[str, Any]) -> Iterator[str]:
+    """Write a config that trains on the folder, where it has what training needs."""
+    if config := write_config(Path(options.destination), manifest, options.link):
+        yield f"  next: ibc train --config {config} --output_path ."
+
+
 def plan_folder(source: str | os.PathLike, name: str, *, seed: int, test_share: float,
-                attributes: str | None = None, labels: str | None = None) -> Plan:
-    """The plan of a source of images. Raises InputError where there is no class folder and no table to go by."""
+                attributes: str | None = None, labels: str | None = None) -> PreparationPlan:
+    """The plan of a source of images; the arguments are as in ``FolderOptions``, and ``name`` is that of the data set.
+
+    Raises InputError where there is no class folder and no table to go by, and for a table with a fault.
+    """
     if attributes and labels:
         raise input_error(None, "--attributes with --labels", "one of them",
                           "multi-label rows hold the classes and nothing else")
-    tree = Tree(source)
-    plan = Plan(name, rule="", facts={"source": describe_sources(source)})
-    if labels:
-        rows, group = _label_rows(tree, labels, plan), ""
-    else:
-        rows = _class_rows(tree, attributes, plan)
-        group = "class"
-    splits = tree.splits(rows, seed, test_share, by_class=group == "class")
+    tree = SourceTree(source)
+    plan = PreparationPlan(name, rule="", facts={"source": describe_sources(source)})
+    rows = _label_rows(tree, labels, plan) if labels else _class_rows(tree, attributes, plan)
+    splits = tree.splits(rows, seed, test_share, by_class=not labels)
     if "test" in tree.given or not splits["test"]:
         plan.rule = "the split of the source's top folders" if "test" in tree.given else "every image in train.txt"
     else:
         plan.seed = seed
-        plan.rule = (f"test: {test_share:g} of {'each class' if group else 'all images'} (at least 1 of 2), those "
+        plan.rule = (f"test: {test_share:g} of {'all images' if labels else 'each class'} (at least 1 of 2), those "
                      f"with the lowest SHA-256 of '{seed}:path'; train: the rest")
     stems = dict(zip(rows, name_stems([path.removeprefix("/") for path in rows]), strict=True))
     plan.images = {stems[path]: tree.members[path] for path in rows}
@@ -51,8 +90,8 @@ def plan_folder(source: str | os.PathLike, name: str, *, seed: int, test_share: 
     return plan
 
 
-def _class_rows(tree: Tree, attributes: str | None, plan: Plan) -> dict[str, Sequence[int]]:
-    """path -> (class id, attributes): images outside of class folders count only if the table has them."""
+def _class_rows(tree: SourceTree, attributes: str | None, plan: PreparationPlan) -> dict[str, Sequence[int]]:
+    """path -> (class id, attributes). An image outside of class folders counts only if the table names it."""
     plan.classes = sorted({label for label in map(tree.label, tree.members) if label is not None})
     ids = {label: number for number, label in enumerate(plan.classes)}
     marks: dict[str, tuple[int, ...]] = {}
@@ -75,8 +114,8 @@ def _class_rows(tree: Tree, attributes: str | None, plan: Plan) -> dict[str, Seq
     return rows
 
 
-def _label_rows(tree: Tree, labels: str, plan: Plan) -> dict[str, Sequence[int]]:
-    """path -> 0/1 a class, from the table."""
+def _label_rows(tree: SourceTree, labels: str, plan: PreparationPlan) -> dict[str, Sequence[int]]:
+    """path -> one 0 or 1 a class, from the table."""
     table = read_labels(labels)
     matched, unused = table.match(tree.members)
     plan.classes = table.names
@@ -85,57 +124,6 @@ def _label_rows(tree: Tree, labels: str, plan: Plan) -> dict[str, Sequence[int]]
     return {path: matched[path] for path in tree.members if path in matched}
 
 
-class Tree:
-    """The files of a source as "split/rest", split empty where the source has none.
-
-    A folder that wraps everything is left out. Top folders are splits only if all of them have such
-    names, since "train" is a fine class name too. ``given``: the splits found; a lone val is the test split.
-    """
-
-    def __init__(self, source: str | os.PathLike):
-        self.source = source
-        members = list_members(source)
-        paths = _unwrap([member.name for member in members])
-        tops = {path.split("/")[0] for path in paths if "/" in path}
-        split_of = {top: _SPLITS.get(top.lower(), "") for top in tops}
-        if not all(split_of.values()):
-            split_of = {}
-        elif "test" not in split_of.values():
-            split_of = {top: "test" if split == "val" else split for top, split in split_of.items()}
-        self.given = set(split_of.values())
-        self.members: dict[str, Member] = {}
-        for path, member in zip(paths, members, strict=True):
-            top, _, rest = path.partition("/") if split_of else ("", "", path)
-            if rest:
-                self.members[f"{split_of.get(top, '')}/{rest}"] = member
-
-    def label(self, path: str) -> str | None:
-        """The class folder of "split/class/rest"."""
-        parts = path.split("/")
-        return parts[1] if len(parts) > 2 else None
-
-    def splits(self, paths: Iterable[str], seed: int, test_share: float, by_class: bool) -> dict[str, list[str]]:
-        """The paths of each list, in path order; a seeded share of the training images where no test split is given."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for path in paths:
-            found[path.split("/")[0] or "train"].append(path)
-        if "test" in found:
-            return {split: found[split] for split in ("train", "val", "test") if split in found}
-        groups: dict[str | None, list[str]] = defaultdict(list)
-        for path in found["train"]:
-            groups[self.label(path) if by_class else ""].append(path)
-        test: set[str] = set()
-        for members in groups.values():
-            count = max(1, round(test_share * len(members))) if len(members) > 1 and test_share > 0 else 0
-            test.update(seeded_order(members, seed)[:count])
-        return {"train": [path for path in found["train"] if path not in test],
-                "test": [path for path in found["train"] if path in test]}
-
-
-def _unwrap(paths: list[str]) -> list[str]:
-    """Drop a folder that wraps all the others, as long as folders are left under it for classes or splits."""
-    while True:
-        tops = Counter(path.split("/")[0] for path in paths)
-        if len(tops) != 1 or min(path.count("/") for path in paths) < 2 or next(iter(tops)).lower() in _SPLITS:
-            return paths
-        paths = [path.split("/", 1)[1] for path in paths]
+DATA_SET = image_set(summary="a folder, zip or tar with one folder a class (train/ and test/ on top are kept)",
+                     example="my_photos datasets/mine --test_share 0.2", options=FolderOptions, add_flags=_add_flags,
+                     plan=_plan, seed="of the split", finish=_finish)

@@ -1,20 +1,23 @@
-"""A prepared folder as one file: its lists, names and listed images in an uncompressed zip.
+"""``ibc prepare pack``: a prepared folder as one file, an uncompressed zip of its lists, names and listed images.
 
-Images lie in the order of the lists, so that a pass over a list reads the disk in one sweep. The
-same folder gives the same bytes.
+Images lie in the order of the lists, so that a pass over a list reads the disk in one sweep. The same folder gives the
+same bytes.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ibc.data.list_file import read_list
 from ibc.data.zip_folder import ENDING, member_name
+from ibc.datasets.data_set import DataSet
 from ibc.errors import input_error
 from ibc.files import atomic_write
 from ibc.progress import track
@@ -23,12 +26,36 @@ _NAMES = ("manifest.json", "classes.txt", "attributes.txt")  # what else of a fo
 _HEAD = 300  # bytes that an image takes beside its content, amply
 
 
+@dataclass(frozen=True)
+class PackOptions:
+    """source: a prepared folder. destination: the zip. lists: names of its list files; empty: all of them."""
+
+    source: str
+    destination: str
+    lists: list[str] = field(default_factory=list)
+
+
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SRC")
+    parser.add_argument("destination", metavar="DST.zip")
+    parser.add_argument("--list", metavar="FILE", action="append", default=[], dest="lists",
+                        help="a list file in SRC; repeat for each (default: those of its manifest.json, else *.txt)")
+
+
+def _prepare(options: PackOptions) -> Iterator[str]:
+    images, size = pack_folder(options.source, options.destination, options.lists)
+    destination = Path(options.destination)
+    yield f"{destination}: {images} images, {size / 1e6:.0f} MB"
+    yield f"  next: --set data_folder={destination}"
+
+
 def pack_folder(source: str | os.PathLike, destination: str | os.PathLike,
                 lists: Sequence[str] = ()) -> tuple[int, int]:
-    """Write the archive; (images, bytes of it). Without ``lists``: those of the manifest, else every ``*.txt``.
+    """Write a prepared folder into a zip; returns (number of images, bytes of the zip).
 
-    Raises InputError for a list that cannot be read, that names an image outside the folder, or
-    for a full disk; OSError for an image that is missing. The archive appears complete or not at all.
+    lists: names of list files in the folder; empty: those of its manifest, else every ``*.txt``. The archive appears
+    complete or not at all. Raises InputError for a list that cannot be read or that names an image outside the folder,
+    and where the disk is full; OSError where an image is missing.
     """
     folder, target = Path(source), Path(destination)
     if not folder.is_dir():
@@ -69,7 +96,7 @@ def _inside(name: str) -> str:
 
 
 def _images_of(folder: Path, list_file: str) -> dict[str, Path]:
-    """Member -> file of each image of a list."""
+    """Name in the archive -> file, for each image of a list."""
     images = read_list(list_file, folder)
     found = {}
     for name, file in zip(images.names, images.files, strict=True):
@@ -81,3 +108,10 @@ def _images_of(folder: Path, list_file: str) -> dict[str, Path]:
             raise input_error(folder / list_file, f"the name {name!a}, which is not UTF-8", "names in UTF-8") from None
         found[member_name(name)] = Path(file)
     return found
+
+
+DATA_SET = DataSet(summary="a prepared folder as one uncompressed zip, for slow disks",
+                   description="Write the lists, names and listed images of a prepared folder into one uncompressed "
+                               "zip, which data_folder may name instead of the folder.",
+                   example="datasets/imagenet100 datasets/imagenet100.zip", add_flags=_add_flags, options=PackOptions,
+                   prepare=_prepare)

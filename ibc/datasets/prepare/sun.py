@@ -1,4 +1,4 @@
-"""``prepare sun``: SUN397 and the SUN Attribute Database, as one set with scene ids and 102 attributes.
+"""``ibc prepare sun``: SUN397 and the SUN Attribute Database, as one set with scene ids and 102 attributes.
 
 Sources are SUN397.tar.gz, SUNAttributeDB_Images.tar.gz and SUNAttributeDB.tar.gz (the three .mat
 files), or folders of them. An image of both sets is kept once, with scene and attributes.
@@ -10,12 +10,15 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from ibc.datasets.prepare.archive import Member, list_members, read_files
-from ibc.datasets.prepare.matlab import load_mat, strings
-from ibc.datasets.prepare.plan import Plan, describe_sources, seeded_order
+from ibc.datasets.building.archive import Member, list_members, read_files
+from ibc.datasets.building.matlab import load_mat, strings
+from ibc.datasets.building.options import BuildOptions, add_sources_flag, require_sources
+from ibc.datasets.building.plan import PreparationPlan, describe_sources, seeded_order
+from ibc.datasets.data_set import image_set
 from ibc.errors import input_error
 from ibc.labels import MISSING, NO_CATEGORY
 
@@ -26,22 +29,33 @@ _CLASSES = "ClassName.txt"
 _MATS = {"images.mat": "images", "attributes.mat": "attributes", "attributeLabels_continuous.mat": "labels_cv"}
 
 
-def plan_sun(sources: Sequence[str], *, seed: int) -> Plan:
+@dataclass(frozen=True, kw_only=True)
+class SunOptions(BuildOptions):
+    """source: archives and folders with the images, the scenes and the attributes. seed: of the split."""
+
+    source: list[str] = field(default_factory=list)
+    seed: int = 0
+
+
+def plan_sun(options: SunOptions) -> PreparationPlan:
     """train.txt and test.txt (10 images a scene); train_attr.txt, the training images with attributes.
 
-    Rows: scene id (99999 outside the 397), then per attribute 1 where at least 2 of 3 votes say so, 0
+    A row holds the scene id (99999 outside the 397), then for each attribute 1 where at least 2 of 3 votes say so, 0
     where fewer do, 2 where nobody was asked. Raises InputError for sources that lack a part.
     """
+    sources, seed = options.source, options.seed
+    require_sources(sources, "sun")
     images, files = _find(sources)
     where = " and ".join(sources)
     scenes = _scenes(files, where)
     attributes, votes = _attributes(files, where, images)
     unknown = sorted(set(votes) - set(images))
-    plan = Plan("sun", rule=f"scenes in the order of {_CLASSES}; test: {TEST_PER_CLASS} images of each, annotated ones "
-                f"first, those with the lowest SHA-256 of '{seed}:path'; train: the rest; an attribute is 1 at 2 of 3 "
-                f"votes or more, {MISSING} where not annotated", seed=seed, attributes=attributes,
-                classes=[scene.split("/", 1)[1] for scene in scenes],
-                skipped=[(f"{name}.jpg", "not in the source") for name in unknown])
+    plan = PreparationPlan(
+        "sun", rule=f"scenes in the order of {_CLASSES}; test: {TEST_PER_CLASS} images of each, annotated ones first, "
+        f"those with the lowest SHA-256 of '{seed}:path'; train: the rest; an attribute is 1 at 2 of 3 votes or more, "
+        f"{MISSING} where not annotated", seed=seed, attributes=attributes,
+        classes=[scene.split("/", 1)[1] for scene in scenes],
+        skipped=[(f"{name}.jpg", "not in the source") for name in unknown])
     plan.facts["source"] = describe_sources(*sources)
     ids = {scene: number for number, scene in enumerate(scenes)}
     used = [name for name in images if os.path.dirname(name) in ids or name in votes]
@@ -58,7 +72,10 @@ def plan_sun(sources: Sequence[str], *, seed: int) -> Plan:
 
 
 def _find(sources: Sequence[str]) -> tuple[dict[str, Member], dict[str, bytes]]:
-    """("a/abbey/sun_aaalbzqrimafwbiv" -> member, sorted; the small files by base name)."""
+    """(image -> where it is, sorted; base name -> content of the small files).
+
+    An image is called as in "a/abbey/sun_aaalbzqrimafwbiv".
+    """
     images: dict[str, Member] = {}
     files: dict[str, bytes] = {}
     for source in sources:
@@ -74,7 +91,7 @@ def _find(sources: Sequence[str]) -> tuple[dict[str, Member], dict[str, bytes]]:
 
 
 def _scenes(files: dict[str, bytes], where: str) -> list[str]:
-    """"a/abbey", ... in the order of ClassName.txt."""
+    """Scenes such as "a/abbey", in the order of ClassName.txt."""
     if _CLASSES not in files:
         raise input_error(where, f"no {_CLASSES}", "the file of SUN397 that lists its 397 scenes",
                           "give SUN397.tar.gz, or its whole folder, by --source")
@@ -82,7 +99,7 @@ def _scenes(files: dict[str, bytes], where: str) -> list[str]:
 
 
 def _attributes(files: dict[str, bytes], where: str, images: Iterable[str]) -> tuple[list[str], dict[str, list[int]]]:
-    """(names of the attributes, image -> 0, 1 or 2 for each); images are found by path, or by their own name alone."""
+    """(names of the attributes, image -> 0, 1 or 2 for each). An image is found by its path, or by its file name."""
     if missing := [name for name in _MATS if name not in files]:
         raise input_error(where, f"no {missing[0]}", f"{', '.join(_MATS)} of the SUN Attribute Database",
                           "give SUNAttributeDB.tar.gz, or its folder, by --source")
@@ -105,6 +122,7 @@ def _attributes(files: dict[str, bytes], where: str, images: Iterable[str]) -> t
 
 
 def _test_images(names: Sequence[str], ids: dict[str, int], votes: dict[str, list[int]], seed: int) -> set[str]:
+    """Up to TEST_PER_CLASS images of each scene in the order of the seed, those with attributes first."""
     scenes: dict[str, list[str]] = defaultdict(list)
     for name in names:
         scenes[os.path.dirname(name)].append(name)
@@ -113,3 +131,9 @@ def _test_images(names: Sequence[str], ids: dict[str, int], votes: dict[str, lis
         order = seeded_order(scenes[scene], seed)
         chosen.update(sorted(order, key=lambda name: name not in votes)[:TEST_PER_CLASS])  # stable: keeps the order
     return chosen
+
+
+DATA_SET = image_set(summary="SUN397 with the SUN Attribute Database",
+                     example="datasets/sun --source SUN397.tar.gz --source SUNAttributeDB_Images.tar.gz "
+                             "--source SUNAttributeDB.tar.gz",
+                     options=SunOptions, add_flags=add_sources_flag, plan=plan_sun, seed="of the split")

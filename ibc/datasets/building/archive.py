@@ -1,0 +1,291 @@
+"""Where images come from: a folder, a zip or a tar, read in place and never unpacked.
+
+``list_members`` names every file of a source and where its bytes lie; ``read_member`` reads them in any process. Only a
+compressed tar cannot be entered in the middle: its members are *streamed*, read once in file order by
+``stream_members``. Names that leave an archive, and links, are refused, since file names on disk are made from them.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from io import RawIOBase
+from pathlib import Path, PurePosixPath
+
+from ibc.data.zip_reader import DamagedMember, list_zip, read_zip_member
+from ibc.errors import InputError, input_error
+from ibc.progress import track
+
+ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
+_JUNK = {"thumbs.db", "desktop.ini"}
+_TAR_ERRORS = (tarfile.TarError, zlib.error, EOFError, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file of a source.
+
+    name: its path inside the source, with "/". size: bytes of its content. container: the file on disk that holds it.
+    kind: how it is read. "file": it is the container. "slice": ``size`` bytes of the container from ``offset``.
+    "stored", "deflated": a member of a zip, whose local header is at ``offset``; it takes ``packed`` bytes there, and
+    ``crc`` is its checksum. "stream": ``entry`` of a compressed tar, which is the container, or ``inner`` in it.
+    """
+
+    name: str
+    size: int
+    container: str
+    kind: str
+    offset: int = 0
+    packed: int = 0
+    crc: int = 0
+    inner: str = ""
+    entry: str = ""
+
+
+def list_members(source: str | os.PathLike, nested: bool = False,
+                 wanted: Callable[[str], bool] = lambda name: True) -> list[Member]:
+    """The wanted files of a folder, zip or tar, sorted by name. Hidden files and those of desktops are left out.
+
+    With ``nested``, archives inside the source are entered: a.tar that holds x.jpg gives a/x.jpg. Raises InputError for
+    a missing source, a damaged archive, and for a link or an unsafe name in an archive.
+    """
+    path = Path(source)
+    if path.is_dir():
+        members = _walk(path)
+    elif path.is_file():
+        members = _list_archive(path)
+    else:
+        raise input_error(path, "no such file or folder", "a folder, a zip or a tar")
+    if nested:
+        members = track((found for member in members for found in _enter(member)), f"listing {path.name}", unit="files")
+    by_name = {member.name: member for member in members  # in an archive a later entry replaces an earlier one
+               if wanted(member.name) and not _is_junk(member.name)}
+    return [by_name[name] for name in sorted(by_name)]
+
+
+def read_files(members: Iterable[Member]) -> dict[str, bytes]:
+    """Name -> content of a few members of any kind, those of compressed tars included."""
+    found: dict[str, bytes] = {}
+    streams: dict[tuple[str, str], dict[str, str]] = {}
+    for member in members:
+        if member.kind == "stream":
+            streams.setdefault((member.container, member.inner), {})[member.entry] = member.name
+        else:
+            found[member.name] = read_member(member)
+    for (container, inner), names in streams.items():
+        found.update((names[entry], data) for entry, data in stream_members(container, inner, names))
+    return found
+
+
+def read_member(member: Member) -> bytes:
+    """Content of a member of any kind but "stream". Raises OSError where it is missing or damaged."""
+    if member.kind == "file":
+        with open(member.container, "rb") as handle:
+            return handle.read()
+    if member.kind == "slice":
+        return _pread(member.container, member.offset, member.size)
+    try:
+        return read_zip_member(_descriptor(member.container), member.offset, member.packed, member.size,
+                               deflated=member.kind == "deflated", crc=member.crc)
+    except DamagedMember as error:
+        raise OSError(error.reason) from None
+
+
+def stream_members(container: str, inner: str, wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
+    """(entry, content) of the wanted entries of a compressed tar, in the order of the tar, in one pass.
+
+    ``inner``: the name of the tar in the container; empty: it is the container. Raises InputError where it is damaged.
+    """
+    with _open_stream(container, inner) as tar:
+        try:
+            for entry in tar:
+                name = _safe_name(container, entry.name)
+                if entry.isreg() and name in wanted:
+                    handle = tar.extractfile(entry)
+                    yield name, handle.read() if handle else b""
+        except _TAR_ERRORS as error:
+            raise _damaged(container, error) from error
+
+
+def _walk(folder: Path) -> Iterator[Member]:
+    seen = set()  # folders may be links; a ring of links ends here
+    for where, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(where)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        for file in files:
+            path = os.path.join(where, file)
+            try:
+                size = os.stat(path).st_size
+            except OSError:
+                size = 0  # a dangling link: listed when it is read
+            yield Member(Path(path).relative_to(folder).as_posix(), size, path, "file")
+
+
+def _list_archive(path: Path) -> Iterator[Member]:
+    try:
+        if zipfile.is_zipfile(path):
+            yield from _list_zip(path)
+        elif _is_compressed(path):
+            yield from _list_stream(str(path), "")
+        else:
+            with tarfile.open(path, "r:") as tar:
+                yield from _list_tar(tar, str(path), base=0)
+    except InputError:
+        raise
+    except (*_TAR_ERRORS, zipfile.BadZipFile) as error:
+        raise _damaged(path, error) from error
+
+
+def _list_zip(path: Path) -> Iterator[Member]:
+    for entry in list_zip(path):
+        name = _safe_name(path, entry.name.replace("\\", "/"))
+        if entry.link:
+            raise _unsafe(path, entry.name, "a link")
+        if entry.folder:
+            continue
+        if entry.encrypted:
+            raise input_error(path, f"'{name}' encrypted", "a zip without password")
+        if not entry.readable:
+            raise input_error(path, f"'{name}' compressed by method {entry.method}", "stored or deflated",
+                              "unpack it and give the folder")
+        yield Member(name, entry.size, str(path), "deflated" if entry.deflated else "stored", entry.offset,
+                     entry.stored_size, entry.crc)
+
+
+def _list_tar(tar: tarfile.TarFile, container: str, base: int) -> Iterator[Member]:
+    for entry in tar:
+        name = _safe_name(container, entry.name)
+        _refuse_links(container, entry)
+        if entry.isreg():
+            yield Member(name, entry.size, container, "slice", base + entry.offset_data)
+        tar.members = []  # type: ignore[attr-defined]  # a million headers need not stay in memory
+
+
+def _list_stream(container: str, inner: str) -> Iterator[Member]:
+    with _open_stream(container, inner) as tar:
+        for entry in tar:
+            name = _safe_name(container, entry.name)
+            _refuse_links(container, entry)
+            if entry.isreg():
+                yield Member(name, entry.size, container, "stream", inner=inner, entry=name)
+            tar.members = []  # type: ignore[attr-defined]
+
+
+def _enter(member: Member) -> Iterator[Member]:
+    """The files of a member that is an archive; the member itself where it is none."""
+    name = member.name.lower()
+    ending = next((ending for ending in ARCHIVE_ENDINGS if name.endswith(ending)), None)
+    if ending is None or member.kind == "stream" or (ending == ".zip" and member.kind != "file"):
+        yield member
+        return
+    folder = member.name[: len(name) - len(ending)]
+    try:
+        for found in _list_inside(member, ending):
+            yield replace(found, name=f"{folder}/{found.name}")
+    except _TAR_ERRORS as error:
+        raise _damaged(f"{member.container}: {member.name}", error) from error
+
+
+def _list_inside(member: Member, ending: str) -> Iterator[Member]:
+    if member.kind == "file":
+        for found in _list_archive(Path(member.container)):
+            yield from _enter(found)
+    elif member.kind == "slice" and ending == ".tar":
+        window = _Window(member.container, member.offset, member.size)
+        with tarfile.open(fileobj=window, mode="r:") as tar:  # type: ignore[call-overload]
+            yield from _list_tar(tar, member.container, member.offset)
+    else:
+        yield from _list_stream(member.container, member.name)
+
+
+def _open_stream(container: str, inner: str) -> tarfile.TarFile:
+    if not inner:
+        return tarfile.open(container, "r|*")
+    outer = next(member for member in _list_archive(Path(container)) if member.name == inner)
+    if outer.kind == "slice":
+        return tarfile.open(fileobj=_Window(container, outer.offset, outer.size), mode="r|*")  # type: ignore[call-overload]
+    return tarfile.open(fileobj=zipfile.ZipFile(container).open(inner), mode="r|*")
+
+
+class _Window(RawIOBase):
+    """A part of a file, ``size`` bytes from ``offset``, as a file of its own: a tar inside a tar."""
+
+    def __init__(self, container: str, offset: int, size: int):
+        self.container, self.offset, self.size, self.position = container, offset, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self.position = offset + (0, self.position, self.size)[whence]
+        return self.position
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(self.size - self.position, 0)
+        size = left if size is None or size < 0 else min(size, left)
+        data = os.pread(_descriptor(self.container), size, self.offset + self.position) if size else b""
+        self.position += len(data)
+        return data
+
+
+@lru_cache(maxsize=64)
+def _descriptor(container: str) -> int:
+    """An open descriptor of an archive, one in each process; ``os.pread`` lets several readers share it."""
+    return os.open(container, os.O_RDONLY)
+
+
+def _pread(container: str, offset: int, size: int) -> bytes:
+    data = os.pread(_descriptor(container), size, offset)
+    if len(data) != size:
+        raise OSError("archive ends in the middle of the file")
+    return data
+
+
+def _is_compressed(path: Path) -> bool:
+    with open(path, "rb") as handle:
+        return handle.read(8).startswith(_COMPRESSED)
+
+
+def _safe_name(archive: str | os.PathLike, name: str) -> str:
+    """The name of an entry in normal form. Raises InputError for one that leads out of the archive."""
+    parts = PurePosixPath(name).parts
+    if name.startswith("/") or ".." in parts or "\0" in name or (len(name) > 1 and name[1] == ":"):
+        raise _unsafe(archive, name, "a path that leaves the archive")
+    return "/".join(parts)
+
+
+def _refuse_links(archive: str, entry: tarfile.TarInfo) -> None:
+    if entry.issym() or entry.islnk():
+        raise _unsafe(archive, entry.name, "a link")
+    if entry.sparse is not None:  # type: ignore[attr-defined]
+        raise input_error(archive, f"sparse file '{entry.name}'", "plain files", "unpack it and give the folder")
+
+
+def _unsafe(archive: str | os.PathLike, name: str, what: str) -> InputError:
+    return input_error(archive, f"{what}: '{name}'", "relative names without '..', and plain files only",
+                       "get the archive from a source you trust")
+
+
+def _damaged(archive: str | os.PathLike, error: Exception) -> InputError:
+    return input_error(archive, f"a damaged archive ({error or type(error).__name__})", "a readable zip or tar",
+                       "compare its size or checksum with the publisher's, and fetch it again")
+
+
+def _is_junk(name: str) -> bool:
+    parts = name.split("/")
+    return parts[-1].lower() in _JUNK or any(part.startswith(".") or part == "__MACOSX" for part in parts)

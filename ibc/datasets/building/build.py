@@ -1,0 +1,226 @@
+"""Carry out a plan: convert the images over all cores, then write lists, skipped.csv and manifest.json.
+
+Every finished image is noted in ``.prepare/done.csv`` of the destination, so that a second run does only what is
+missing. An image appears under its name complete or not at all. The lists name only images that exist; an image that
+cannot be used is in ``skipped.csv`` with the reason.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ibc.data.list_file import write_list
+from ibc.datasets.building.convert import Outcome, convert_all, sample_bytes
+from ibc.datasets.building.image import Recipe
+from ibc.datasets.building.options import BuildOptions
+from ibc.datasets.building.plan import PreparationPlan
+from ibc.errors import input_error
+from ibc.files import atomic_write, sha256
+from ibc.json_report import versions
+
+STATE = ".prepare"  # folder of the destination that holds what a later run needs
+_HEADROOM = 1.1
+
+
+def build(plan: PreparationPlan, options: BuildOptions) -> dict[str, Any]:
+    """Write the data set; returns its manifest.
+
+    Raises InputError where the folder holds images of other settings or other files, where the disk is too full, and
+    where no image of a list can be used.
+    """
+    folder = Path(options.destination)
+    if options.link and (packed := next((item for item in plan.images.values() if item.kind != "file"), None)):
+        raise input_error(packed.container, "an archive with --link", "images in a folder", "unpack it first")
+    if not options.lists_only:
+        _check_settings(folder, plan, options)
+    done = _read_done(folder, plan, options.lists_only)
+    if not options.lists_only:
+        _convert(folder, plan, options, done)
+    skipped = list(plan.skipped) + [(plan.images[stem].name, item.reason) for stem, item in done.items() if item.reason]
+    _write_skipped(folder, skipped)
+    lists = {}
+    for file, rows in plan.lists.items():
+        usable = [(name, row) for stem, row in rows if (name := _stored_name(stem, done, options))]
+        if rows and not usable:
+            raise input_error(folder / "skipped.csv", f"none of the {len(rows)} images of {file} usable",
+                              "at least one", "see the reasons there")
+        if not usable:
+            continue  # a split that was not asked for
+        write_list(folder / file, [name for name, _ in usable], [row for _, row in usable])
+        lists[file] = {"images": len(usable), "sha256": sha256(folder / file)}
+    if plan.classes:
+        _write_lines(folder / "classes.txt", plan.classes)
+    if plan.attributes:
+        _write_lines(folder / "attributes.txt", plan.attributes)
+    manifest = _manifest(plan, options, lists, done, skipped)
+    with atomic_write(folder / "manifest.json", "w") as handle:
+        handle.write(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    for path in plan.temporary:
+        path.unlink(missing_ok=True)
+    return manifest
+
+
+def _convert(folder: Path, plan: PreparationPlan, options: BuildOptions, done: dict[str, Outcome]) -> None:
+    missing = {stem: member for stem, member in plan.images.items() if stem not in done}
+    if not missing:
+        return
+    _check_space(folder, plan, options, missing)
+    scratch = folder / STATE / "scratch"
+    shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left half-written
+    scratch.mkdir(parents=True, exist_ok=True)
+    with open(folder / STATE / "done.csv", "a", newline="", encoding="utf-8", errors="surrogateescape") as journal:
+        writer = csv.writer(journal)
+        if journal.tell():
+            journal.write("\r\n")  # a killed run may have left half a line
+        try:
+            for outcomes in convert_all(missing, folder / "images", scratch, _recipe(options), options.link,
+                                        options.workers, plan.name, already=len(plan.images) - len(missing)):
+                for item in outcomes:
+                    done[item.stem] = item
+                    if not item.reason:
+                        writer.writerow([item.stem, plan.images[item.stem].size, item.extension, item.how, item.bytes,
+                                         *item.notes])
+                journal.flush()
+        except KeyboardInterrupt:
+            print("what is done is kept: the same command goes on from here", file=sys.stderr)
+            raise
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _recipe(options: BuildOptions) -> Recipe:
+    return Recipe(options.size, options.quality, keep_large=options.link)
+
+
+def _read_done(folder: Path, plan: PreparationPlan, lists_only: bool) -> dict[str, Outcome]:
+    """Stem -> outcome of the images that an earlier run finished.
+
+    An image counts if its file is still there, and its source still has the same size.
+    """
+    journal = folder / STATE / "done.csv"
+    done: dict[str, Outcome] = {}
+    if not journal.exists():
+        return done
+    with open(journal, newline="", encoding="utf-8", errors="surrogateescape") as handle:
+        for row in csv.reader(handle):
+            try:
+                stem, size, extension, how, stored, *notes = row
+                item = Outcome(stem, extension, how, int(stored), tuple(notes))
+                member = plan.images.get(stem)
+                same = member.size == int(size) if member else lists_only
+            except ValueError:
+                continue  # the last line of an interrupted run
+            if same and _file_size(folder / "images" / f"{stem}{extension}") == item.bytes:
+                done[stem] = item
+    return done
+
+
+def _file_size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _check_settings(folder: Path, plan: PreparationPlan, options: BuildOptions) -> None:
+    """Raise InputError where images of two data sets or of two settings would mix in one folder."""
+    settings = {"data set": plan.name, "--size": options.size, "--quality": options.quality,
+                "--link": options.link}
+    file = folder / STATE / "settings.json"
+    if file.exists():
+        try:
+            before = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            before = {}
+        for key, value in settings.items():
+            if before.get(key, value) != value:
+                raise input_error(folder, f"images made with {key} {before[key]}", f"{key} {value}",
+                                  "use the same settings, or another folder")
+    elif (folder / "images").exists() and any((folder / "images").iterdir()):
+        raise input_error(folder / "images", "files that no earlier run of this command made", "a new folder",
+                          "choose another destination")
+    else:
+        with atomic_write(file, "w") as handle:
+            json.dump(settings, handle, indent=1)
+
+
+def _check_space(folder: Path, plan: PreparationPlan, options: BuildOptions, missing: dict[str, Any]) -> None:
+    """Print how much disk the images will take, by a sample converted in memory; raise InputError if it is too much."""
+    each = sample_bytes(missing, _recipe(options), options.link)
+    needed = int(each * len(missing) * _HEADROOM)
+    free = shutil.disk_usage(folder).free
+    print(f"{plan.name}: {len(missing)} images to prepare, about {needed / 1e9:.2f} GB; {free / 1e9:.1f} GB free")
+    if needed > free:
+        raise input_error(folder, f"{free / 1e9:.2f} GB free", f"about {needed / 1e9:.2f} GB",
+                          "free some space, choose another disk, or use --link or a smaller --size")
+
+
+def _stored_name(stem: str, done: dict[str, Outcome], options: BuildOptions) -> str | None:
+    """The name that a list gives an image; None for one that cannot be used."""
+    item = done.get(stem)
+    if item is None:  # only with lists_only: the name the image will get
+        return f"images/{stem}.jpg" if options.lists_only else None
+    return None if item.reason else f"images/{stem}{item.extension}"
+
+
+def _write_skipped(folder: Path, skipped: list[tuple[str, str]]) -> None:
+    with atomic_write(folder / "skipped.csv", "w", errors="surrogateescape") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(["image", "reason"])
+        writer.writerows(sorted(skipped))
+
+
+def _write_lines(path: Path, lines: list[str]) -> None:
+    with atomic_write(path, "w", errors="surrogateescape") as handle:
+        handle.writelines(f"{line}\n" for line in lines)
+
+
+def _manifest(plan: PreparationPlan, options: BuildOptions, lists: dict[str, Any], done: dict[str, Outcome],
+              skipped: list[tuple[str, str]]) -> dict[str, Any]:
+    used = [item for item in done.values() if not item.reason]
+    notes = Counter(note for item in used for note in item.notes)
+    return {
+        "data_set": plan.name,
+        "rule": plan.rule,
+        "seed": plan.seed,
+        "class_num": len(plan.classes),
+        "classes": plan.classes,
+        "attributes": plan.attributes,
+        "lists": lists,
+        "images": {
+            "count": len(used),
+            "bytes": sum(item.bytes for item in used if item.how != "linked"),
+            "shorter_side": options.size,
+            "jpeg_quality": options.quality,
+            **{how: sum(item.how == how for item in used) for how in ("converted", "kept", "linked")},
+            "handled": dict(sorted(notes.items())),
+            "skipped": len(skipped),
+        },
+        **plan.facts,
+        "notes": plan.notes,
+        "versions": {name: version for name, version in versions().items() if name in ("ibc", "python", "pillow")},
+    }
+
+
+def summary_lines(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
+    """What was made, as lines for people."""
+    images = manifest["images"]
+    if images["count"]:
+        yield (f"{manifest['data_set']}: {images['count']} images, {images['bytes'] / 1e6:.0f} MB in {folder} "
+               f"({images['converted']} converted, {images['kept']} kept as they were, {images['linked']} linked)")
+    else:
+        yield f"{manifest['data_set']}: lists in {folder}, no image read"
+    for file, facts in manifest["lists"].items():
+        yield f"  {file}: {facts['images']} images"
+    if images["handled"]:
+        yield "  handled: " + ", ".join(f"{count} {note}" for note, count in images["handled"].items())
+    if images["skipped"]:
+        yield f"  skipped: {images['skipped']} images, see {folder / 'skipped.csv'}"
+    for note in manifest["notes"]:
+        yield f"  note: {note}"

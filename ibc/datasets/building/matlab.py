@@ -1,0 +1,38 @@
+"""MATLAB files as data sets publish them: variables by name, cell arrays of text as lists."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Any
+
+import numpy as np
+
+from ibc.errors import input_error
+
+
+def load_mat(data: str | os.PathLike | bytes, where: str | os.PathLike, names: tuple[str, ...]) -> dict[str, Any]:
+    """The variables ``names`` of a v5 .mat file (a path, or its bytes).
+
+    Raises InputError, which names the file as ``where``, for what cannot be read and for a missing variable.
+    """
+    from scipy.io import loadmat  # noqa: PLC0415 - scipy, 0.2 s; --help needs none
+
+    try:
+        content = loadmat(io.BytesIO(data) if isinstance(data, bytes) else os.fspath(data))
+    except FileNotFoundError:
+        raise input_error(where, "no such file", "a .mat file") from None
+    except NotImplementedError:
+        raise input_error(where, "a v7.3 .mat file", "a v5 one, as published", "save it with -v7") from None
+    except Exception as error:  # scipy's reader answers damage with any exception
+        raise input_error(where, f"a file that is no readable .mat ({error})", "a MATLAB v5 file") from None
+    if missing := [name for name in names if name not in content]:
+        raise input_error(where, f"no variable '{missing[0]}'", f"the variables {', '.join(names)}")
+    return {name: content[name] for name in names}
+
+
+def strings(cells: np.ndarray) -> list[str]:
+    """A cell array of texts (or a char matrix, one text a row) as a list."""
+    flat = [cell.item() if isinstance(cell, np.ndarray) and cell.size == 1 else "".join(np.atleast_1d(cell).tolist())
+            for cell in np.asarray(cells).ravel()]
+    return [str(text).strip() for text in flat]
