@@ -50,7 +50,7 @@ def dissect(options: DissectOptions, defaults: DissectDefaults) -> None:
     from ibc.data.broden.dataset import load_broden
     from ibc.dissection.outputs import finished, write_results
     from ibc.dissection.page.layer_page import clear_pages, write_page
-    from ibc.dissection.pipeline import Run, dissect_layers, run_key
+    from ibc.dissection.pipeline import DissectionRun, dissect_layers, run_key
     from ibc.dissection.reading import input_size
 
     say = speaker(options.json_path)
@@ -78,7 +78,7 @@ def dissect(options: DissectOptions, defaults: DissectDefaults) -> None:
     key = run_key(encoder, broden, settings, thresholds)
     done = [finished(own, key) for own in folders]
     if all(done):
-        result = Run([tally for tally in done if tally is not None])
+        result = DissectionRun([tally for tally in done if tally is not None])
         for own, tally in zip(folders, result.tallies, strict=True):
             write_results(own, tally, settings.score_threshold)  # the threshold of the summary may be another one
         say("nothing that moves a number has changed: results taken from the last run")

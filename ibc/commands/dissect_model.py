@@ -10,7 +10,7 @@ from ibc.checkpoint import find_checkpoint, load_model, read_file
 from ibc.commands.dissect_defaults import DissectDefaults
 from ibc.commands.dissect_flags import DissectOptions
 from ibc.config import load_config
-from ibc.dissection.encoders import CONCEPT_LAYER, Encoder, IBCEncoder, torchvision_encoder
+from ibc.dissection.encoders import CONCEPT_LAYER, Encoder, IBCEncoder
 from ibc.dissection.settings import IMAGENET
 from ibc.errors import input_error
 
@@ -74,5 +74,11 @@ def _torchvision_source(name: str, options: DissectOptions, defaults: DissectDef
     titles = {None: f"{name} with random weights", IMAGENET: f"{name} trained on ImageNet"}
     remark = None if weights else (f"{name} has random weights; --weights FILE takes those of a file, "
                                    f"--weights {IMAGENET} those that torchvision publishes")
+
+    def load() -> Encoder:
+        from ibc.dissection.torchvision_encoder import torchvision_encoder
+
+        return torchvision_encoder(name, layers, weights)
+
     return ModelSource(titles.get(weights, name), output, [Path(weights)] if weights and weights != IMAGENET else [],
-                       None, lambda: torchvision_encoder(name, layers, weights), remark)
+                       None, load, remark)

@@ -14,7 +14,7 @@ from ibc.commands.dissect_model import ModelSource
 from ibc.data.broden.dataset import Broden
 from ibc.dissection.outputs import summary
 from ibc.dissection.page.layer_page import display_name
-from ibc.dissection.pipeline import Run
+from ibc.dissection.pipeline import DissectionRun
 from ibc.dissection.settings import DissectionSettings
 from ibc.dissection.tally import Tally
 from ibc.json_report import write_json
@@ -75,7 +75,7 @@ def page_facts(subject: Subject, tally: Tally) -> list[tuple[str, str]]:
             ("Chance", f"{settings.null} pairings, seed {settings.seed}"), ("Key", tally.key)]
 
 
-def write_report(path: str, subject: Subject, run: Run) -> None:
+def write_report(path: str, subject: Subject, run: DissectionRun) -> None:
     """The file of ``--json``."""
     source, broden, settings = subject.source, subject.broden, subject.settings
     given = [Path(subject.thresholds)] if subject.thresholds else []

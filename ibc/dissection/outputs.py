@@ -1,6 +1,8 @@
-"""The files of one dissected layer: official ``tally.csv``, ``units.csv``, ``tally.json``, thresholds, and the whole
-``Tally`` for a later page or comparison. Each is written aside and renamed; ``tally.npz`` comes last, so that a
-folder whose key fits is complete.
+"""The files of one dissected layer.
+
+``tally.csv`` is the official table; ``units.csv`` and ``tally.json`` say more; ``quantile.npy`` holds the thresholds;
+``tally.npz`` is the whole ``Tally``, for a later page or comparison. It is written last, so that a folder in which it
+has the right key is complete.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ _TEXT = ("layer", "key", "categories", "names", "image_names", "settings", "rank
 
 
 def write_results(folder: Path, tally: Tally, score_threshold: float) -> list[Path]:
-    """Write everything but the page; returns the paths."""
+    """Write all files but the page to ``folder``; returns their paths."""
     write_tally_csv(folder / TALLY_CSV, tally)
     write_units_csv(folder / UNITS_CSV, tally)
     write_tally_json(folder / TALLY_JSON, tally, score_threshold)
@@ -55,7 +57,7 @@ def write_tally_csv(path: Path, tally: Tally) -> None:
 
 
 def write_units_csv(path: Path, tally: Tally) -> None:
-    """One row a unit with what the page shows: concept, chance, threshold and the bit of the same number."""
+    """One row a unit, by number: concept, chance level, threshold, and how the bit of the same number agrees."""
     header = ["unit", "category", "concept", "iou", "chance", "beats_chance", "threshold", "filter_on"]
     columns = [tally.units, [tally.categories[place] for place in tally.category],
                [tally.names[label] for label in tally.label], tally.score, tally.chance,
@@ -78,7 +80,10 @@ def _write_csv(path: Path, header: list[str], rows: Iterable[Iterable[Any]]) -> 
 
 
 def summary(tally: Tally, score_threshold: float) -> dict[str, dict[str, dict[str, int]]]:
-    """Rule -> category (and "all") -> {units, concepts}, at the chosen IoU, at 0.04 and above chance."""
+    """Interpretable units and their concepts: rule -> category (and "all") -> {"units", "concepts"}.
+
+    The rules: IoU of at least ``score_threshold``, of at least 0.04 as in NetDissect, and above chance.
+    """
     rules: dict[str, float | str] = {f"iou_{value:g}": value for value in (score_threshold, DETECTOR_IOU)}
     if tally.null.shape[1]:
         rules["above_chance"] = "chance"
@@ -87,6 +92,7 @@ def summary(tally: Tally, score_threshold: float) -> dict[str, dict[str, dict[st
 
 
 def write_tally_json(path: Path, tally: Tally, score_threshold: float) -> None:
+    """Settings, the summary, and everything about each unit."""
     report = {
         "layer": tally.layer, "key": tally.key, "images": tally.images, "settings": tally.settings,
         "threshold_rank_error": tally.rank_error, "categories": tally.categories,
@@ -98,7 +104,7 @@ def write_tally_json(path: Path, tally: Tally, score_threshold: float) -> None:
 
 
 def unit_record(tally: Tally, row: int) -> dict[str, Any]:
-    """Everything about one unit, as plain types."""
+    """Everything about the unit in row ``row``, as plain types."""
     label = tally.label[row]
     record: dict[str, Any] = {
         "unit": int(tally.units[row]), "unit_index": int(tally.units[row]) - 1,
@@ -120,7 +126,7 @@ def unit_record(tally: Tally, row: int) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """NaN as null, which JSON has."""
+    """The same value with None for NaN and infinity, which JSON does not have."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -129,6 +135,7 @@ def _finite(value: Any) -> Any:
 
 
 def save_tally(path: Path, tally: Tally) -> None:
+    """Write the whole tally, for ``load_tally``."""
     arrays = {field.name: getattr(tally, field.name) for field in fields(Tally)
               if isinstance(getattr(tally, field.name), np.ndarray)}
     if tally.alignment is not None:
@@ -139,7 +146,7 @@ def save_tally(path: Path, tally: Tally) -> None:
 
 
 def load_tally(path: str | os.PathLike) -> Tally:
-    """The Tally of a results folder (or of its ``tally.npz``). Raises InputError where it is none."""
+    """The Tally of a results folder, or of its ``tally.npz``. Raises InputError where there is none."""
     path = Path(path)
     file = path / TALLY_FILE if path.is_dir() else path
     try:
@@ -157,7 +164,7 @@ def load_tally(path: str | os.PathLike) -> Tally:
 
 
 def finished(folder: Path, key: str) -> Tally | None:
-    """The tally in ``folder`` if it is of this key."""
+    """The tally in ``folder`` if it has this key (``pipeline.run_key``), else None."""
     if not (folder / TALLY_FILE).exists():
         return None
     try:

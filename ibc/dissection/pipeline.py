@@ -1,8 +1,10 @@
-"""Dissection from end to end: an encoder and Broden-format data in, a ``Tally`` for every layer out.
+"""Network dissection from end to end: an encoder and Broden-format data in, a ``Tally`` for every layer out.
 
-Pass one encodes every image once and finds thresholds; pass two lays the masks over the label maps.
-Maps that pass one could not keep in memory are encoded again. Memory is bounded by the settings, not
-by the number of images, and nothing is written but the small state that a continued run needs.
+Pass one encodes every image once and finds each unit's threshold, a high quantile of its responses. A mask is where a
+feature map, enlarged to the label maps, lies above it. Pass two lays the masks over the label maps and counts pixels:
+the counts give the IoU of every unit with every concept. The same masks over the label maps of other images give the
+chance level. Memory is bounded by the settings, not by the number of images. Nothing is written but the small state
+that lets an interrupted run go on.
 """
 
 from __future__ import annotations
@@ -21,27 +23,27 @@ from torch import nn
 from ibc.cores import usable_cores
 from ibc.data.broden.dataset import Broden
 from ibc.device import resolve_device
-from ibc.dissection.activations import Survey
-from ibc.dissection.encoders import Encoder, Response, as_encoder
-from ibc.dissection.passes import LayerCounts, Tallier, survey_images
-from ibc.dissection.quantiles import MEMORY, quantile_position
-from ibc.dissection.reading import Reader, input_size, make_plan
+from ibc.dissection.encoders import Encoder, as_encoder
+from ibc.dissection.reading import BrodenReader, input_size
 from ibc.dissection.responses import Responder, full_precision
 from ibc.dissection.resume import SAVE_SECONDS, Interruptible
-from ibc.dissection.settings import CPU_MEMORY, GPU_MEMORY, DissectionSettings
+from ibc.dissection.settings import DissectionSettings
 from ibc.dissection.tally import Alignment, Tally, best_by_chance
+from ibc.dissection.tally_pass import LayerCounts, TallyPass
+from ibc.dissection.threshold_pass import LayerSurvey, threshold_pass
+from ibc.dissection.visit_plan import plan_visits
 from ibc.errors import input_error
 
 FORMAT = 2  # part of every key: raise it when the same inputs come to give other numbers
-BYTES_OF_COUNT = 8
 STATE_FILE = ".dissection-in-progress.npz"
 
 
 @dataclass
-class Run:
-    """Tallies by layer. seconds: of the stages. encoded_again: images that pass two had to encode.
+class DissectionRun:
+    """What ``dissect_layers`` returns.
 
-    continued: whether the state of an interrupted run was found.
+    tallies: one a layer. seconds: of the passes. encoded_again: images that pass two had to encode.
+    continued: whether the run went on from the state of an interrupted one.
     """
 
     tallies: list[Tally]
@@ -51,9 +53,10 @@ class Run:
 
 
 def dissect(encoder: nn.Module | Encoder, broden: Broden, settings: DissectionSettings | None = None) -> Tally:
-    """Dissect an encoder of one layer: an IBC network, or a module that returns maps (N, K, h, w).
+    """Dissect one layer: the concept filters of an IBC network, or a module that returns maps (N, K, h, w).
 
-    The module is moved to the device of the settings and put in eval mode.
+    The module is moved to the device of the settings and put in eval mode. Raises InputError where the encoder has
+    several layers, and on data that cannot be read.
     """
     run = dissect_layers(as_encoder(encoder), broden, settings or DissectionSettings())
     if len(run.tallies) != 1:
@@ -61,9 +64,47 @@ def dissect(encoder: nn.Module | Encoder, broden: Broden, settings: DissectionSe
     return run.tallies[0]
 
 
+def dissect_layers(encoder: Encoder, broden: Broden, settings: DissectionSettings, *, key: str | None = None,
+                   thresholds: list[np.ndarray] | None = None, save_seconds: float = SAVE_SECONDS,
+                   write: Callable[[list[Tally]], None] | None = None) -> DissectionRun:
+    """Dissect every layer of ``encoder``.
+
+    With ``settings.output`` an interrupted run leaves its state in that folder, and the same call goes on from it.
+    key: of this run (default: ``run_key``). thresholds: (K,) for each layer, used instead of the quantile.
+    save_seconds: between two saves of the state. write: writes the tallies to disk, before the state is deleted.
+    """
+    device = resolve_device(settings.device)
+    encoder.prepare(device)
+    key = key or run_key(encoder, broden, settings, thresholds)
+    pairings = 1 + settings.null  # each image with its own label maps, then with those of others
+    plan = plan_visits(broden, settings.batch_size, pairings, settings.seed)
+    reader = BrodenReader(broden, plan, input_size(broden, settings.image_size), *_workers(settings.workers, device),
+                          decoder="turbo" if device.type == "cuda" else "pillow")  # a CPU is busy encoding anyway
+    responder = Responder(encoder, reader, settings.normalization, settings.units, device)
+    state_file = None if settings.output is None else Path(settings.output, STATE_FILE)
+
+    with Interruptible(state_file, key, save_seconds) as keeper, torch.inference_mode(), full_precision():
+        saved = keeper.load()
+        begin = time.perf_counter()
+        surveys = threshold_pass(responder, settings, thresholds, keeper, saved)
+        found = [survey.thresholds() for survey in surveys]
+        middle = time.perf_counter()
+        tally_pass = TallyPass(responder, surveys, found, pairings, keeper, saved)
+        tally_pass.run()
+        end = time.perf_counter()
+
+    tallies = [_tally(name, broden, settings, survey, values, counts, tally_pass.truth, key) for
+               name, survey, values, counts in zip(encoder.layers, surveys, found, tally_pass.layers, strict=True)]
+    if write is not None:
+        write(tallies)
+    keeper.forget()
+    seconds = {"features": middle - begin, "tally": end - middle}
+    return DissectionRun(tallies, seconds, tally_pass.encoded_again, bool(saved))
+
+
 def run_key(encoder: Encoder, broden: Broden, settings: DissectionSettings,
             thresholds: list[np.ndarray] | None = None) -> str:
-    """Identifies model, data and every setting that can move a number."""
+    """A hash of model, data and every setting that can change a number: equal keys mean equal results."""
     numbers = {**settings.numbers(), "device": resolve_device(settings.device).type, "format": FORMAT}
     if thresholds is not None:
         numbers["thresholds"] = [values.tolist() for values in thresholds]
@@ -71,71 +112,18 @@ def run_key(encoder: Encoder, broden: Broden, settings: DissectionSettings,
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def dissect_layers(encoder: Encoder, broden: Broden, settings: DissectionSettings, *, key: str | None = None,
-                   thresholds: list[np.ndarray] | None = None, save_seconds: float = SAVE_SECONDS,
-                   write: Callable[[list[Tally]], None] | None = None) -> Run:
-    """Dissect every layer of ``encoder``.
-
-    With ``settings.output`` an interrupted run leaves its state there, and the same call goes on
-    from it. thresholds: (K,) for each layer, used instead of the quantile. write: takes the tallies
-    to disk, before the state that they came from is deleted.
-    """
-    device = resolve_device(settings.device)
-    encoder.prepare(device)
-    key = key or run_key(encoder, broden, settings, thresholds)
-    state_file = None if settings.output is None else Path(settings.output, STATE_FILE)
-    plan = make_plan(broden, settings.batch_size, 1 + settings.null, settings.seed)
-    reader = Reader(broden, plan, input_size(broden, settings.image_size), *_workers(settings.workers, device),
-                    decoder="turbo" if device.type == "cuda" else "pillow")  # a CPU is busy encoding anyway
-    responder = Responder(encoder, reader, settings.normalization, settings.units, device)
-
-    def make_survey(layer: int, sample: Response) -> Survey:
-        given = None if thresholds is None else _given(thresholds[layer], settings, sample.maps.shape[1])
-        memory = settings.memory
-        if memory is None:
-            memory = GPU_MEMORY if device.type == "cuda" else CPU_MEMORY
-        tables = sample.maps.shape[1] * (1 + settings.null) * broden.label_count * BYTES_OF_COUNT
-        return Survey(sample, len(broden), len(plan.batches),
-                      quantile_position(settings.quantile, settings.quantile_position), settings.top_n,
-                      max(memory // len(encoder.layers) - tables, 0), MEMORY // len(encoder.layers), given)
-
-    with Interruptible(state_file, key, save_seconds) as keeper, torch.inference_mode(), full_precision():
-        saved = keeper.load()
-        begin = time.perf_counter()
-        surveys = survey_images(responder, plan, make_survey, keeper, saved)
-        found = [survey.thresholds() for survey in surveys]
-        middle = time.perf_counter()
-        tallier = Tallier(responder, plan, surveys, found, 1 + settings.null, keeper, saved)
-        tallier.run()
-        end = time.perf_counter()
-    tallies = [_tally(name, broden, settings, survey, values, counts, tallier.truth, key)
-               for name, survey, values, counts in zip(encoder.layers, surveys, found, tallier.layers, strict=True)]
-    if write is not None:
-        write(tallies)
-    keeper.forget()
-    return Run(tallies, {"features": middle - begin, "tally": end - middle}, tallier.encoded_again, bool(saved))
-
-
 def _workers(wanted: int, device: torch.device) -> tuple[int, int]:
-    """Processes that read images and label maps.
+    """Processes that read images, and processes that read label maps.
 
-    An encoder on the CPU keeps all cores busy: readers beside it would only make its threads wait.
+    An encoder on the CPU keeps all cores busy; many readers beside it would only make its threads wait.
     """
     cores = usable_cores()
     return min(wanted, cores // 4 if device.type == "cpu" else cores), min(wanted, cores)
 
 
-def _given(values: np.ndarray, settings: DissectionSettings, units: int) -> np.ndarray:
-    values = np.asarray(values, np.float64).reshape(-1)
-    if settings.units is not None and len(values) >= settings.units[-1] and len(values) != units:
-        values = values[np.array(settings.units) - 1]
-    if len(values) != units or not np.isfinite(values).all():
-        raise input_error("thresholds", f"{len(values)} values", f"{units} finite numbers, one for each unit")
-    return values
-
-
-def _tally(layer: str, broden: Broden, settings: DissectionSettings, survey: Survey, thresholds: np.ndarray,
+def _tally(layer: str, broden: Broden, settings: DissectionSettings, survey: LayerSurvey, thresholds: np.ndarray,
            counts: LayerCounts, truth: np.ndarray, key: str) -> Tally:
+    """What both passes found of one layer, as plain arrays."""
     alignment = None
     if survey.alignment is not None:
         images_on = (on.cpu().numpy() for on in (survey.bits_on, counts.filter_on, counts.both_on))

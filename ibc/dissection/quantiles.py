@@ -1,9 +1,9 @@
-"""Thresholds of all units at once, from values that arrive in batches.
+"""Quantiles of all units at once, from values that arrive in batches: the thresholds of a dissection.
 
-A unit's threshold is a high quantile of its responses over all images and positions. The number of
-values n is known beforehand, so the exact threshold needs only the n q largest of each unit
-(``TopValues``: 12 MB for 256 units on Broden). Where even these exceed the memory, ``RankSketch``
-keeps a bounded summary and says how far, in ranks, its answer can be from the exact one.
+A unit's threshold is a high quantile of its responses over all images and positions. The number of values n is known
+beforehand, so the exact quantile needs only the n q largest values of each unit (``TopValues``: 12 MB for 256 units on
+Broden). Where even these are too many for the memory, ``RankSketch`` keeps a bounded summary, and says how far its
+answer can be, in ranks, from the exact one.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-MEMORY = 2**27      # bytes for the thresholds of all layers; fixed, so that no number depends on the memory at hand
-RAISE_AFTER = 1.125  # growth of the values seen after which the sketch looks for a higher bound
-UNITS_AT_ONCE = 16   # sorted together by the sketch
-GRID = 1000         # the official tool reads thresholds off 1000 equally spaced probabilities
+RAISE_AFTER = 1.125  # the sketch looks for a higher bound when the number of values seen has grown by this factor
+UNITS_AT_ONCE = 16   # that the sketch sorts together
+GRID = 1000          # the official tool looks thresholds up in a table of 1000 equally spaced probabilities
 
 
 def quantile_position(fraction: float, rule: str) -> float:
-    """The probability whose quantile is the threshold, for the upper ``fraction`` of responses.
+    """The probability whose quantile is the threshold, when the upper ``fraction`` q of responses counts as firing.
 
     ``official``: entry int(1000 (1 - q) - 1) of linspace(0, 1, 1000), 994/999 for q = 0.005.
     ``exact``: 1 - q.
@@ -31,9 +30,9 @@ def quantile_position(fraction: float, rule: str) -> float:
 
 
 def interpolation(position: float, count: int) -> tuple[int, int, float]:
-    """(i, j, w): the quantile is s[i] + w (s[j] - s[i]) of sorted values s; value i stands at (i + 0.5) / n.
+    """(i, j, w) such that the quantile at ``position`` of n = ``count`` sorted values s is s[i] + w (s[j] - s[i]).
 
-    The minimum stands at 0 as well and the maximum at 1.
+    Value i lies at probability (i + 0.5) / n; below the first lies the minimum, above the last the maximum.
     """
     place = min(max(position * count - 0.5, 0.0), count - 1.0)
     low = min(int(place), count - 1)
@@ -41,53 +40,64 @@ def interpolation(position: float, count: int) -> tuple[int, int, float]:
 
 
 def exact_quantile(values: np.ndarray, position: float) -> np.ndarray:
-    """Quantile along the last axis, float64: the plain definition."""
+    """Quantile along the last axis, float64, of values that are all there: the plain definition."""
     ordered = np.sort(np.asarray(values, np.float64), axis=-1)
     low, high, weight = interpolation(position, ordered.shape[-1])
     return ordered[..., low] + weight * (ordered[..., high] - ordered[..., low])
 
 
 class Quantile(Protocol):
-    """Both estimators. ``rank_error``: largest distance in ranks between answer and request."""
+    """What both estimators have in common. rank_error: largest distance, in ranks, from the exact quantile."""
 
     rank_error: int
 
-    def add(self, values: Tensor) -> None: ...
+    def add(self, values: Tensor) -> None:
+        """values: (K, b) float32."""
+        ...
 
-    def lower_bound(self) -> Tensor | None: ...
+    def lower_bound(self) -> Tensor | None:
+        """(K,) float32 that the final quantile does not fall below; None as long as none is known."""
+        ...
 
-    def result(self) -> np.ndarray: ...
+    def result(self) -> np.ndarray:
+        """(K,) float64, once all values are in."""
+        ...
 
-    def state(self) -> dict[str, np.ndarray]: ...
+    def state(self) -> dict[str, np.ndarray]:
+        """What an unfinished run keeps."""
+        ...
 
-    def restore(self, state: dict[str, np.ndarray]) -> None: ...
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from a ``state``."""
+        ...
 
 
 def make_quantile(units: int, count: int, position: float, memory: int, device: torch.device) -> Quantile:
-    """The exact estimator if its buffer fits into ``memory`` bytes, else the sketch."""
+    """The exact estimator if its buffer fits into ``memory`` bytes, else the sketch.
+
+    units: K. count: values that each unit will receive. position: of the quantile, a probability.
+    """
     top = TopValues(units, count, position, device)
     return top if top.bytes <= memory else RankSketch(units, count, position, memory, device)
 
 
 class TopValues:
-    """The largest values of each unit, as many as the exact quantile needs.
-
-    ``lower_bound`` is a value that the final threshold cannot fall below.
-    """
+    """The exact quantile: keeps the largest values of each unit, as many as it needs."""
 
     rank_error = 0
 
     def __init__(self, units: int, count: int, position: float, device: torch.device):
-        """count: values that each unit will have received in the end."""
+        """count: values that each unit will receive."""
         self.count, self.position = count, position
         self.keep = count - interpolation(position, count)[0]
-        self.room = min(count, 2 * self.keep + 4096)  # amortises the selection
+        self.room = min(count, 2 * self.keep + 4096)  # columns of the buffer; more than needed, to select seldom
         self.units, self.device, self.filled = units, device, 0
         self._buffer: Tensor | None = None
         self._bound: Tensor | None = None
 
     @property
     def bytes(self) -> int:
+        """Memory of the buffer."""
         return 4 * self.units * self.room
 
     def add(self, values: Tensor) -> None:
@@ -109,11 +119,11 @@ class TopValues:
             self.filled = self.keep
 
     def lower_bound(self) -> Tensor | None:
-        """(K,) float32 as of the last selection, or None before it."""
+        """(K,) float32, the least value kept at the last selection; None before it."""
         return self._bound
 
     def result(self) -> np.ndarray:
-        """(K,) float64 thresholds, once all values are in."""
+        """(K,) float64, once all values are in."""
         self._select()
         assert self._buffer is not None
         ordered = self._buffer[:, : self.keep].sort(dim=1).values.cpu().numpy().astype(np.float64)
@@ -122,32 +132,34 @@ class TopValues:
         return ordered[:, low - offset] + weight * (ordered[:, high - offset] - ordered[:, low - offset])
 
     def state(self) -> dict[str, np.ndarray]:
+        """What an unfinished run keeps: the values."""
         self._select()
         kept = torch.empty(self.units, 0) if self._buffer is None else self._buffer[:, : self.filled].cpu()
         return {"values": kept.numpy().copy()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from a ``state``."""
         self.filled, self._buffer = 0, None
         self.add(torch.from_numpy(state["values"]).to(self.device))
 
 
 class RankSketch:
-    """A summary of the largest values of each unit: sorted runs whose members stand for 1, 2, 4, ... values.
+    """The quantile within a known error: keeps a bounded summary of the largest values of each unit.
 
-    A full level is sorted and every second member moves one level up, the first or the second of
-    each pair in turn (Munro and Paterson's scheme, all units in step). Each such step moves no rank
-    by more than the weight it halves, so the sum of these weights (``rank_error``) bounds the error.
-    What certainly lies at or below the threshold is left out, so the error is a small part of the
-    tail rather than of all values.
+    Values lie in levels 0, 1, 2, ...; a member of level i stands for 2^i values. A full level is sorted, and every
+    second member moves one level up: the first of each pair, next time the second (the scheme of Munro and Paterson,
+    for all units in step). Such a step moves no rank by more than the weight of the level, so the sum of these weights
+    (``rank_error``) bounds the error. Values that certainly do not exceed the quantile are dropped early; the error
+    therefore is a small part of the tail, not of all values.
     """
 
     def __init__(self, units: int, count: int, position: float, memory: int, device: torch.device):
-        self.keep = count - interpolation(position, count)[0]  # the threshold is the keep-th largest value
+        self.keep = count - interpolation(position, count)[0]  # the quantile is the keep-th largest value
         self.units, self.device = units, device
         capacity, levels = 2, 1
-        while True:  # levels needed depend on the capacity, and the other way round
+        while True:  # the number of levels depends on the capacity, and the capacity on the number of levels
             levels = max(1, math.ceil(math.log2(max(count / capacity, 1)))) + 2
-            larger = 2 * max(1, memory // (8 * units * levels))  # two numbers of four bytes: level and its sorting
+            larger = 2 * max(1, memory // (8 * units * levels))  # 8 bytes: a float of the level and one to sort
             if larger <= capacity:
                 break
             capacity = larger
@@ -169,13 +181,14 @@ class RankSketch:
             self._compact()
 
     def _above_bound(self, values: Tensor) -> Tensor:
-        """Each unit's values above its bound, filled up with -inf to the number of the unit that has most."""
+        """Each unit's values above its bound; units that have fewer than others are filled up with -inf."""
         if not self._raised_at:
             return values
         above = values > self._bound[:, None]
         return values.masked_fill(~above, -torch.inf).topk(int(above.sum(1).max()), dim=1, sorted=False).values
 
     def _compact(self) -> None:
+        """Move every second value of full levels one level up."""
         level = 0
         while level < len(self._levels):
             if self._levels[level].shape[1] >= self.capacity:
@@ -196,13 +209,13 @@ class RankSketch:
             level += 1
 
     def _raise_bound(self) -> None:
-        """At least ``keep`` values seen so far lie at or above the bound, whatever the error."""
+        """Raise the bound, such that certainly ``keep`` of the values seen so far lie at or above it."""
         if self.seen >= max(self.keep, self._raised_at * RAISE_AFTER):
             self._raised_at = self.seen
             self._bound = torch.maximum(self._bound, self._from_top(self.keep + self.rank_error))
 
     def _from_top(self, rank: int) -> Tensor:
-        """(K,) the largest value with ``rank`` values at or above it by the summary; -inf where it holds fewer."""
+        """(K,) the ``rank``-th largest value according to the summary; -inf where it holds fewer."""
         weights = torch.cat([torch.full((run.shape[1],), 2**level, device=self.device, dtype=torch.int64)
                              for level, run in enumerate(self._levels)])
         found = []
@@ -214,19 +227,21 @@ class RankSketch:
         return torch.cat(found)
 
     def lower_bound(self) -> Tensor | None:
-        """(K,) float32 that the threshold does not fall below, or None as long as none is known."""
+        """(K,) float32 that the quantile does not fall below; None as long as none is known."""
         return self._bound if self._raised_at else None
 
     def result(self) -> np.ndarray:
-        """(K,) float64: a value within ``rank_error`` ranks of the one asked for."""
+        """(K,) float64, once all values are in: within ``rank_error`` ranks of the exact quantile."""
         return torch.maximum(self._bound, self._from_top(self.keep)).cpu().numpy().astype(np.float64)
 
     def state(self) -> dict[str, np.ndarray]:
+        """What an unfinished run keeps: the levels, the bound and three counters."""
         levels = {f"level{number}": run.cpu().numpy() for number, run in enumerate(self._levels)}
         return {**levels, "odd": np.array(self._odd), "bound": self._bound.cpu().numpy(),
                 "counts": np.array([self.rank_error, self.seen, self._raised_at])}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from a ``state``."""
         self._odd = [bool(value) for value in state["odd"]]
         self._levels = [torch.from_numpy(state[f"level{number}"]).to(self.device) for number in range(len(self._odd))]
         self._bound = torch.from_numpy(state["bound"]).to(self.device)

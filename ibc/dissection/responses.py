@@ -9,39 +9,41 @@ import torch
 from torch import Tensor
 
 from ibc.dissection.encoders import Encoder, Response, memory_format
-from ibc.dissection.reading import Reader
+from ibc.dissection.reading import BrodenReader
 from ibc.errors import input_error
 from ibc.normalise import normalise
 
 OFFICIAL_MEAN, OFFICIAL_SCALE = (123.68, 116.779, 103.939), 255 * 0.224
-
 CPU_PART = 8  # images encoded at once on a CPU: as fast as more, in less memory
 
 
 def official_normalise(images: Tensor) -> Tensor:
-    """(N, 3, H, W) uint8 RGB -> float32, minus the means of VGG, over one deviation for all channels."""
+    """(N, 3, H, W) uint8 RGB -> float32: minus VGG's channel means, divided by 57.12 in all channels."""
     mean = torch.tensor(OFFICIAL_MEAN, device=images.device)[:, None, None]
     return images.float().sub_(mean).div_(OFFICIAL_SCALE)
 
 
 def full_precision() -> AbstractContextManager:
-    """Convolutions on a GPU in whole 32 bits, the same result in every run."""
+    """Inside: convolutions on a GPU multiply in full 32 bits (no TF32) and repeat bit for bit."""
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
 class Responder:
-    """The encoder with all that stands around it. Batches always hold the same images together."""
+    """Reads the batches of a plan, normalises their pixels, encodes them and checks the responses."""
 
-    def __init__(self, encoder: Encoder, reader: Reader, normalization: str, units: Sequence[int] | None,
+    def __init__(self, encoder: Encoder, reader: BrodenReader, normalization: str, units: Sequence[int] | None,
                  device: torch.device):
-        """units: 1-based units to keep, None: all."""
+        """normalization: ``official`` or ``training``. units: 1-based units to keep, in ascending order; None: all."""
         self.encoder, self.reader, self.device = encoder, reader, device
         self.normalise = normalise if normalization == "training" else official_normalise
         self.units = units
         self._size_fits = False  # known after the first images
 
     def batches(self, numbers: Sequence[int]) -> Iterator[tuple[int, list[Response]]]:
-        """(number, one Response a layer) of the batches of the plan; nothing is read before the first is asked for."""
+        """(number, one Response a layer) of batches of the plan. Reading starts when the first one is asked for.
+
+        Raises InputError on an image that cannot be read, and on responses that are not finite.
+        """
         if numbers:
             for number, images in zip(numbers, self.reader.image_batches(numbers), strict=True):
                 responses = self.respond(images)
@@ -49,11 +51,11 @@ class Responder:
                 yield number, responses
 
     def probe(self) -> list[Response]:
-        """The response to one black image, for its shapes."""
+        """One Response a layer to a single black image, for its shapes."""
         return self.respond(torch.zeros(1, 3, *self.reader.size, dtype=torch.uint8))
 
     def respond(self, images: Tensor) -> list[Response]:
-        """(B, 3, H, W) uint8 on the CPU."""
+        """(B, 3, H, W) uint8 on the CPU -> one Response a layer, of the chosen units."""
         parts = [self._encode(part) for part in images.split(CPU_PART if self.device.type == "cpu" else len(images))]
         encoded = [torch.cat(same) if len(same) > 1 else same[0] for same in zip(*parts, strict=True)]
         responses = self.encoder.responses(encoded)

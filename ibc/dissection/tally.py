@@ -1,7 +1,7 @@
-"""The dissection table: how well every unit's mask matches every concept, and what chance would give.
+"""The dissection table: how well every unit's masks match every concept, and what chance would give.
 
-From the counts of ``counting`` come IoU[u, l] = both / (activation + truth - both), the best concept
-of each unit and category, and the best IoU of every chance pairing.
+From the counts of pixels come IoU[u, l] = both / (activation + truth - both), the best concept of each unit and
+category, and the best IoU that a unit reaches in each chance pairing.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ import numpy as np
 
 from ibc.dissection.counting.counts import Counts
 
-EPSILON = 1e-10  # official guard of the division
+EPSILON = 1e-10  # the official tool adds it to the union, against division by 0
 ENTRIES_AT_ONCE = 2**21  # of IoU tables over all pairings; bounds their memory
 
 
 def iou_table(both: np.ndarray, activation: np.ndarray, truth: np.ndarray, primary: np.ndarray) -> np.ndarray:
-    """IoU (..., L) float64 of both (..., L) and activation (..., C), with truth (L,)."""
+    """IoU (..., L) float64 of units and labels.
+
+    both: (..., L) pixels in mask and label. activation: (..., C) mask pixels of the images that show a category.
+    truth: (L,) pixels of each label. primary: (L,) place of each label's category.
+    """
     union = activation[..., primary] + truth - both
     return both / (union + EPSILON)
 
@@ -36,10 +40,10 @@ def best_by_chance(counts: Counts, truth: np.ndarray, primary: np.ndarray) -> np
 
 @dataclass
 class Alignment:
-    """How filter k and bit k agree over N images, each (K,).
+    """How well filter k and bit k agree over N images; each (K,).
 
-    correlation: of the filter's mean response with the code value. bit_on: images with bit 1.
-    filter_on: images with a response above the threshold. both_on: images with both.
+    correlation: float64, of the filter's mean response with the code value. bit_on: int64 images with bit 1.
+    filter_on: int64 images with a response above the threshold. both_on: int64 images with both.
     """
 
     correlation: np.ndarray
@@ -57,11 +61,12 @@ class Alignment:
 class Tally:
     """One layer's dissection: K units, L labels, C categories, N images, R chance pairings, T top images.
 
-    units: (K,) int64 unit numbers, from 1. thresholds: (K,) float64. rank_error: of the thresholds,
-    as a fraction of the values (0: exact). images: N. names: L label names. primary: (L,) category places.
-    both: (K, L), activation: (K, C), truth: (L,), pixels: (K,) int64 counts. null: (K, R) float64.
-    top_images: (K, T) int64 places in ``image_names``, "" = none; top_peaks: (K, T) float32, their
-    maxima; top_maps: (K, T, h, w) float32. key: identifies model, data and settings.
+    units: (K,) int64 unit numbers, from 1. thresholds: (K,) float64. rank_error: of the thresholds, as a fraction of
+    all values (0: exact). images: N. names: L label names. primary: (L,) places in ``categories``.
+    both: (K, L), activation: (K, C), truth: (L,), pixels: (K,) int64 counts, as in ``counting.counts.Counts``.
+    null: (K, R) float64 best IoU of each chance pairing.
+    top_images: (K, T) int64 places in ``image_names``, where "" stands for none. top_peaks: (K, T) float32 maxima.
+    top_maps: (K, T, h, w) float32. settings: those that can change a number. key: of model, data and settings.
     """
 
     layer: str
@@ -87,12 +92,12 @@ class Tally:
 
     @cached_property
     def iou(self) -> np.ndarray:
-        """(K, L) float64."""
+        """(K, L) float64: IoU of every unit with every label."""
         return iou_table(self.both, self.activation, self.truth, self.primary)
 
     @cached_property
     def best_label(self) -> np.ndarray:
-        """(K, C) int64: the label of each category with the best IoU, first of equals; 0 where all are 0."""
+        """(K, C) int64: the label with the best IoU in each category, the first of equals; 0 where all are 0."""
         best = [np.where(self.primary == place, self.iou, 0).argmax(axis=1) for place in range(len(self.categories))]
         return np.stack(best, axis=1)
 
@@ -114,7 +119,7 @@ class Tally:
 
     @property
     def score(self) -> np.ndarray:
-        """(K,) float64: its IoU."""
+        """(K,) float64: IoU of ``label``."""
         return self.best_iou.max(axis=1)
 
     @property
@@ -133,11 +138,11 @@ class Tally:
         return np.lexsort((-self.units, -self.score))
 
     def interpretable(self, rule: float | str) -> np.ndarray:
-        """(K,) bool: score at or above a number, or above ``chance``."""
+        """(K,) bool. rule: the least score, or "chance" for a score above every chance pairing."""
         return self.beats_chance if rule == "chance" else (self.score >= rule) & (self.score > 0)
 
     def coverage(self, rule: float | str) -> dict[str, tuple[int, int]]:
-        """Interpretable units and distinct concepts of each category, and of ``all``."""
+        """(interpretable units, distinct concepts) of each category, and of ``all``. rule: as in ``interpretable``."""
         chosen = self.interpretable(rule)
         found = {}
         for place, name in enumerate(self.categories):

@@ -31,16 +31,18 @@ import torch
 
 from ibc.config import ModelConfig
 from ibc.data.broden.dataset import Broden, load_broden
-from ibc.dissection.activations import StoredBatch
 from ibc.dissection.counting.bilinear import strict_limit
-from ibc.dissection.counting.counts import Counts, CpuCounter, CpuLabels, Pairs
+from ibc.dissection.counting.counts import Counts, FiringMaps
+from ibc.dissection.counting.cpu_counts import CpuCounter, CpuLabels
 from ibc.dissection.encoders import IBCEncoder
+from ibc.dissection.kept_maps import BatchMaps
 from ibc.dissection.page.layer_page import write_page
 from ibc.dissection.pipeline import dissect_layers
-from ibc.dissection.reading import Reader, make_plan
+from ibc.dissection.reading import BrodenReader
 from ibc.dissection.responses import Responder, full_precision
 from ibc.dissection.settings import DissectionSettings
 from ibc.dissection.tally import Tally
+from ibc.dissection.visit_plan import plan_visits
 from ibc.network import IBC
 from tests.benchmarks import plain_dissection as plain
 from tests.benchmarks.repeated_broden import RepeatedBroden
@@ -165,8 +167,8 @@ def broden_sized(model: IBC, broden: RepeatedBroden, device_name: str, workers: 
     device = torch.device(device_name)
     encoder = IBCEncoder(model)
     encoder.prepare(device)
-    plan = make_plan(broden, 128, 21, 1)
-    reader = Reader(broden, plan, broden.records[0].size, workers, workers,
+    plan = plan_visits(broden, 128, 21, 1)
+    reader = BrodenReader(broden, plan, broden.records[0].size, workers, workers,
                     "turbo" if device.type == "cuda" else "pillow")
     responder = Responder(encoder, reader, "official", None, device)
     with torch.inference_mode(), full_precision():
@@ -205,9 +207,9 @@ def check_counts(responder: Responder) -> None:
             limits = torch.from_numpy(strict_limit(thresholds)).to(device)
             start = [Counts.empty(maps.shape[1], 21, broden.label_count, len(broden.categories)) for _ in range(2)]
             counters = [CpuCounter(thresholds, broden.primary, start[0]), TorchCounter(thresholds, start[1], device)]
-        stored = StoredBatch.of(responses[0], limits)
-        pairs = Pairs(stored.image, stored.unit, stored.maps)
-        on_cpu = Pairs(pairs.image.cpu(), pairs.unit.cpu(), pairs.maps.cpu())
+        stored = BatchMaps.of(responses[0], limits)
+        pairs = FiringMaps(stored.image, stored.unit, stored.maps)
+        on_cpu = FiringMaps(pairs.image.cpu(), pairs.unit.cpu(), pairs.maps.cpu())
         labels = CpuLabels(group, broden.label_count), TorchLabels(group, primary, len(broden.categories))
         np.testing.assert_array_equal(labels[0].truth(), labels[1].truth())
         counters[0].add(labels[0], on_cpu)

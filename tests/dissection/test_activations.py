@@ -5,8 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ibc.dissection.activations import Correlation, MapStore, StoredBatch, TopImages
+from ibc.dissection.correlation import Correlation
 from ibc.dissection.encoders import Response
+from ibc.dissection.kept_maps import BatchMaps, KeptMaps
+from ibc.dissection.top_images import TopImages
 
 CPU = torch.device("cpu")
 
@@ -58,8 +60,8 @@ def test_top_images(top, sizes, seed):
 
 def test_store_keeps_whole_batches_within_its_budget():
     rng = np.random.default_rng(0)
-    batches = [StoredBatch.of(response(rng), None) for _ in range(8)]
-    store = MapStore(budget=3 * batches[0].bytes, batches=8)
+    batches = [BatchMaps.of(response(rng), None) for _ in range(8)]
+    store = KeptMaps(budget=3 * batches[0].bytes, batches=8)
     for number, batch in enumerate(batches):
         store.add(number, batch, None)
         assert store.bytes <= store.budget
@@ -71,11 +73,11 @@ def test_store_drops_what_cannot_matter():
     rng = np.random.default_rng(0)
     responses = [response(rng) for _ in range(8)]
     bound = torch.full((5,), 1.9)
-    whole = StoredBatch.of(responses[0], None)
-    store = MapStore(budget=3 * whole.bytes, batches=8)
+    whole = BatchMaps.of(responses[0], None)
+    store = KeptMaps(budget=3 * whole.bytes, batches=8)
     for number, own in enumerate(responses):
         limit = None if number < 3 else bound
-        store.add(number, StoredBatch.of(own, limit), limit)
+        store.add(number, BatchMaps.of(own, limit), limit)
     assert sorted(store.kept) == list(range(8))
     for number, own in enumerate(responses):
         peaks = own.maps.amax((2, 3))

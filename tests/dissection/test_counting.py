@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from ibc.data.broden.dataset import load_broden
-from ibc.dissection.counting.counts import Counts, CpuCounter, CpuLabels, LabelGroup, Pairs, partner_steps
+from ibc.dissection.counting.counts import Counts, FiringMaps, LabelGroup, partner_steps
+from ibc.dissection.counting.cpu_counts import CpuCounter, CpuLabels
 from ibc.dissection.counting.torch_counts import TorchCounter, TorchLabels
 from ibc.dissection.tally import best_by_chance, iou_table
 from tests.dissection.data import MAP, write_broden
@@ -25,7 +26,7 @@ def group_of(broden):
 def pairs_of(maps, thresholds):
     peaks = maps.reshape(*maps.shape[:2], -1).max(2)
     image, unit = np.nonzero(peaks.astype(np.float64) > thresholds)
-    return Pairs(torch.from_numpy(image), torch.from_numpy(unit), torch.from_numpy(maps[image, unit]))
+    return FiringMaps(torch.from_numpy(image), torch.from_numpy(unit), torch.from_numpy(maps[image, unit]))
 
 
 def count_with(kind, broden, group, maps, thresholds, pairings):

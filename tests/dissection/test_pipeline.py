@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from ibc.config import ModelConfig
-from ibc.dissection import Settings, dissect, dissect_layers, load_broden, pipeline
+from ibc.dissection import Settings, dissect, dissect_layers, load_broden, threshold_pass
 from ibc.dissection.encoders import HookedEncoder, PlainEncoder, as_encoder
-from ibc.dissection.passes import Tallier
 from ibc.dissection.pipeline import STATE_FILE
 from ibc.dissection.quantiles import exact_quantile
-from ibc.dissection.reading import make_plan
 from ibc.dissection.responses import official_normalise
 from ibc.dissection.resume import Interruptible
+from ibc.dissection.tally_pass import TallyPass
+from ibc.dissection.visit_plan import plan_visits
 from ibc.errors import InputError
 from ibc.network import IBC
 from tests.dissection.data import Filters, write_broden
@@ -82,7 +82,7 @@ def test_chance_pairs_every_image_with_another_one(broden):
     """The chance tables are those of the plain loops with the labels of the partner."""
     settings = dataclasses.replace(FAST, batch_size=100)
     tally = dissect(Filters(), broden, settings)
-    order = make_plan(broden, 100, 1 + settings.null, settings.seed).order
+    order = plan_visits(broden, 100, 1 + settings.null, settings.seed).order
     images = torch.stack([broden.read_image(int(index)) for index in order])
     with torch.inference_mode():
         maps = Filters()(official_normalise(images).contiguous(memory_format=torch.channels_last)).numpy()
@@ -107,7 +107,7 @@ def test_what_memory_cannot_hold_is_encoded_again(broden, memory):
 
 def test_thresholds_too_many_for_their_memory_are_within_their_bound(broden, monkeypatch):
     exact = dissect(Filters(), broden, FAST)
-    monkeypatch.setattr(pipeline, "MEMORY", 10_000)
+    monkeypatch.setattr(threshold_pass, "QUANTILE_MEMORY", 10_000)
     rough = dissect(Filters(), broden, FAST)
     assert exact.rank_error == 0 < rough.rank_error < 0.1
     images = torch.stack([broden.read_image(index) for index in range(len(broden))])
@@ -152,14 +152,14 @@ def test_interrupted_at_random_points(broden, tmp_path, monkeypatch, seed):
 def test_ctrl_c_keeps_what_was_done(broden, tmp_path, monkeypatch):
     settings = dataclasses.replace(FAST, output=str(tmp_path / "out"))
     whole = dissect(Filters(), broden, FAST)
-    real = Tallier.state
+    real = TallyPass.state
     calls = []
 
     def count(self):
         calls.append(self.done)
         return real(self)
 
-    monkeypatch.setattr(Tallier, "state", count)
+    monkeypatch.setattr(TallyPass, "state", count)
     stop_now = Interruptible.after_step
 
     def stop(self, state):

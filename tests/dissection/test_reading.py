@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ibc.dissection import load_broden
-from ibc.dissection.reading import Reader, input_size, make_plan
+from ibc.dissection.reading import BrodenReader, input_size
+from ibc.dissection.visit_plan import plan_visits
 from ibc.errors import InputError
 from tests.dissection.data import IMAGE, write_broden
 
@@ -22,7 +23,7 @@ class Images:
 @pytest.mark.parametrize("count", [1, 7, 63, 64, 130, 367, 1000])
 @pytest.mark.parametrize(("batch", "pairings"), [(128, 21), (4, 21), (16, 101)])
 def test_plan(count, batch, pairings):
-    plan = make_plan(Images([(113, 113)] * count), batch, pairings, seed=3)
+    plan = plan_visits(Images([(113, 113)] * count), batch, pairings, seed=3)
     assert sorted(plan.order.tolist()) == list(range(count))
     assert [place for batch in plan.batches for place in batch] == list(range(count))
     sizes = [len(own) for own in plan.batches]
@@ -35,7 +36,7 @@ def test_plan(count, batch, pairings):
 def test_batches_have_label_maps_of_one_size():
     sizes = [(113, 113), (56, 56), (113, 112)]
     broden = Images([sizes[number % 3] for number in range(50)])
-    plan = make_plan(broden, 8, 5, seed=0)
+    plan = plan_visits(broden, 8, 5, seed=0)
     assert sorted(plan.order.tolist()) == list(range(50))
     for group in range(len(plan.groups)):
         places = plan.places(group)
@@ -43,7 +44,7 @@ def test_batches_have_label_maps_of_one_size():
 
 
 def test_order_follows_the_seed():
-    orders = [make_plan(Images([(9, 9)] * 40), 8, 5, seed).order.tolist() for seed in (0, 0, 1)]
+    orders = [plan_visits(Images([(9, 9)] * 40), 8, 5, seed).order.tolist() for seed in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]
     assert orders[0] != list(range(40))
 
@@ -55,8 +56,8 @@ def broden(tmp_path_factory):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_reader(broden, workers):
-    plan = make_plan(broden, 2, 3, seed=0)
-    reader = Reader(broden, plan, IMAGE, workers, workers)
+    plan = plan_visits(broden, 2, 3, seed=0)
+    reader = BrodenReader(broden, plan, IMAGE, workers, workers)
     for number, batch in enumerate(reader.image_batches(range(len(plan.batches)))):
         for image, index in zip(batch, plan.images(number), strict=True):
             np.testing.assert_array_equal(image, broden.read_image(index))
@@ -72,9 +73,9 @@ def test_reader(broden, workers):
 def test_a_bad_picture_in_a_worker_is_one_line(tmp_path, workers):
     broden = load_broden(write_broden(tmp_path / "broden", count=24))
     (tmp_path / "broden" / "images" / "i9.png").write_bytes(b"no picture")
-    plan = make_plan(broden, 2, 3, seed=0)
+    plan = plan_visits(broden, 2, 3, seed=0)
     with pytest.raises(InputError, match=r"index.csv:11: .*i9.png: found data that is not an image") as caught:
-        list(Reader(broden, plan, IMAGE, workers, workers).image_batches(range(len(plan.batches))))
+        list(BrodenReader(broden, plan, IMAGE, workers, workers).image_batches(range(len(plan.batches))))
     assert "\n" not in str(caught.value)
 
 

@@ -1,1 +1,1 @@
-"""Pixels of every concept inside every mask, counted on a CPU or a GPU."""
+"""Pixels of every concept inside every unit's mask, counted on a CPU or a GPU."""

@@ -1,8 +1,9 @@
-"""Bilinear enlargement with Pillow's arithmetic (mode F): the weights, and exact 32-bit limits.
+"""Bilinear enlargement with the arithmetic of Pillow (mode F): the weights, and exact 32-bit thresholds.
 
-Pillow sums in 64 bits, along rows and then along columns, and rounds to 32 bits after each; pixels
-near a threshold fall on the same side only if that is kept. (Where it shrinks, its version 13 takes
-columns first in some cases; a map larger than the label map is then equal up to this rounding.)
+The official tool enlarges a feature map to the size of the label map with Pillow, then compares with the threshold.
+Pillow sums in 64 bits, first along rows, then along columns, and rounds to 32 bits after each step. Only the same
+rounding puts pixels near a threshold on the same side. (Where it shrinks, Pillow 13 takes columns first in some cases.
+A map that is larger than the label map is then equal up to this rounding.)
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 def weight_matrix(size_in: int, size_out: int) -> np.ndarray:
     """(size_out, size_in) float64: row y holds the weights of the input samples in output y.
 
-    Pixel centres at half-integers, edges clamped; a triangle as wide as the step when shrinking.
+    Pixel centres lie at half-integers and edges are clamped. When shrinking, the triangle is as wide as the step.
     Follows ``precompute_coeffs`` of Pillow's Resample.c.
     """
     if size_in == size_out:
@@ -27,12 +28,12 @@ def weight_matrix(size_in: int, size_out: int) -> np.ndarray:
         last = min(int(centre + reach + 0.5), size_in)
         weights = 1.0 - np.abs((np.arange(first, last) - centre + 0.5) * (1.0 / reach))
         weights = np.maximum(weights, 0.0)
-        matrix[place, first:last] = weights / np.cumsum(weights)[-1]  # summed in order, as there
+        matrix[place, first:last] = weights / np.cumsum(weights)[-1]  # Pillow sums in this order
     return matrix
 
 
 def taps(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A weight matrix as (first sample (out,) int64, weights (out, T) float64) of its non-zero span."""
+    """The non-zero span of each row of a weight matrix: first sample (out,) int64, weights (out, T) float64."""
     used = matrix != 0
     first = used.argmax(axis=1)
     last = matrix.shape[1] - used[:, ::-1].argmax(axis=1)
@@ -42,7 +43,7 @@ def taps(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def strict_limit(thresholds: np.ndarray) -> np.ndarray:
-    """float32 limits such that, for every float32 x, x > limit exactly when x > threshold (float64)."""
+    """float32 limits for float64 thresholds: for every float32 x, x > limit exactly when x > threshold."""
     thresholds = np.asarray(thresholds, np.float64)
     limits = thresholds.astype(np.float32)
     return np.where(limits > thresholds, np.nextafter(limits, np.float32(-np.inf)), limits)

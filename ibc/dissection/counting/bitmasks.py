@@ -1,8 +1,8 @@
-"""Masks packed 64 pixels to a word, and the three compiled loops over them (CPU).
+"""Masks packed 64 pixels to a word, and the compiled loops over them (CPU).
 
-Feature maps become masks of the pixels above a threshold; label planes become one mask for each
-label in them; and the pixels of every label inside every mask are counted by AND and population
-count. A mask is a row of words; each pixel row of it begins a new word.
+Feature maps become masks of the pixels above a threshold. Label planes become one mask for each label in them. The
+pixels of every label inside every mask are then counted by AND and population count. A mask is a row of words; each
+pixel row begins with a new word.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ WORD = 64
 
 @dataclass
 class Masks:
-    """words: (M, H * ceil(W / 64)) uint64. low, high: (M,) int64, words outside are zero. pixels: (M,) int64."""
+    """M bit masks of H x W pixels.
+
+    words: (M, H * ceil(W / 64)) uint64. low, high: (M,) int64, words before ``low`` and from ``high`` on are zero.
+    pixels: (M,) int64 pixels set.
+    """
 
     words: np.ndarray
     low: np.ndarray
@@ -30,14 +34,16 @@ class Masks:
 
     @classmethod
     def of(cls, words: np.ndarray) -> Masks:
+        """words: (M, H, ceil(W / 64)) uint64."""
         words = words.reshape(len(words), words.shape[1] * words.shape[2])
         return cls(words, *_measure(words))
 
 
 class Enlarger:
-    """Feature maps of one size to masks of one size."""
+    """Turns feature maps of one size into masks of one size: enlarged as Pillow does, then compared with a limit."""
 
     def __init__(self, map_size: tuple[int, int], size: tuple[int, int]):
+        """(height, width) of the feature maps, and of the masks."""
         self.size = size
         self._vertical = taps(weight_matrix(map_size[0], size[0]))
         self._horizontal = taps(weight_matrix(map_size[1], size[1]))
@@ -51,9 +57,9 @@ class Enlarger:
 
 
 def label_masks(planes: np.ndarray, label_count: int) -> tuple[Masks, np.ndarray, np.ndarray]:
-    """(P, H, W) uint16 planes -> a mask for every label of every plane; label 0 has none.
+    """(P, H, W) uint16 planes -> a mask for every label of every plane but label 0.
 
-    Returns the masks, planes one after the other, with the label and the plane of each (M,) int64.
+    Returns the masks, those of the first plane first, with the label and the plane of each, (M,) int64.
     """
     row_of = np.empty(label_count, np.int64)
     labels, plane = _list_labels(planes, row_of)
@@ -63,7 +69,7 @@ def label_masks(planes: np.ndarray, label_count: int) -> tuple[Masks, np.ndarray
 
 
 def unpack(masks: Masks, size: tuple[int, int]) -> np.ndarray:
-    """(M, H, W) bool."""
+    """Masks as (M, H, W) bool. size: (H, W)."""
     words = masks.words.reshape(len(masks.words), size[0], -1)
     return np.unpackbits(words.astype("<u8").view(np.uint8), axis=-1, bitorder="little")[..., : size[1]].astype(bool)
 
@@ -71,17 +77,19 @@ def unpack(masks: Masks, size: tuple[int, int]) -> np.ndarray:
 def count_inside(masks: Masks, unit: np.ndarray, mask_first: np.ndarray, regions: Masks, row: np.ndarray,
                  label: np.ndarray, region_first: np.ndarray, primary: np.ndarray, steps: np.ndarray,
                  both: np.ndarray, activation: np.ndarray) -> None:
-    """Add to both (K, S, L) and activation (K, S, C), for every pairing of n images.
+    """Add the pixels of a group of n images to both (K, S, L) and activation (K, S, C), for every pairing.
 
-    Masks mask_first[i] to mask_first[i + 1] belong to image i and to units ``unit``. Entries
-    region_first[i] to region_first[i + 1] of (row, label) are the labels of image i; row -1 is a
-    label of the whole image. In pairing s, image i meets the labels of image (i + steps[s]) % n.
+    masks: of the units. Those of image i begin at mask_first[i] and end before mask_first[i + 1]. unit: (M,) unit of
+    each. regions: masks of labels. Entries region_first[i] to region_first[i + 1] of (row, label) are the labels of
+    image i: ``row`` is the place in ``regions``, -1 for a label of the whole image. primary: (L,) category of a label.
+    steps: (S,), in pairing s image i meets the labels of image (i + steps[s]) % n.
     """
     _count(masks.words, masks.low, masks.high, masks.pixels, unit, mask_first, regions.words, regions.low,
            regions.high, row, label, region_first, primary, steps, both, activation)
 
 
 def _words(width: int) -> int:
+    """Words that a pixel row takes."""
     return -(-width // WORD)
 
 
@@ -93,6 +101,7 @@ def _ones(_, word):
 
 @compiled
 def _measure(words):
+    """The fields ``low``, ``high`` and ``pixels`` of Masks."""
     low, high = np.zeros(len(words), np.int64), np.zeros(len(words), np.int64)
     pixels = np.zeros(len(words), np.int64)
     for m in range(len(words)):
@@ -107,6 +116,7 @@ def _measure(words):
 
 @compiled
 def _enlarge(maps, limits, y_first, y_weights, x_first, x_weights, words):
+    """Set the bits in words (P, H, ceil(W / 64)) where an enlarged map (P, h, w) is above its limit."""
     height, width = y_first.shape[0], x_first.shape[0]
     rows = np.empty((maps.shape[1], width), np.float32)
     line = np.empty(width, np.float64)
@@ -145,7 +155,7 @@ def _enlarge(maps, limits, y_first, y_weights, x_first, x_weights, words):
 
 @compiled
 def _list_labels(planes, row_of):
-    """Label and plane of every mask to come, in order of appearance."""
+    """Label and plane of every mask of ``label_masks``, in order of appearance."""
     labels, plane = [0 for _ in range(0)], [0 for _ in range(0)]
     row_of[:] = -1
     for p in range(planes.shape[0]):
@@ -162,7 +172,7 @@ def _list_labels(planes, row_of):
 
 @compiled
 def _fill(planes, row_of, words):
-    """The masks that ``_list_labels`` listed, met in the same order."""
+    """Set the bits of the masks that ``_list_labels`` has listed, in the same order."""
     row_of[:] = -1
     end = 0
     for p in range(planes.shape[0]):
@@ -180,6 +190,7 @@ def _fill(planes, row_of, words):
 @compiled
 def _count(masks, mask_low, mask_high, pixels, unit, mask_first, regions, region_low, region_high, row, label,
            region_first, primary, steps, both, activation):
+    """The loop of ``count_inside``."""
     images = len(mask_first) - 1
     present = np.zeros((len(masks), activation.shape[2]), np.bool_)
     for image in range(images):

@@ -1,8 +1,8 @@
-"""The counts of ``counting.CpuCounter`` by matrix products, for a GPU.
+"""The counts of ``CpuCounter`` by matrix products, for a GPU.
 
-Masks (pairs x pixels) times label masks (pixels x regions) gives the pixels of every label map of
-the group inside every mask of the group at once: the true pairing and all chance pairings in one
-product. Inputs are 0 and 1 in 16 bits, sums are kept in 32 and stay below 2^24, so counts are exact.
+Masks (maps x pixels) times label masks (pixels x regions) gives the pixels of every label of the group inside every
+mask of the group: the true pairing and all chance pairings in one product. The factors are 0 and 1 in 16 bits; the sums
+are kept in 32 bits and stay below 2^24, so the counts are exact.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ibc.dissection.counting.bilinear import strict_limit, weight_matrix
-from ibc.dissection.counting.counts import Counts, LabelGroup, Pairs, partner_steps
+from ibc.dissection.counting.counts import Counts, FiringMaps, LabelGroup, partner_steps
 
 PIXELS_AT_ONCE = 2**25  # of masks; bounds the 64-bit intermediate: 256 MB
 
 
 class TorchLabels:
-    """A group's labels as 0/1 rows on the device: one region for each label of each plane.
+    """The labels of a group as 0/1 rows on the device, one region for each label of each plane: a ``GroupLabels``.
 
-    masks: (R, H * W) 16- or 32-bit floats. image, label: (R,) int64. indicator: (R, n * C), 1 where
-    a region is of image i and primary category c, in column i C + c.
+    masks: (R, H * W) 16- or 32-bit floats, 1 inside the region. image, label: (R,) int64. indicator: (R, n * C), 1 in
+    column i C + c where a region is of image i and primary category c.
     """
 
     def __init__(self, group: LabelGroup, primary: Tensor, categories: int):
@@ -45,12 +45,13 @@ class TorchLabels:
         self.indicator = F.one_hot(place, self.images * categories).to(masks.dtype)
 
     def truth(self) -> np.ndarray:
+        """(L,) int64: pixels that carry each label."""
         counts = torch.zeros(self.label_count, dtype=torch.int64, device=self.label.device)
         return counts.index_add_(0, self.label, self.masks.sum(1, dtype=torch.float32).long()).cpu().numpy()
 
 
 class TorchCounter:
-    """Counts on a torch device."""
+    """Counts on a torch device: a ``PixelCounter``."""
 
     def __init__(self, thresholds: np.ndarray, start: Counts, device: torch.device):
         """thresholds: (K,) float64. start: tables to add to."""
@@ -60,14 +61,15 @@ class TorchCounter:
             torch.from_numpy(table).to(device, copy=True) for table in (start.both, start.activation, start.pixels))
         self._weights: dict[tuple[int, int], Tensor] = {}
 
-    def add(self, labels: TorchLabels, pairs: Pairs) -> None:
+    def add(self, labels: TorchLabels, firing: FiringMaps) -> None:
+        """Count the masks of one group's firing maps."""
         other = torch.arange(labels.images, device=self.device).repeat_interleave(labels.categories)
         category = torch.arange(labels.categories, device=self.device).repeat(labels.images)
         step = max(PIXELS_AT_ONCE // labels.masks.shape[1], 1)
-        for begin in range(0, len(pairs.unit), step):
+        for begin in range(0, len(firing.unit), step):
             part = slice(begin, begin + step)
-            unit, image = pairs.unit[part].to(self.device), pairs.image[part].to(self.device)
-            masks = self._masks(pairs.maps[part].to(self.device), self.limits[unit], labels)  # (p, H W)
+            unit, image = firing.unit[part].to(self.device), firing.image[part].to(self.device)
+            masks = self._masks(firing.maps[part].to(self.device), self.limits[unit], labels)  # (p, H W)
             pixels = masks.sum(1, dtype=torch.float32).long()
             self._pixels.index_add_(0, unit, pixels)
             inside = _exact_product(masks, labels.masks.T)  # (p, R)
@@ -80,7 +82,10 @@ class TorchCounter:
 
     def _add_by_pairing(self, table: Tensor, unit: Tensor, step: Tensor, images: int, wanted: Tensor,
                         column: Tensor, value: Tensor) -> None:
-        """Add value (p, X) where ``wanted`` to table[unit, pairing, column], the pairing being given by step mod n."""
+        """Add value (p, X), where ``wanted``, to table[unit, pairing, column].
+
+        step: (p, X) place of the label's image minus place of the mask's image; modulo n it tells the pairing.
+        """
         pairings, columns = table.shape[1:]
         step = step.remainder(images)
         if images >= pairings:  # every step is one pairing
@@ -98,7 +103,7 @@ class TorchCounter:
         table.view(-1).index_add_(0, index, value[row, place].long())
 
     def _masks(self, maps: Tensor, limits: Tensor, labels: TorchLabels) -> Tensor:
-        """(p, h, w) float32 -> (p, H * W) 0/1: pixels above the limit, with Pillow's rounding."""
+        """(p, h, w) float32 maps -> (p, H * W) 0/1: the enlarged map is above its limit, with Pillow's rounding."""
         vertical = self._weight(maps.shape[1], labels.size[0])
         horizontal = self._weight(maps.shape[2], labels.size[1])
         rows = (maps.double() @ horizontal.T).float()  # (p, h, W)
@@ -111,15 +116,17 @@ class TorchCounter:
         return self._weights[size_in, size_out]
 
     def counts(self) -> Counts:
+        """The tables so far."""
         return Counts(*(table.cpu().numpy() for table in (self._both, self._activation, self._pixels)))
 
 
 def _exact_dtype(device: torch.device) -> torch.dtype:
-    """Holds 0 and 1; products of it are summed in 32 bits."""
+    """A type that holds 0 and 1 and whose products are summed in 32 bits."""
     return torch.bfloat16 if device.type == "cuda" else torch.float32
 
 
 def _exact_product(left: Tensor, right: Tensor) -> Tensor:
+    """Matrix product, summed in 32 bits."""
     if left.dtype == torch.float32:
         return left @ right
     return torch.mm(left, right, out_dtype=torch.float32)

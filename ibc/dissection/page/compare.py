@@ -1,4 +1,4 @@
-"""Two or more dissections side by side: which concepts each covers, and which units changed their name."""
+"""Two or more dissections side by side: which concepts each covers, and which units have another name."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ MOST_BARS = 60  # concepts in the chart; all are in the table
 
 
 @dataclass
-class Concept:
-    """One concept over R runs. units: (R,) units that it names. best: (R,) best IoU of a unit named so, 0 = none."""
+class ComparedConcept:
+    """One concept in R dissections.
+
+    units: R numbers of units that it names. best: R best IoU values among these units, 0 where there is none.
+    """
 
     label: str
     category: str
@@ -26,8 +29,8 @@ class Concept:
 
 
 @dataclass
-class Renamed:
-    """A unit whose name is not the same in all runs. names: (R,) (label, category, IoU)."""
+class RenamedUnit:
+    """A unit whose concept is not the same in all dissections. names: R (label, category, IoU)."""
 
     unit: int
     names: list[tuple[str, str, float]]
@@ -35,25 +38,29 @@ class Renamed:
 
 @dataclass
 class Comparison:
-    """names: R run names. renamed: None where the runs have different units. remarks: what does not compare well."""
+    """What ``compare`` found.
+
+    names: of the R dissections. categories: in the order of the page. renamed: None where the dissections have
+    different units. remarks: differences in data or settings that spoil the comparison, one line each.
+    """
 
     names: list[str]
     tallies: list[Tally]
     score_threshold: float
     categories: list[str]
-    concepts: list[Concept]
-    renamed: list[Renamed] | None
+    concepts: list[ComparedConcept]
+    renamed: list[RenamedUnit] | None
     remarks: list[str]
 
 
 def compare(names: list[str], tallies: list[Tally], score_threshold: float) -> Comparison:
-    """Concept coverage at ``score_threshold`` and names of units, of two or more runs."""
-    counts: dict[tuple[str, str], Concept] = {}
+    """Compare two or more dissections: the concepts that name units at ``score_threshold``, and the units' names."""
+    counts: dict[tuple[str, str], ComparedConcept] = {}
     for place, tally in enumerate(tallies):
         for row in tally.interpretable(score_threshold).nonzero()[0]:
             label, category = tally.names[tally.label[row]], tally.categories[tally.category[row]]
-            concept = counts.setdefault((category, label), Concept(label, category, [0] * len(tallies),
-                                                                   [0.0] * len(tallies)))
+            concept = counts.setdefault((category, label), ComparedConcept(label, category, [0] * len(tallies),
+                                                                           [0.0] * len(tallies)))
             concept.units[place] += 1
             concept.best[place] = max(concept.best[place], float(tally.score[row]))
     order = page_order(list(dict.fromkeys(name for tally in tallies for name in tally.categories)))
@@ -70,7 +77,7 @@ def compare(names: list[str], tallies: list[Tally], score_threshold: float) -> C
     return Comparison(names, tallies, score_threshold, order, concepts, _renamed(tallies), remarks)
 
 
-def _renamed(tallies: list[Tally]) -> list[Renamed] | None:
+def _renamed(tallies: list[Tally]) -> list[RenamedUnit] | None:
     if any(tally.units.tolist() != tallies[0].units.tolist() for tally in tallies):
         return None
     found = []
@@ -78,12 +85,15 @@ def _renamed(tallies: list[Tally]) -> list[Renamed] | None:
         names = [(tally.names[tally.label[row]], tally.categories[tally.category[row]], float(tally.score[row]))
                  for tally in tallies]
         if len({name[:2] for name in names}) > 1:
-            found.append(Renamed(unit, names))
+            found.append(RenamedUnit(unit, names))
     return found
 
 
 def run_names(folders: list[Path]) -> list[str]:
-    """The last parts of the paths, as many as tell them apart."""
+    """Short names of folders: as many last parts of the paths as tell them apart.
+
+    Raises InputError where two folders are the same.
+    """
     for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
         names = ["/".join(folder.parts[-depth:]) for folder in folders]
         if len(set(names)) == len(names):
@@ -92,7 +102,7 @@ def run_names(folders: list[Path]) -> list[str]:
 
 
 def render(result: Comparison) -> str:
-    """The page, self-contained."""
+    """The HTML of the comparison, self-contained."""
     found = [summary(tally, result.score_threshold) for tally in result.tallies]
     rules = list(dict.fromkeys(rule for own in found for rule in own))
     shown = sorted(result.concepts, key=lambda own: -max(own.units))[:MOST_BARS]

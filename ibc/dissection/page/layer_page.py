@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ibc.data.broden.dataset import Broden
 from ibc.dissection.outputs import summary
@@ -33,18 +34,19 @@ def display_name(label: str) -> str:
 
 
 def colour(category: str) -> str:
+    """The CSS colour of a category."""
     return COLOURS.get(category, OTHER_COLOUR)
 
 
 def page_order(categories: list[str]) -> list[str]:
-    """Categories as the page lists them; unknown ones last."""
+    """Categories in the order of the page, those that are not official last."""
     return sorted(categories, key=lambda name: (PAGE_ORDER.index(name) if name in PAGE_ORDER else len(PAGE_ORDER),
                                                 categories.index(name)))
 
 
 @dataclass
-class Bar:
-    """One concept of the bar graph. units: how many units it names; best: their best IoU."""
+class ConceptBar:
+    """One concept of the bar graph. units: how many units it names. best: the best IoU of these."""
 
     label: str
     category: str
@@ -52,36 +54,34 @@ class Bar:
     best: float
 
 
-def bars(tally: Tally, threshold: float) -> list[Bar]:
-    """Concepts at or above the threshold: by category, then number of units, then best IoU."""
+def bars(tally: Tally, threshold: float) -> list[ConceptBar]:
+    """Concepts that name units with an IoU of at least ``threshold``: by category, number of units, best IoU."""
     chosen = np.flatnonzero(tally.interpretable(threshold))
     units = Counter(int(tally.label[row]) for row in chosen)
     order = page_order(tally.categories)
-    found = [Bar(tally.names[label], tally.categories[tally.primary[label]], count,
+    found = [ConceptBar(tally.names[label], tally.categories[tally.primary[label]], count,
                  float(tally.score[chosen][tally.label[chosen] == label].max())) for label, count in units.items()]
     return sorted(found, key=lambda bar: (order.index(bar.category), -bar.units, -bar.best, bar.label))
 
 
 def unit_order(tally: Tally, threshold: float) -> list[int]:
-    """Rows as the page lists them: interpretable units in the order of the bars, then the others by score."""
+    """Rows of the tally in the order of the page: interpretable units as the bars are, then the others by score."""
     place = {bar.label: number for number, bar in enumerate(bars(tally, threshold))}
     good = tally.interpretable(threshold)
     return sorted(range(len(tally.units)), key=lambda row: (
         not good[row], place[tally.names[tally.label[row]]] if good[row] else 0, -tally.score[row], tally.units[row]))
 
 
-def environment() -> Any:
-    """Templates with autoescape on."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+def environment() -> Environment:
+    """The templates of the pages, with autoescape on and the filters ``name`` and ``colour``."""
     made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
                        trim_blocks=True, lstrip_blocks=True)
     made.filters.update(name=display_name, colour=colour)
     return made
 
 
-def bar_graph(found: list[Bar]) -> str:
-    """The bar graph as SVG text; a note instead of bars where there is none."""
+def bar_graph(found: list[ConceptBar]) -> str:
+    """The bar graph as SVG text; without bars a note in their place."""
     tallest = max((bar.units for bar in found), default=1)
     apart = next(gap for power in range(12) for gap in (10**power, 2 * 10**power, 5 * 10**power)
                  if tallest / gap <= MOST_TICKS)
@@ -97,7 +97,7 @@ def bar_graph(found: list[Bar]) -> str:
 
 
 def unit_context(tally: Tally, row: int, threshold: float) -> dict[str, Any]:
-    """What the template needs of one unit."""
+    """What the template shows of the unit in row ``row``. threshold: IoU from which it counts as interpretable."""
     best = sorted(zip(tally.best_iou[row].tolist(), tally.best_label[row].tolist(), tally.categories, strict=True),
                   reverse=True)
     context: dict[str, Any] = {
@@ -120,7 +120,7 @@ def unit_context(tally: Tally, row: int, threshold: float) -> dict[str, Any]:
 
 
 def clear_pages(folder: Path) -> None:
-    """Delete the pages and pictures in a results folder, before what they show is replaced."""
+    """Delete the pages and images of a results folder: call before the results that they show are replaced."""
     html = folder / "html"
     for old in (*html.glob("*.html"), *html.glob("image/*.jpg"), *html.glob("image/*.svg")):
         old.unlink(missing_ok=True)
@@ -128,13 +128,14 @@ def clear_pages(folder: Path) -> None:
 
 def write_page(folder: Path, tally: Tally, broden: Broden, size: tuple[int, int], *, title: str,
                score_threshold: float, facts: list[tuple[str, str]], threads: int = 2) -> Path:
-    """Write ``html/<layer>.html`` below ``folder`` with its pictures; returns its path.
+    """Write ``html/<layer>.html`` below ``folder`` with its images; returns its path.
 
-    facts: (name, value) lines on model and settings. size: (height, width) of the images shown.
+    size: (height, width) of the images shown, pixels. score_threshold: IoU from which a unit counts as interpretable.
+    facts: (name, value) lines on model and settings. threads: that draw the images.
     """
     page = folder / "html" / f"{tally.layer}.html"
     images = page.parent / "image"
-    clear_pages(folder)  # an older page must not show new pictures
+    clear_pages(folder)  # an older page must not show new images
     write_strips(images, tally, broden, size, threads)
     found = bars(tally, score_threshold)
     graph = bar_graph(found)

@@ -1,4 +1,4 @@
-"""Strips of a unit's top images: what lies under its mask in full light, the rest dimmed."""
+"""Strips of a unit's top images: full light inside its mask, dimmed outside."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from ibc.data.broden.dataset import Broden
 from ibc.dissection.counting.bilinear import strict_limit
@@ -17,18 +18,19 @@ from ibc.dissection.tally import Tally
 GAP = 3             # white pixels between images
 DIM = 0.2           # light outside the mask
 QUALITY = 85        # of the JPEG
-CACHE_BYTES = 2**26  # decoded images kept; units share many
+CACHE_BYTES = 2**26  # of decoded images; many units share theirs
 
 
 def strip_name(layer: str, unit: int) -> str:
-    """File name for a 1-based unit; the number in it counts from 0, as in the original."""
+    """File name of a 1-based unit's strip; the number in it counts from 0, as in the official tool."""
     return f"{layer}-{unit - 1:04d}.jpg"
 
 
 def write_strips(folder: Path, tally: Tally, broden: Broden, size: tuple[int, int], threads: int) -> None:
-    """Write one strip a unit to ``folder``, of images (height, width) = ``size``; strips of other runs go."""
-    from PIL import Image
+    """Write one JPEG strip a unit to ``folder``; strips of other units of this layer are deleted.
 
+    size: (height, width) of each image in a strip, pixels. threads: that draw.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     index_of = {record.image: index for index, record in enumerate(broden.records)}
     enlarge = Enlarger(tally.top_maps.shape[2:], size)
@@ -37,10 +39,10 @@ def write_strips(folder: Path, tally: Tally, broden: Broden, size: tuple[int, in
 
     @lru_cache(maxsize=max(CACHE_BYTES // (6 * height * width), 16))
     def bright_and_dim(name: str) -> tuple[np.ndarray, np.ndarray]:
-        picture = broden.read_image(index_of[name]).permute(1, 2, 0).numpy()
-        if picture.shape[:2] != size:
-            picture = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
-        return picture, (picture * np.float32(DIM)).astype(np.uint8)
+        image = broden.read_image(index_of[name]).permute(1, 2, 0).numpy()
+        if image.shape[:2] != size:
+            image = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+        return image, (image * np.float32(DIM)).astype(np.uint8)
 
     def write(row: int) -> None:
         names = [tally.image_names[place] for place in tally.top_images[row]]
