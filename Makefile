@@ -1,7 +1,7 @@
 # make demo   concept scenes: draw, train, extract, score, dissect; one table at the end
-# make test   style and the default tests
+# make test   style, types and the default tests
 # make slow   the long tests as well
-# Each makes its own environment in .venv; PYTHON chooses the interpreter (3.11 or 3.12).
+# Each makes its own environment in .venv; PYTHON chooses the interpreter (3.11 to 3.13).
 
 PYTHON ?= python3
 RUN := .venv/bin/python
@@ -27,6 +27,7 @@ demo: .venv/installed
 
 test: .venv/tested
 	$(RUN) -m ruff check .
+	$(RUN) -m mypy
 	$(RUN) -m pytest
 
 slow: .venv/tested
@@ -40,6 +41,6 @@ clean-demo:
 	$(RUN) -m pip install --quiet -r requirements.txt
 	touch $@
 
-.venv/tested: requirements-test.txt .venv/installed
-	$(RUN) -m pip install --quiet -r requirements-test.txt
+.venv/tested: requirements-test.txt requirements-doctor.txt .venv/installed
+	$(RUN) -m pip install --quiet -r requirements-test.txt -r requirements-doctor.txt
 	touch $@

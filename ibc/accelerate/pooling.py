@@ -6,6 +6,8 @@ lies once for all its channels. Same maps, same gradients; measured by tests/ben
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -49,12 +51,12 @@ def _like_maps(gradient: Tensor, taken: Tensor, height: int, width: int) -> Tens
                        memory_format=torch.channels_last)
 
 
-def _save(ctx, inputs, output) -> None:
+def _save(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
     ctx.save_for_backward(output[1])
     ctx.size = inputs[0].shape[-2:]
 
 
-def _backward(ctx, gradient: Tensor, _) -> Tensor:
+def _backward(ctx: Any, gradient: Tensor, _: Any) -> Tensor:
     return torch.ops.ibc.max_pool_backward(gradient, ctx.saved_tensors[0], *ctx.size)
 
 

@@ -21,7 +21,7 @@ def by_workers(dataset: Dataset, order: Iterable, workers: int, *, ahead: int = 
     ``order`` is drawn from in this process, ``ahead`` items a worker ahead.
     """
     batches: Any = iter(DataLoader(
-        dataset, batch_sampler=order, collate_fn=as_it_is, num_workers=workers,  # type: ignore[arg-type]
+        dataset, batch_sampler=order, collate_fn=as_it_is, num_workers=workers,
         worker_init_fn=leave_signals_to_the_main_process, prefetch_factor=ahead if workers else None,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(0),  # the loader must not draw from the global one

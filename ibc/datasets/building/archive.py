@@ -201,7 +201,7 @@ def _list_inside(member: Member, ending: str) -> Iterator[Member]:
             yield from _enter(found)
     elif member.kind == "slice" and ending == ".tar":
         window = _Window(member.container, member.offset, member.size)
-        with tarfile.open(fileobj=window, mode="r:") as tar:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=window, mode="r:") as tar:
             yield from _list_tar(tar, member.container, member.offset)
     else:
         yield from _list_stream(member.container, member.name)
@@ -212,7 +212,7 @@ def _open_stream(container: str, inner: str) -> tarfile.TarFile:
         return tarfile.open(container, "r|*")
     outer = next(member for member in _list_archive(Path(container)) if member.name == inner)
     if outer.kind == "slice":
-        return tarfile.open(fileobj=_Window(container, outer.offset, outer.size), mode="r|*")  # type: ignore[call-overload]
+        return tarfile.open(fileobj=_Window(container, outer.offset, outer.size), mode="r|*")
     return tarfile.open(fileobj=zipfile.ZipFile(container).open(inner), mode="r|*")
 
 
@@ -272,7 +272,7 @@ def _safe_name(archive: str | os.PathLike, name: str) -> str:
 def _refuse_links(archive: str, entry: tarfile.TarInfo) -> None:
     if entry.issym() or entry.islnk():
         raise _unsafe(archive, entry.name, "a link")
-    if entry.sparse is not None:  # type: ignore[attr-defined]
+    if entry.sparse is not None:
         raise input_error(archive, f"sparse file '{entry.name}'", "plain files", "unpack it and give the folder")
 
 
