@@ -62,7 +62,7 @@ def table_header(path: Path) -> list[str]:
 
 def split_cell(text: str) -> list[str]:
     """The entries of a category cell of the index: paths of label maps, and numbers of labels."""
-    return [entry.strip() for entry in text.split(";") if entry.strip()]
+    return [entry for part in text.split(";") if (entry := part.strip())]
 
 
 def is_label(entry: str) -> bool:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ibc.datasets.building.folder_config import write_config
 from ibc.datasets.building.options import BuildOptions
 from ibc.datasets.building.plan import PreparationPlan, describe_sources, name_stems
-from ibc.datasets.building.ready_config import write_config
 from ibc.datasets.building.source_tree import SourceTree
 from ibc.datasets.building.table import CLASS_WEIGHT_RULE, class_weights, read_attributes, read_labels
 from ibc.datasets.data_set import image_set
