@@ -13,6 +13,7 @@ from ibc.config import load_config
 from ibc.dissection.encoders import CONCEPT_LAYER, Encoder, IBCEncoder
 from ibc.dissection.settings import IMAGENET
 from ibc.errors import input_error
+from ibc.ready_configs import find_config
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,14 @@ def _checkpoint_source(options: DissectOptions, defaults: DissectDefaults) -> Mo
                               "give --checkpoint or --model")
         raise input_error("--checkpoint", "neither it nor --model", "one of the two")
     path = find_checkpoint(checkpoint)
-    config = (load_config(options.config).as_dict() if options.config else
+    config_file = find_config(options.config) if options.config else None
+    config = (load_config(config_file).as_dict() if config_file else
               read_file(path, mmap=True).get("config") or {})
     height, width = config.get("crop_image_height"), config.get("crop_image_width")
     of_flags = bool(options.checkpoint)
     name = str(config.get("model_name") or (None if of_flags else defaults.model_name) or path.stem)
     output = defaults.results / name if of_flags or not defaults.output else defaults.output
-    return ModelSource(name, output, [path] + ([Path(options.config)] if options.config else []),
+    return ModelSource(name, output, [path] + ([config_file] if config_file else []),
                        (height, width) if height and width else None, lambda: IBCEncoder(load_model(path)))
 
 

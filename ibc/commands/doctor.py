@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ibc.commands.command import Command, CommandParser, add_device_flag, add_json_flag, command_parser, speaker
 from ibc.cores import usable_cores
 from ibc.json_report import write_json
+from ibc.ready_configs import find_config
 
 EXAMPLE = "{prog} configs/cifar10.yaml --set data_folder=/data/cifar10/"
 
@@ -32,7 +33,7 @@ class DoctorOptions:
 def build_parser(prog: str | None = None) -> CommandParser:
     """The flags of ``ibc doctor``, with their help."""
     parser = command_parser("Examine the data of a config before training on it.", EXAMPLE, prog)
-    parser.add_argument("config", metavar="CONFIG")
+    parser.add_argument("config", metavar="CONFIG", help="YAML configuration, or the name of a ready one")
     parser.add_argument("--set", action="append", default=[], metavar="K=V", dest="overrides",
                         help="override a key of the config, dotted for nested ones; repeatable")
     parser.add_argument("--near", type=int, default=4, choices=range(11), metavar="BITS",
@@ -54,7 +55,8 @@ def run(options: DoctorOptions) -> int:
     from ibc.datasets.doctor.examination import examine
 
     say = speaker(options.json_path)
-    config = load_config(options.config, options.overrides)
+    file = find_config(options.config)
+    config = load_config(file, options.overrides)
     findings, inputs = examine(config, near=options.near, sample=options.sample, workers=options.workers,
                                device=None if options.skip_timing else options.device)
     for line in findings.lines():
@@ -62,7 +64,7 @@ def run(options: DoctorOptions) -> int:
     if options.json_path:
         write_json(options.json_path, command="doctor", seed=None,
                    protocol={"near_bits": options.near, "sample": options.sample},
-                   inputs=[options.config, *inputs],
+                   inputs=[file, *inputs],
                    metrics={"verdict": findings.verdict, "problems": findings.problems, "warnings": findings.warnings,
                             **findings.numbers})
     return 1 if findings.problems else 0
