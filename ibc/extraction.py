@@ -10,7 +10,7 @@ import torch
 
 from ibc.accelerate.encoder import HostCodes, encoder
 from ibc.config import Config
-from ibc.data.dataset import Batch
+from ibc.data.batch import Batch
 from ibc.data.list_file import ImageList
 from ibc.data.loader import encoding_batches
 from ibc.network import IBC
@@ -61,11 +61,11 @@ def encode_batches(model: IBC, batches: Iterable[Batch], count: int, device: tor
     bad: list[str] = []
     with encoder(model, device) as encode:
         for batch in batches:
-            bad += batch.bad
+            bad += [error.path for error in batch.skipped]
             if len(batch.images):
                 codes.append(encode(batch.images.to(device, non_blocking=True)))
                 indices.append(batch.indices)
-            done(len(batch.images) + len(batch.bad))
+            done(len(batch.images) + len(batch.skipped))
         return Encoded(codes.all(), torch.cat(indices).numpy() if indices else np.empty(0, np.int64), bad)
 
 

@@ -1,4 +1,4 @@
-"""Batches of work over all cores: one function, many batches, results as they come."""
+"""Batches of work over all cores: one function, many batches, results in the order in which they are ready."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ R = TypeVar("R")
 
 
 def in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of ``size`` items each; the last one may be shorter. Items are drawn as they are needed."""
     items = iter(items)
     while batch := list(islice(items, size)):
         yield batch
 
 
 def run_batches(job: Callable[[list[T]], R], batches: Iterator[list[T]], workers: int) -> Iterator[R]:
-    """``job(batch)`` for every batch, in any order; with one worker, here and in order.
+    """``job(batch)`` of every batch, by ``workers`` processes, in any order; with one worker in this process, in order.
 
-    ``job`` must be picklable. Batches are drawn as they are needed, so they need not fit in memory.
-    Raises InputError when the system kills a worker. Ctrl-C ends it after the batches in work.
+    ``job`` must be picklable. Batches are drawn as they are needed, so that not all of them have to fit in memory.
+    Raises InputError where the system kills a worker. Ctrl-C ends it once the batches in work are done.
     """
     if workers <= 1:
         yield from map(job, batches)
@@ -72,11 +73,11 @@ def _interrupts() -> StopSignals:
 
 
 def _start_server(modules: list[str]) -> None:
-    """Start the process that workers are forked from, with ``modules`` imported once for all of them.
+    """Start the process that workers are forked from. It imports ``modules`` once for all of them.
 
-    It is born with Ctrl-C blocked, and so are the workers: interrupts are for the parent to handle.
+    SIGINT is blocked in it from its start, and so in the workers: this process alone handles Ctrl-C.
     """
-    resource_tracker.ensure_running()  # first: its start unblocks the signal
+    resource_tracker.ensure_running()  # this comes first, because its start unblocks the signal
     forkserver.set_forkserver_preload(modules)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -86,14 +87,15 @@ def _start_server(modules: list[str]) -> None:
 
 
 def _start_worker() -> None:
-    """One thread each; a worker whose parent is gone ends."""
-    import torch
+    """Give the worker one thread for torch, and let it end when its parent is gone."""
+    import torch  # noqa: PLC0415  (the parent may do without it; it takes 2 s)
 
     torch.set_num_threads(1)
     threading.Thread(target=_follow_parent, daemon=True).start()
 
 
 def _follow_parent() -> None:
+    """Wait for the parent's end, then end this process."""
     parent = parent_process()
     if parent is not None:
         parent.join()

@@ -18,7 +18,7 @@ import yaml
 
 from ibc import checkpoint
 from ibc.config import Config
-from ibc.data.dataset import Batch
+from ibc.data.batch import Batch
 from ibc.data.loader import images_for_training, training_batches
 from ibc.errors import input_error
 from ibc.files import atomic_write, remove_leftovers
@@ -109,7 +109,8 @@ def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batc
     validates = bool(validate and config.val_iter and (done % config.val_iter == 0 or last))
     stop.agree(done, now=logs or saves or validates)
     saves = saves or bool(stop.agreed)
-    journal.update(done, values, batch.bad, look=logs or saves or validates)
+    journal.update(done, values, [error.path for error in batch.skipped],
+                   look=logs or saves or validates)
     if logs:
         journal.log(done, {name: mean_over_processes(value) for name, value in values.items()})
     if validates and validate is not None:

@@ -14,7 +14,7 @@ from ibc.accelerate.faster import faster
 from ibc.accelerate.global_labels import global_halves, with_halves
 from ibc.batch_labels import HalfLabels
 from ibc.config import Config
-from ibc.data.dataset import Batch
+from ibc.data.batch import Batch
 from ibc.errors import input_error
 from ibc.network import IBC
 from ibc.optimiser import make_optimizer

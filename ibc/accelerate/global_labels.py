@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ibc.batch_labels import HalfLabels, batch_halves
 from ibc.config import Config
-from ibc.data.dataset import Batch
+from ibc.data.batch import Batch
 from ibc.processes import total_later, world_size
 
 LOOK_AHEAD = 4  # batches whose labels the processes exchange ahead of their update

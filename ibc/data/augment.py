@@ -1,7 +1,7 @@
 """Augmentation: random crops and flips of a batch of images, and centre crops for testing.
 
-Augmentation is a function of (seed, epoch, index) alone: it depends neither on the number of
-workers nor on where a run was interrupted, and a whole batch is drawn at once.
+Augmentation is a function of (seed, epoch, index) alone: it depends neither on the number of workers nor on where a
+run was interrupted. A whole batch is drawn at once.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from torch import Tensor
 
 
 def draws(seed: int, epoch: int, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-    """(n, 3) uniform numbers in [0, 1) for images ``indices``: flip, vertical and horizontal place.
+    """(n, 3) uniform numbers in [0, 1) for the images ``indices``: for the flip, the top and the left of a crop.
 
-    SplitMix64 (Steele, Lea, Flood 2014) of the counter, which needs no state to be carried along.
+    SplitMix64 (Steele, Lea, Flood 2014) of a counter, which carries no state from one draw to the next.
     """
     with np.errstate(over="ignore"):
         stream = _mix(_mix(np.uint64(seed)) + np.uint64(epoch))
@@ -32,10 +32,11 @@ def _mix(x: np.ndarray | np.uint64) -> np.ndarray:
 
 
 def crop_places(sizes: np.ndarray, crop: tuple[int, int], table: np.ndarray | None) -> np.ndarray:
-    """(n, 2) heights and widths -> (n, 3) int64: top, left, and whether to mirror (0 or 1), of each picture's crop.
+    """Where to crop each image, and whether to mirror it.
 
-    ``table``: (n, 3) draws (flip, down, right); without it the centre, rounded as torchvision does.
-    The picture is mirrored after cutting; the place is that of a crop from the mirrored picture.
+    sizes: (n, 2) heights and widths. crop: (height, width). table: (n, 3) of ``draws``; None: the centre, rounded as
+    torchvision does. Returns (n, 3) int64: top, left, and 1 where the image is mirrored after it is cropped, else 0.
+    The place is the one at which a crop of the mirrored image would show the same.
     """
     room = sizes - np.array(crop)
     if table is None:
@@ -45,16 +46,17 @@ def crop_places(sizes: np.ndarray, crop: tuple[int, int], table: np.ndarray | No
     return np.stack([top, np.where(mirror, room[:, 1] - left, left), mirror], axis=1)
 
 
-def crop_images(pictures: Sequence[Tensor], crop: tuple[int, int], table: np.ndarray | None) -> Tensor:
-    """n pictures (3, H, W), each of its own size -> (n, 3, h, w): their ``crop_places``, mirrored as those say.
+def crop_images(images: Sequence[Tensor], crop: tuple[int, int], table: np.ndarray | None) -> Tensor:
+    """Crop n images on a CPU, and mirror them, as ``crop_places`` says (on a GPU: ``ibc.data.gpu.crop``).
 
-    Channels last, as decoders leave a picture and as convolutions want a batch: rows are copied whole.
+    images: (3, H, W) uint8 each, of any sizes that hold the crop. Returns (n, 3, h, w) uint8 in channels-last format:
+    decoders leave images in it and convolutions want it, and so whole rows of pixels are copied.
     """
-    if not pictures:
+    if not images:
         return torch.empty(0, 3, *crop, dtype=torch.uint8)
-    sizes = np.array([picture.shape[-2:] for picture in pictures])
-    parts = []
-    for picture, (top, left, mirror) in zip(pictures, crop_places(sizes, crop, table).tolist(), strict=True):
-        part = picture[:, top : top + crop[0], left : left + crop[1]].permute(1, 2, 0)
-        parts.append(part.flip(1) if mirror else part)
-    return torch.stack(parts).permute(0, 3, 1, 2)
+    sizes = np.array([image.shape[-2:] for image in images])
+    crops = []
+    for image, (top, left, mirror) in zip(images, crop_places(sizes, crop, table).tolist(), strict=True):
+        window = image[:, top : top + crop[0], left : left + crop[1]].permute(1, 2, 0)
+        crops.append(window.flip(1) if mirror else window)
+    return torch.stack(crops).permute(0, 3, 1, 2)

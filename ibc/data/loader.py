@@ -1,7 +1,7 @@
-"""Streams of batches for training and for encoding, read ahead by worker processes.
+"""Streams of batches for training and for encoding, read ahead of their use.
 
-The order of a training run is a function of the seed and the update number: a run that was
-interrupted goes on with the very batch that would have come.
+The order of a training run is a function of the seed and the update number: a run that was interrupted goes on with
+the very batch that would have come.
 """
 
 from __future__ import annotations
@@ -13,18 +13,22 @@ from torch.utils.data import Sampler
 
 from ibc.config import Config
 from ibc.cores import cores_here
-from ibc.data.dataset import Batch, ImageDataset, ImageTransform, Key
+from ibc.data.batch import Batch, Key
+from ibc.data.dataset import ImageDataset
+from ibc.data.gpu.decode_streams import nvjpeg_available
+from ibc.data.gpu.loader import GpuLoader
 from ibc.data.list_file import ImageList, extend_with_attributes, read_list
 from ibc.data.loader_workers import by_workers
-from ibc.errors import InputError, input_error
+from ibc.data.transform import ImageTransform
+from ibc.errors import input_error
 from ibc.processes import share_of_halves
 
-TEST_BATCH = 100  # where the config gives no batch_size
-MOST_READERS = 8  # processes that read files for a decoder on the GPU
+ENCODING_BATCH = 100  # images, where the config gives no batch_size
+MOST_READERS = 8      # processes that read files for a decoder on the GPU
 
 
 def images_for_training(config: Config) -> ImageList:
-    """The training list, with the attribute list appended where the config names one."""
+    """The training list, with the attribute list appended where the config names one. Raises InputError."""
     images = _read(config, "train_list_file")
     if config.train_attr_list_file is not None:
         images = extend_with_attributes(images, _read(config, "train_attr_list_file"))
@@ -32,7 +36,7 @@ def images_for_training(config: Config) -> ImageList:
 
 
 def images_for_testing(config: Config) -> ImageList:
-    """The test list."""
+    """The test list. Raises InputError."""
     return _read(config, "test_list_file")
 
 
@@ -43,20 +47,23 @@ def _read(config: Config, key: str) -> ImageList:
 
 
 class TrainingOrder(Sampler[list[Key]]):
-    """Keys of the batches ``start``, ``start + 1``, ... ``stop - 1`` of a run, for one process.
+    """Keys of the batches ``start``, ``start + 1``, ... ``stop - 1`` of a run, for process ``rank`` of ``size``.
 
     Every epoch is a new permutation, drawn from (seed, epoch); its incomplete last batch is dropped.
     """
 
     def __init__(self, count: int, batch_size: int, seed: int, start: int, stop: int, rank: int = 0, size: int = 1):
+        """count: images in the list. batch_size: images in a batch of all processes together."""
         self.count, self.batch_size, self.seed = count, batch_size, seed
         self.start, self.stop = start, stop
         self.share = share_of_halves(batch_size, rank, size)
 
     def __len__(self) -> int:
+        """Number of batches."""
         return self.stop - self.start
 
     def __iter__(self) -> Iterator[list[Key]]:
+        """(epoch, index) of each image of a batch, batch after batch."""
         in_epoch = self.count // self.batch_size
         permuted, order = -1, torch.empty(0)
         for number in range(self.start, self.stop):
@@ -74,64 +81,61 @@ def epoch_order(count: int, seed: int, epoch: int) -> torch.Tensor:
 
 
 def training_batches(config: Config, images: ImageList, start: int, device: torch.device, *, skip_bad: bool = False,
-                  rank: int = 0, size: int = 1) -> Iterator[Batch]:
-    """Batches of updates ``start`` + 1 to ``max_iter``: this process's share of each."""
+                     rank: int = 0, size: int = 1) -> Iterator[Batch]:
+    """Batches of the updates ``start`` + 1 to ``max_iter``: the share of process ``rank`` of ``size`` of each.
+
+    The images are on ``device``, or in main memory when they are made on the CPU. Raises ImageError for an image that
+    cannot be read; with ``skip_bad`` another image replaces it.
+    """
     if len(images) < config.batch_size:
         raise input_error(config.source, f"{len(images)} training images and batch_size {config.batch_size}",
                           "at least one batch of images", "lower batch_size")
-    pixels = ImageTransform(config.crop, config.train_size, config.resize == "always", train=True)
+    transform = ImageTransform(config.crop, config.train_size, config.resize == "always", train=True)
     order = TrainingOrder(len(images), config.batch_size, config.seed, start, config.max_iter, rank, size)
-    return _stream(config, images, pixels, order, device, skip_bad, config.cache)
+    return _stream(config, images, transform, order, device, skip_bad, config.cache)
 
 
 def encoding_batches(config: Config, images: ImageList, device: torch.device, *, resize_always: bool | None = None,
-                 skip_bad: bool = False) -> Iterator[Batch]:
-    """The images of a list in its order, centre crop, nothing dropped."""
+                     skip_bad: bool = False) -> Iterator[Batch]:
+    """The images of a list in its order, cropped at their centre, the last batch as large as it comes.
+
+    ``resize_always``: resize every image; None: as the config says. Raises ImageError for an image that cannot be
+    read; with ``skip_bad`` it is left out.
+    """
     always = config.resize == "always" if resize_always is None else resize_always
-    pixels = ImageTransform(config.crop, config.test_size, always, train=False)
-    step = config.batch_size or TEST_BATCH
+    transform = ImageTransform(config.crop, config.test_size, always, train=False)
+    step = config.batch_size or ENCODING_BATCH
     order = [[(0, index) for index in range(first, min(first + step, len(images)))]
              for first in range(0, len(images), step)]
-    return _stream(config, images, pixels, order, device, skip_bad, "off")
+    return _stream(config, images, transform, order, device, skip_bad, "off")
 
 
-def _stream(config: Config, images: ImageList, pixels: ImageTransform, order: TrainingOrder | list[list[Key]],
+def _stream(config: Config, images: ImageList, transform: ImageTransform, order: TrainingOrder | list[list[Key]],
             device: torch.device, skip_bad: bool, cache: str) -> Iterator[Batch]:
-    """Batches by the decoder that the config and the device ask for."""
+    """Batches by the decoder that the config and the device ask for. Raises the ImageError of a batch."""
     if config.decoder == "nvjpeg" and device.type != "cuda":
         raise input_error(config.source, "decoder: nvjpeg on the CPU", "a GPU", "set decoder to auto")
-    if device.type == "cuda" and config.decoder in ("auto", "nvjpeg") and _nvjpeg_wanted(config, device, cache):
-        from ibc.data.gpu.loader import GpuLoader
-
+    if device.type == "cuda" and config.decoder in ("auto", "nvjpeg") and _gpu_loader_wanted(config, device, cache):
         readers = min(config.num_workers, cores_here(), MOST_READERS)
-        return GpuLoader(images, pixels, device, seed=config.seed, skip_bad=skip_bad, cache=cache,
+        return GpuLoader(images, transform, device, seed=config.seed, skip_bad=skip_bad, cache=cache,
                          readers=readers).batches(order)
     cores = cores_here()
     # Beside a network that computes on the same cores, workers hold up its threads more than they help.
     workers = min(config.num_workers, cores // 4 if device.type == "cpu" else cores)
-    dataset = ImageDataset(images, pixels, seed=config.seed, decoder=cpu_decoder(config.decoder), skip_bad=skip_bad,
+    dataset = ImageDataset(images, transform, seed=config.seed, decoder=cpu_decoder(config.decoder), skip_bad=skip_bad,
                            threads=1 if workers else cores)
-    return _or_raise(by_workers(dataset, order, workers))
+    return (batch.checked() for batch in by_workers(dataset, order, workers))
 
 
-def _or_raise(batches: Iterator[Batch]) -> Iterator[Batch]:
-    for batch in batches:
-        if batch.error:
-            raise InputError(batch.error)
-        yield batch
-
-
-def _nvjpeg_wanted(config: Config, device: torch.device, cache: str) -> bool:
-    """Whether the GPU makes the batches: it can decode, or is to keep decoded images."""
-    from ibc.data.gpu.decode_streams import decodes
-
-    works = decodes(device)
-    if config.decoder == "nvjpeg" and not works:
+def _gpu_loader_wanted(config: Config, device: torch.device, cache: str) -> bool:
+    """Whether the GPU makes the batches: nvJPEG can decode there, or decoded images are to be kept."""
+    available = nvjpeg_available(device)
+    if config.decoder == "nvjpeg" and not available:
         raise input_error(config.source, "decoder: nvjpeg, which this torchvision was built without", "nvJPEG",
                           "set decoder to auto")
-    return works or cache != "off"
+    return available or cache != "off"
 
 
 def cpu_decoder(name: str) -> str:
-    """The CPU decoder that a config word stands for. libjpeg-turbo gives Pillow's very pixels, faster."""
+    """The CPU decoder that a word of the config stands for. libjpeg-turbo gives Pillow's very pixels, faster."""
     return "pillow" if name == "pillow" else "turbo"

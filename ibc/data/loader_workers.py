@@ -1,10 +1,11 @@
-"""Worker processes that make whole batches ahead, in order."""
+"""Worker processes that make whole batches ahead of their use, in order."""
 
 from __future__ import annotations
 
 import atexit
 import signal
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -16,13 +17,14 @@ AHEAD = 4  # batches that each worker makes ahead
 
 
 def by_workers(dataset: Dataset, order: Iterable, workers: int, *, ahead: int = AHEAD) -> Iterator[Any]:
-    """What ``dataset.__getitems__`` makes of each item of ``order``; ``workers`` 0: in this process.
+    """What ``dataset.__getitems__`` makes of each item of ``order``, in that order.
 
-    ``order`` is drawn from in this process, ``ahead`` items a worker ahead.
+    ``workers``: processes that make it; 0: this process does. This process draws from ``order``, ``ahead`` items for
+    each worker before they are needed.
     """
     batches: Any = iter(DataLoader(
-        dataset, batch_sampler=order, collate_fn=as_it_is, num_workers=workers,
-        worker_init_fn=leave_signals_to_the_main_process, prefetch_factor=ahead if workers else None,
+        dataset, batch_sampler=order, collate_fn=_leave_as_it_is, num_workers=workers,
+        worker_init_fn=ignore_stop_signals, prefetch_factor=ahead if workers else None,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator().manual_seed(0),  # the loader must not draw from the global one
     ))
@@ -32,29 +34,37 @@ def by_workers(dataset: Dataset, order: Iterable, workers: int, *, ahead: int = 
 
 
 def end_at_exit(owner: T, end: Callable[[T], None]) -> None:
-    """``end(owner)`` when the program ends, if ``owner`` lives then, and the worker processes with it.
+    """Call ``end(owner)`` when the program ends, if ``owner`` still lives then, so that its worker processes end too.
 
-    The frames of an exception that nobody caught, or a cycle, may keep it; and its processes do not heed being
-    terminated, for which Python would wait.
+    The frames of an uncaught exception, or a reference cycle, may keep ``owner`` alive. Its processes ignore SIGTERM,
+    so that Python would wait for them for ever.
     """
-    _at_work[owner] = end
+    _register_once()
+    _owners[owner] = end
 
 
-_at_work: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
+_owners: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
 
 
-@atexit.register
+@cache
+def _register_once() -> None:
+    atexit.register(_end_workers)
+
+
 def _end_workers() -> None:
-    for owner, end in list(_at_work.items()):
+    for owner, end in list(_owners.items()):
         end(owner)
 
 
-def as_it_is(batch: Any) -> Any:
-    """For a data set that makes whole batches: nothing is left to collate."""
-    return batch
+def ignore_stop_signals(_: int = 0) -> None:
+    """Ignore SIGINT and SIGTERM in a worker process.
 
-
-def leave_signals_to_the_main_process(_: int = 0) -> None:
-    # Ctrl-C reaches the whole process group; the main process still needs its batches to end well.
+    Ctrl-C reaches all processes of the group, and the main process still needs its workers to end in good order.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+def _leave_as_it_is(batch: Any) -> Any:
+    """For a data set that makes whole batches: nothing is left to collate."""
+    return batch

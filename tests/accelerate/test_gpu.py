@@ -9,7 +9,7 @@ from torch.backends import cudnn
 from ibc.accelerate.encoder import _Encoder
 from ibc.accelerate.trunk import _PooledFirst, for_inference
 from ibc.config import load_config
-from ibc.data.dataset import Batch
+from ibc.data.batch import Batch
 from ibc.data.loader import encoding_batches as batches_of
 from ibc.data.loader import images_for_testing as images_of
 from ibc.data.loader import training_batches
@@ -55,7 +55,7 @@ def test_gpu_loader_names_or_skips_bad_images(config, tmp_path):
     with pytest.raises(ValueError, match=r"007\.jpg"):
         list(batches_of(config, images, GPU))
     kept = list(batches_of(config, images, GPU, skip_bad=True))
-    assert sorted(p[-7:] for batch in kept for p in batch.bad) == ["007.jpg", "011.jpg"]
+    assert sorted(error.path[-7:] for batch in kept for error in batch.skipped) == ["007.jpg", "011.jpg"]
     assert torch.cat([batch.indices for batch in kept]).tolist() == [i for i in range(40) if i not in (7, 11)]
     trained = list(training_batches(config, images, 0, GPU, skip_bad=True))
     assert all(len(batch.images) == 8 for batch in trained)
@@ -121,7 +121,8 @@ def test_replayed_extraction_is_that_of_every_batch_by_itself(config):
     for size in (7, 8, 8, 8, 7, 8, 3):
         images = torch.randint(0, 256, (size, 3, 72, 72), dtype=torch.uint8, generator=random).to(GPU)
         indices = torch.arange(first, first + size)
-        batches.append(Batch(images.contiguous(memory_format=torch.channels_last), indices[:, None], indices, [], ""))
+        images = images.contiguous(memory_format=torch.channels_last)
+        batches.append(Batch(images, indices[:, None], indices, [], None))
         first += size
     encoded = encode_batches(model, batches, first, GPU)
     slow = torch.cat([_Encoder(model, GPU)(batch.images) for batch in batches]).cpu()

@@ -16,7 +16,7 @@ SCRIPT = """
 import sys, torch
 import ibc.accelerate.sharded_adam
 from ibc.config import load_config
-from ibc.data.dataset import Batch
+from ibc.data.batch import Batch
 from ibc.processes import mean_over_processes, processes, rank, share_of_halves, world_size
 from ibc.train_state import training_state
 from ibc.trainer import Trainer
@@ -37,7 +37,7 @@ def batches(count):
         labels[number % 8] = labels[7] = 99999  # unequal numbers of valid rows in the shares
         if number == 3:
             labels[:] = 99999  # some layers take no step
-        yield Batch(images[mine], labels[mine], mine, [], "")
+        yield Batch(images[mine], labels[mine], mine, [], None)
 
 def train(path, out, device, updates, compiled):
     config = load_config(path, ["model.class_weights=[1, 2, 0.5, 1]", "lr=1e-5", "align_w=100"])

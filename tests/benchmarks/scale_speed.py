@@ -43,7 +43,7 @@ import torch
 import torch.distributed as dist
 
 from ibc.config import Config
-from ibc.data.dataset import Batch
+from ibc.data.batch import Batch
 from ibc.data.list_file import ImageList, read_list
 from ibc.data.loader import training_batches
 from ibc.extraction import encode_images
@@ -132,7 +132,7 @@ def of_batch(config: Config, updates: int, device: torch.device) -> dict[str, An
     images, labels = random_batch(local, device, rank())
     trainer = Trainer(config, device, pretrained=False, amp="bf16", compile_update=True)
     together()
-    update = slowest(seconds(partial(next, trainer.updates(repeat(Batch(images, labels, labels, [], "")))), 5, 2, 10))
+    update = slowest(seconds(partial(next, trainer.updates(repeat(Batch(images, labels, labels, [], None)))), 5, 2, 10))
     everything = read_list("train.txt", config.data_folder)
     few = everything.subset(np.arange(KEPT))
     stream = partial(training_batches, start=0, device=device, rank=rank(), size=world_size())

@@ -36,7 +36,7 @@ import torch
 from ibc.accelerate.encoder import encoder
 from ibc.accelerate.trunk import for_inference
 from ibc.config import Config, load_config
-from ibc.data.dataset import Batch
+from ibc.data.batch import Batch
 from ibc.data.gpu.file_batch import FileBatchReader
 from ibc.data.gpu.file_readers import FileReaders
 from ibc.data.gpu.nvjpeg import BatchDecoder

@@ -7,9 +7,10 @@ import torch
 
 from ibc.config import load_config
 from ibc.data.augment import crop_places, draws
-from ibc.data.dataset import ImageDataset, ImageTransform
-from ibc.data.decode import decode_image, resize_shorter
+from ibc.data.dataset import ImageDataset
+from ibc.data.decode import decode_image
 from ibc.data.list_file import read_list
+from ibc.data.transform import ImageTransform, resize_shorter
 from tests.small_run import make_run
 
 KEYS = [(4, index) for index in (7, 0, 3, 12, 5, 39, 22)]
@@ -27,12 +28,16 @@ def make(images, train, threads, *, skip_bad=False, crop=(72, 72)):
     return data.__getitems__(KEYS)
 
 
+def paths(batch):
+    return [error.path for error in batch.skipped]
+
+
 @pytest.mark.parametrize("train", [True, False])
 @pytest.mark.parametrize("threads", [1, 2, 5, 9])
 def test_a_batch_is_its_images_one_by_one(images, train, threads):
     batch = make(images, train, threads, crop=(90, 72))
     table = draws(3, 4, [index for _, index in KEYS])
-    assert batch.indices.tolist() == [index for _, index in KEYS] and not batch.bad and not batch.error
+    assert batch.indices.tolist() == [index for _, index in KEYS] and not batch.skipped and batch.error is None
     assert torch.equal(batch.labels, torch.from_numpy(images.labels)[batch.indices])
     for (_, index), draw, made in zip(KEYS, table, batch.images, strict=True):
         image = decode_image(images.files[index])
@@ -47,20 +52,21 @@ def test_a_batch_is_its_images_one_by_one(images, train, threads):
 def test_unreadable_images(images, threads):
     for index in (3, 12, 13):
         Path(images.files[index]).write_bytes(b"no image")
-    assert images.files[3] in make(images, True, threads).error  # the first of the batch
+    error = make(images, True, threads).error  # of the first in the batch
+    assert error.path == images.files[3] and images.files[3] in str(error)
     tested = make(images, False, threads, skip_bad=True)
     assert tested.indices.tolist() == [7, 0, 5, 39, 22] and len(tested.images) == 5
-    assert tested.bad == [images.files[3], images.files[12]]
+    assert paths(tested) == [images.files[3], images.files[12]]
     trained = make(images, True, threads, skip_bad=True)  # the next readable ones take their places
     assert trained.indices.tolist() == [7, 0, 4, 14, 5, 39, 22] and len(trained.images) == 7
-    assert trained.bad == [images.files[3], images.files[12], images.files[13]]
+    assert paths(trained) == [images.files[3], images.files[12], images.files[13]]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_nothing_readable(images, threads):
     for file in images.files:
         Path(file).unlink(missing_ok=True)
-    assert "no image of the list can be read" in make(images, True, threads, skip_bad=True).error
+    assert "no image of the list can be read" in str(make(images, True, threads, skip_bad=True).error)
     nothing = make(images, False, threads, skip_bad=True)
-    assert not nothing.error and nothing.images.shape == (0, 3, 72, 72)
-    assert nothing.bad == [images.files[index] for _, index in KEYS]
+    assert nothing.error is None and nothing.images.shape == (0, 3, 72, 72)
+    assert paths(nothing) == [images.files[index] for _, index in KEYS]

@@ -1,4 +1,4 @@
-"""What threads that make batches on a GPU work with: a CUDA stream and a decoder each, which outlast a loader."""
+"""A CUDA stream and an nvJPEG decoder for each thread that makes batches. They outlast a loader."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from ibc.data.gpu import nvjpeg
 
 
 class DecodeStream(NamedTuple):
-    """What one decoding thread works with; (None, None) where nvJPEG does not."""
+    """What one thread works with. cuda: its stream; None on a CPU. decoder: None where nvJPEG is not available."""
 
-    stream: torch.cuda.Stream | None
+    cuda: torch.cuda.Stream | None
     decoder: nvjpeg.BatchDecoder | None
 
 
 @contextmanager
 def decode_streams(device: torch.device, count: int) -> Iterator[SimpleQueue[DecodeStream]]:
-    """Up to ``count`` streams on ``device``. They go on to the next loader: streams and decoders keep memory.
+    """A queue of up to ``count`` streams on ``device``: take one, use it, put it back.
 
-    The first is there at once. The others come while it works: making a decoder takes a quarter of a second.
+    The first is there at once. The others come while it works, since making a decoder takes a quarter of a second.
+    Afterwards all are kept for the next loader: streams and decoders hold memory on the device.
     """
     with _idle_lock:
         taken = [_idle[device].pop() for _ in range(min(count, len(_idle[device])))]
@@ -48,25 +49,25 @@ def decode_streams(device: torch.device, count: int) -> Iterator[SimpleQueue[Dec
     finally:
         others.join()
         ended = [free.get() for _ in range(free.qsize())]
-        for stream in ended:  # what it still reads, of a cache above all, may go then
-            if stream.stream is not None:
-                stream.stream.synchronize()
+        for stream in ended:  # afterwards the memory that it still reads, above all that of a cache, may be freed
+            if stream.cuda is not None:
+                stream.cuda.synchronize()
         with _idle_lock:
             _idle[device] += ended
 
 
 def new_decode_stream(device: torch.device) -> DecodeStream:
-    """Raises NvjpegError where memory for another decoder is wanting."""
+    """A stream of high priority, with a decoder. Raises NvjpegError where there is no memory for another decoder."""
     if device.type != "cuda":
         return DecodeStream(None, None)
-    stream = torch.cuda.Stream(device, priority=-1)  # its kernels are small: the update's let them through
+    stream = torch.cuda.Stream(device, priority=-1)  # its kernels are small: those of the update let them pass
     with torch.cuda.stream(stream):
-        return DecodeStream(stream, nvjpeg.BatchDecoder(device) if decodes(device) else None)
+        return DecodeStream(stream, nvjpeg.BatchDecoder(device) if nvjpeg_available(device) else None)
 
 
 @lru_cache
-def decodes(device: torch.device) -> bool:
-    """Whether nvJPEG decodes on ``device``. The stream made to find out serves the first loader."""
+def nvjpeg_available(device: torch.device) -> bool:
+    """Whether nvJPEG decodes on ``device``. The stream made to find out is kept for the first loader."""
     if device.type != "cuda":
         return False
     try:

@@ -1,7 +1,7 @@
 """Processes that read image files, a batch at a time, for decoders on the GPU.
 
-Threads would wait for the training process's interpreter, and hold it up, at every file. The contents lie in
-memory shared with the processes: handing over one tensor a batch costs milliseconds of waiting.
+Threads would wait for the training process's interpreter, and hold it up, at every file. The contents lie in memory
+shared with the processes: sending one tensor a batch would cost milliseconds of waiting.
 """
 
 from __future__ import annotations
@@ -13,25 +13,26 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
 from ibc.data.gpu.file_batch import FileBatch, FileBatchReader
-from ibc.data.loader_workers import end_at_exit, leave_signals_to_the_main_process
+from ibc.data.loader_workers import end_at_exit, ignore_stop_signals
 from ibc.errors import InputError
 
 
 class FileReaders:
     """``count`` processes that read ``files``; with 0 the calling thread reads.
 
-    As many threads as there are processes may call ``read`` at once, and whichever process is free serves them: one
-    that is slow for a while, on a busy core or disk, holds up its own batch only. They end with their context, or
-    with this process, however that ends.
+    As many threads as there are processes may call ``read`` at once. Whichever process is free serves them: one that is
+    slow for a while, on a busy core or disk, holds up its own batch only. The processes end when the ``with`` block
+    does, and when this process ends, in whatever way.
     """
 
     def __init__(self, files: Sequence[str], count: int, *, slots: int, batch_size: int):
+        """slots: batches in the shared memory. batch_size: files of each."""
         self._reader = FileBatchReader(files, slots, batch_size)
         self._free: SimpleQueue[Connection] = SimpleQueue()
         self._connections: list[Connection] = []
         self._processes = []
         for _ in range(count):
-            fork = multiprocessing.get_context("fork")  # they share what is shared memory here
+            fork = multiprocessing.get_context("fork")  # forked processes share the memory of the slots
             here, there = fork.Pipe()
             self._connections.append(here)
             process = fork.Process(target=_serve, args=(self._reader, there, list(self._connections)), daemon=True)
@@ -48,7 +49,7 @@ class FileReaders:
         self.close()
 
     def close(self) -> None:
-        """Ends the processes, when no thread reads any more."""
+        """End the processes. Call it when no thread reads any more; it may be called again."""
         for connection in self._connections:
             with suppress(OSError):  # closed before, or the process was killed
                 connection.send(None)
@@ -74,11 +75,11 @@ class FileReaders:
             self._free.put(connection)
 
 
-def _serve(reader: FileBatchReader, asked: Connection, others: list[Connection]) -> None:
+def _serve(reader: FileBatchReader, requests: Connection, others: list[Connection]) -> None:
     """What a process does until it is told to end, or finds that the main process is gone."""
-    leave_signals_to_the_main_process()
-    for connection in others:  # this process's copies would keep that from being noticed
+    ignore_stop_signals()
+    for connection in others:  # with a copy open here, no process would notice that the main process is gone
         connection.close()
     with suppress(EOFError, ConnectionError):
-        while (task := asked.recv()) is not None:
-            asked.send(reader.read_into(*task))
+        while (request := requests.recv()) is not None:
+            requests.send(reader.read_into(*request))
