@@ -9,6 +9,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -21,15 +22,19 @@ SAVE_SHARE = 50      # and at least this many times as long as the last save too
 
 
 class Interruptible:
-    """Where a run is kept. Without a file nothing is kept and Ctrl-C works as always."""
+    """Keeps the state of a run in a file; Ctrl-C and SIGTERM end the run after the current step, with its state saved.
+
+    Without a file nothing is kept, and the signals do what they always do.
+    """
 
     def __init__(self, path: Path | None, key: str, save_seconds: float = SAVE_SECONDS):
+        """path: of the file, or None. key: identifies the run. save_seconds: between two saves, at least."""
         self.path, self.key = path, key
         self.pause = self.save_seconds = save_seconds
         self.last_save = time.monotonic()
         self.signals = StopSignals() if path is not None else StopSignals([])
 
-    def __enter__(self) -> Interruptible:
+    def __enter__(self) -> Self:
         self.signals.__enter__()
         return self
 
@@ -37,7 +42,7 @@ class Interruptible:
         self.signals.__exit__(*error)
 
     def load(self) -> State:
-        """The saved state, or nothing where there is none for this key (or it cannot be read)."""
+        """The saved state; nothing where there is none of this key, or it cannot be read."""
         if self.path is None or not self.path.exists():
             return {}
         try:
@@ -45,11 +50,11 @@ class Interruptible:
                 if str(archive["key"]) != self.key:
                     return {}
                 return {name: archive[name] for name in archive.files}
-        except Exception:  # of a damaged file, numpy's reader stumbles over anything
+        except Exception:  # numpy raises errors of many kinds on a damaged file
             return {}
 
     def after_step(self, state: Callable[[], State]) -> None:
-        """Save ``state()`` when it is time or a stop was asked for; then raise KeyboardInterrupt."""
+        """Save ``state()`` if it is time or a signal came; after a signal raise KeyboardInterrupt."""
         if self.path is None:
             return
         if self.signals.noted or time.monotonic() - self.last_save >= self.pause:
@@ -70,9 +75,10 @@ class Interruptible:
 
 
 def with_prefix(prefix: str, state: State) -> State:
+    """The same entries, with ``prefix`` before their names."""
     return {prefix + name: value for name, value in state.items()}
 
 
 def part_of(state: State, prefix: str) -> State:
-    """The entries that ``with_prefix`` named."""
+    """The entries that ``with_prefix`` named, under their own names."""
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
