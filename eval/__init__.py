@@ -1,1 +1,1 @@
-"""Offline evaluation of binary codes: mAP, bit selection, attributes, mutual information."""
+"""The official evaluation scripts, and the commands under their old names; the library is ``ibc``."""

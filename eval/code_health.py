@@ -1,4 +1,4 @@
-"""Are these good codes? ``python -m eval.code_health CODES``."""
+"""Are these good codes? ``python -m eval.code_health CODES``, the same as ``ibc health``."""
 
 import sys
 from pathlib import Path
@@ -6,8 +6,7 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a file: the repository is the import root, not this folder
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from ibc.commands.command import run_command
-from ibc.commands.health import build_parser, main
+from ibc.commands.health import COMMAND
 
 if __name__ == "__main__":
-    sys.exit(run_command(build_parser(), main))
+    sys.exit(COMMAND(prog="python -m eval.code_health"))

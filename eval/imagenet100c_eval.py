@@ -1,18 +1,14 @@
 """Category retrieval on 100 classes of ImageNet: ``python eval/imagenet100c_eval.py CODES``."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 
-if __package__ in (None, ""):  # run as a file: the repository is the import root, not its folder eval/
+if __package__ in (None, ""):  # run as a file: the repository is the import root, not this folder
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from ibc.commands.command import run_command
-from ibc.commands.evaluate import main
-from ibc.commands.evaluate_flags import Setting, build_parser
+from ibc.commands.evaluate import command_for
 
-SETTING = Setting("imagenet100c_eval", data="imagenet100", top_k=13)
+COMMAND = command_for("imagenet100")
 
 if __name__ == "__main__":
-    sys.exit(run_command(build_parser(SETTING), lambda args: main(SETTING, args)))
+    sys.exit(COMMAND())

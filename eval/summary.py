@@ -1,4 +1,4 @@
-"""One table of a demo folder: ``python -m eval.summary demo``."""
+"""One table of a demo folder: ``python -m eval.summary demo``, the same as ``ibc summary``."""
 
 import sys
 from pathlib import Path
@@ -6,8 +6,7 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a file: the repository is the import root, not this folder
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from ibc.commands.command import run_command
-from ibc.commands.summary import build_parser, main
+from ibc.commands.summary import COMMAND
 
 if __name__ == "__main__":
-    sys.exit(run_command(build_parser(), main))
+    sys.exit(COMMAND(prog="python -m eval.summary"))

@@ -1,222 +1,167 @@
-"""The three evaluation commands are this one program with different settings.
+"""``ibc evaluate CODES``, also the three scripts in ``eval/``: mAP of codes, in every way that the paper asks for.
 
 A codes file flows in; the official lines, then tables, and the JSON with every number flow out.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ibc.commands.command import speaker
-from ibc.commands.evaluate_flags import Setting
+from ibc.commands.command import Command, CommandParser, speaker
+from ibc.commands.evaluate_flags import PRESETS, EvaluateOptions, build_parser
 from ibc.errors import input_error
-from ibc.json_report import write_json
-from ibc.progress import Progress
 
 if TYPE_CHECKING:
-    from ibc.report.attribute_evaluation import AttributeEvaluation
-    from ibc.retrieval.category import CategoryRetrieval, Pair, Protocol, Row
+    from ibc.retrieval.attribute_evaluation import AttributePlan, AttributeScores
+    from ibc.retrieval.bit_groups import BitGroups
+    from ibc.retrieval.category import CategoryScores, CodePair
 
 POINTS = (1, 10, 100, 1000)  # ranks of precision@N and recall@N
 
 
-def main(setting: Setting, args: argparse.Namespace) -> None:
-    _check(args)
-    from ibc.report.tables import neighbourhood_lines
+def command_for(data: str) -> Command[EvaluateOptions]:
+    """The command of an official evaluation script: ``ibc evaluate`` for one data set."""
+    def parser(prog: str | None = None) -> CommandParser:
+        return build_parser(prog or f"eval/{PRESETS[data].script}.py", data)
 
-    pair, protocol = _load(args), _protocol(args)
-    say = speaker(args.json_path)
-    attributes = _attributes(setting, args, pair)
-    steps = 1 + args.draws + (attributes.steps if attributes else 0)
-    if pair.grm is not None:
-        steps += 3 if args.checkpoint else 2
+    return Command(parser, EvaluateOptions, run)
+
+
+def run(options: EvaluateOptions) -> None:
+    """Score the codes, print the lines and tables, and write the files that are asked for."""
+    _check(options)
+    from ibc.progress import Progress
+    from ibc.report.attribute_tables import attribute_lines, official_attribute_lines
+    from ibc.report.tables import neighbourhood_lines, official_category_lines, write_queries
+    from ibc.retrieval.attribute_evaluation import evaluate_attributes
+    from ibc.retrieval.category import BitSettings, RankingProtocol, category_steps, evaluate_category
+
+    pair = _load(options)
+    protocol = RankingProtocol(None if options.database else options.self_match, options.ties,
+                               tuple(dict.fromkeys(options.at)), tuple(sorted({*POINTS, *options.at})), options.device)
+    settings = BitSettings(options.top_k, options.draws, options.seed, options.neighbours, options.checkpoint)
+    plan = _plan_attributes(options, pair) if options.preset.attribute else None
+    steps = category_steps(pair.grm is not None, settings) + (plan.steps if plan else 0)
     with Progress(steps, "evaluating", "rankings") as bar:
-        category = _category(args, pair, protocol, bar.update)
-        if attributes:
-            attributes.run(bar.update)
-    rows = category.rows
-    for line in _official_lines(rows, attributes):
-        say(line)
-    say("")
-    for line in _tables(args, category, protocol):
-        say(line)
-    if rows[0].trusted_scores and len(pair.queries) and len(pair.database):
-        say("")
-        for line in neighbourhood_lines(rows[0].trusted_scores, _points(args, len(pair.database))):
-            say(line)
+        category = evaluate_category(pair, protocol, settings, bar.update)
+        attributes = evaluate_attributes(plan, bar.update) if plan else None
+    lines = list(official_category_lines(category))
+    if attributes and (options.preset.announced or options.attribute):
+        lines += official_attribute_lines(attributes)
+    lines += ["", *_category_lines(options, category)]
+    if len(pair.queries) and len(pair.database):
+        points = sorted({*(point for point in POINTS if point <= len(pair.database)), *options.at})
+        lines += ["", *neighbourhood_lines(category.all_bits.trusted_scores, points)]
     if attributes:
-        for line in attributes.lines():
-            say(line)
-    if args.per_query:
-        _write_queries(args.per_query, category)
-        say(f"wrote {args.per_query}")
-    if args.json_path:
-        _write(setting, args, protocol, category, attributes)
+        lines += attribute_lines(attributes)
+    say = speaker(options.json_path)
+    for line in lines:
+        say(line)
+    if options.per_query:
+        write_queries(options.per_query, category)
+        say(f"wrote {options.per_query}")
+    if options.json_path:
+        _write_json(options.json_path, options, category, attributes)
 
 
-@dataclass
-class Category:
-    """Rows of the category table, with what the JSON says besides."""
-
-    pair: Pair
-    rows: list[Row]
-    facts: dict[str, Any]
-    notes: list[str]
-
-
-def _check(args: argparse.Namespace) -> None:
-    if args.database and args.self_match != "keep":
-        raise input_error("--self", f"{args.self_match} with --database", "queries that are the database",
+def _check(options: EvaluateOptions) -> None:
+    if options.database and options.self_match != "keep":
+        raise input_error("--self", f"{options.self_match} with --database", "queries that are the database",
                           "leave --self or --database out")
-    for flag, least in (("draws", 2), ("neighbours", 1), ("top_k_bits", 1)):
-        if getattr(args, flag) < least:
-            raise input_error(f"--{flag}", str(getattr(args, flag)), f"at least {least}")
-    if min(args.at, default=1) < 1:
-        raise input_error("--at", str(min(args.at)), "a rank from 1")
+    for flag, value, least in (("draws", options.draws, 2), ("neighbours", options.neighbours, 1),
+                               ("top_k_bits", options.top_k, 1)):
+        if value < least:
+            raise input_error(f"--{flag}", str(value), f"at least {least}")
+    if min(options.at, default=1) < 1:
+        raise input_error("--at", str(min(options.at)), "a rank from 1")
+    if options.preset.attribute is None:
+        for flag in ("attribute", "attribute_names", "groups", "dissection", "concepts", "any_category", "choose_on"):
+            if getattr(options, flag):
+                others = " or ".join(name for name, preset in PRESETS.items() if preset.attribute)
+                raise input_error(f"--{flag}", f"--data {options.data}, which has no attributes", f"--data {others}")
 
 
-def _load(args: argparse.Namespace) -> Pair:
+def _load(options: EvaluateOptions) -> CodePair:
     from ibc.codes import load_codes
     from ibc.retrieval.bits import check_top_k
-    from ibc.retrieval.category import Pair
+    from ibc.retrieval.category import CodePair
 
-    queries = load_codes(args.codes)
-    database = load_codes(args.database) if args.database else queries
+    queries = load_codes(options.codes)
+    database = load_codes(options.database) if options.database else queries
     if database.code_length != queries.code_length:
-        raise input_error(args.database, f"codes of {database.code_length} bits",
-                          f"{queries.code_length}, as in {args.codes}")
-    check_top_k(args.top_k_bits, queries.code_length)
-    return Pair(queries, database, args.multi_label, args.codes, args.database)
+        raise input_error(options.database, f"codes of {database.code_length} bits",
+                          f"{queries.code_length}, as in {options.codes}")
+    check_top_k(options.top_k, queries.code_length)
+    return CodePair(queries, database, options.multi_label, options.codes, options.database)
 
 
-def _points(args: argparse.Namespace, items: int) -> list[int]:
-    return sorted({*(point for point in POINTS if point <= max(items, 1)), *args.at})
+def _plan_attributes(options: EvaluateOptions, pair: CodePair) -> AttributePlan:
+    """Check the attribute flags against the label columns and the code length. Raises InputError."""
+    from ibc.retrieval.attribute_evaluation import AttributePlan, attribute_data, data_to_choose_on, names_of_columns
+    from ibc.retrieval.attribute_names import KNOWN_NAMES, find_column
+
+    data = attribute_data(pair, options.device)
+    names = names_of_columns(pair, data, KNOWN_NAMES[options.data], options.attribute_names)
+    other = data_to_choose_on(options.choose_on, pair, data) if options.choose_on else None
+    announced = options.preset.announced
+    chosen = list(range(len(names)))
+    if options.attribute and "all" not in options.attribute:
+        chosen = [find_column(wish, names) for wish in options.attribute]
+    elif not options.attribute and announced in names:
+        chosen = [names.index(announced)]
+    return AttributePlan(data, names, chosen, _bit_groups(options, pair.queries.code_length), other, options.draws,
+                         options.seed)
 
 
-def _protocol(args: argparse.Namespace) -> Protocol:
-    from ibc.retrieval.category import Protocol
+def _bit_groups(options: EvaluateOptions, length: int) -> BitGroups | None:
+    from ibc.retrieval.bit_groups import concept_groups, typed_groups
 
-    return Protocol(None if args.database else args.self_match, args.ties, tuple(dict.fromkeys(args.at)),
-                    tuple(sorted({*POINTS, *args.at})), args.device)
-
-
-def _category(args: argparse.Namespace, pair: Pair, protocol: Protocol, done: Callable[[int], None]) -> Category:
-    from ibc.retrieval.category import CategoryRetrieval, notes
-
-    retrieval = CategoryRetrieval(pair, protocol, done)
-    rows = [retrieval.all_bits()]
-    facts: dict[str, Any] = {}
-    if pair.grm is not None:
-        rows += _expert_rows(args, retrieval, facts)
-    rows.append(retrieval.random_bits(args.top_k_bits, args.draws, args.seed))
-    said = notes(pair, rows[0])
-    if pair.grm is None:
-        said.append("no GRM in the codes file: expert bits are left out")
-    return Category(pair, rows, facts, said)
+    if options.groups and options.dissection:
+        raise input_error("--groups", "--dissection beside it", "one of the two")
+    if bool(options.dissection) != bool(options.concepts):
+        raise input_error("--dissection", "one of --dissection and --concepts alone", "both")
+    if options.groups:
+        return typed_groups(options.groups, length)
+    if options.dissection and options.concepts:
+        return concept_groups(options.dissection, options.concepts, options.min_iou, options.any_category, length)
+    return None
 
 
-def _expert_rows(args: argparse.Namespace, retrieval: CategoryRetrieval, facts: dict[str, Any]) -> list[Row]:
-    """Expert bits of the true class, of the class a vote names, and of the class the model names."""
-    from ibc.labels import Labels
-    from ibc.retrieval.category import right_share
+def _category_lines(options: EvaluateOptions, category: CategoryScores) -> list[str]:
+    from ibc.report.tables import category_table, class_table, cutoff_table, notes
 
-    top_k, grm, labels = args.top_k_bits, retrieval.pair.grm, retrieval.labels
-    assert grm is not None
-    key = f"expert_map_top{top_k}"
-    true, right = "true class", "class right for"
-    if args.multi_label:
-        true, right = "true labels", "class among the labels of"
-    rows = [retrieval.expert_bits(top_k, labels, key, f"{top_k} expert bits of the {true} (oracle)",
-                                  "oracle: the bits are chosen by the query's label, which a user does not have"
-                                  + " (largest sum of the GRM rows of its labels)" * args.multi_label)]
-    found = {"vote": (f"{args.neighbours} neighbours' vote", retrieval.vote(args.neighbours))}
-    if args.checkpoint:
-        from ibc.retrieval.class_prediction import classify
-
-        found["classifier"] = ("the code classifier", classify(retrieval.pair.queries.binary_codes, args.checkpoint,
-                                                                 len(grm)))
-    for source, (words, classes) in found.items():
-        share = right_share(classes, labels, grm)
-        facts[f"class_accuracy_{source}"] = share
-        rows.append(retrieval.expert_bits(top_k, Labels(classes), f"{key}_{source}", f"{top_k} expert bits by {words}",
-                                          f"{right} {share:.1%} of the queries"))
-    return rows
-
-
-def _attributes(setting: Setting, args: argparse.Namespace, pair: Pair) -> AttributeEvaluation | None:
-    if not setting.attribute_names:
-        return None
-    from ibc.report.attribute_evaluation import make_attribute_evaluation
-
-    return make_attribute_evaluation(args, pair, setting.attribute_names, setting.first_attribute)
-
-
-def _official_lines(rows: list[Row], attributes: AttributeEvaluation | None) -> list[str]:
-    """The lines of the official scripts, in their words."""
-    from ibc.report.tables import official
-
-    lines = [f"Retrieval mAP of category retrieval: {official(rows[0].asked[0])}"]
-    if rows[1].key.startswith("expert"):
-        lines.append(f"Retrieval mAP of category retrieval using expert bits: {official(rows[1].asked[0])}")
-    return lines + (attributes.official_lines() if attributes else [])
-
-
-def _tables(args: argparse.Namespace, category: Category, protocol: Protocol) -> list[str]:
-    from ibc.report.tables import category_table, class_table, cut_table
-
-    lines = list(category_table(category.rows, protocol))
-    lines += [f"note: {note}" for note in category.notes]
-    if protocol.at:
-        lines += ["", *cut_table(category.rows, protocol)]
-    if args.per_class:
-        lines += ["", *class_table(_per_class(category), category.pair.labels.class_sizes())]
+    lines = [*category_table(category), *(f"note: {note}" for note in notes(category))]
+    if options.at:
+        lines += ["", *cutoff_table(category)]
+    if options.per_class:
+        lines += ["", *class_table(category)]
     return lines
 
 
-def _single_rows(category: Category) -> list[Row]:
-    """Rows of one ranking, not of several draws."""
-    return [row for row in category.rows if len(row.asked) == 1]
+def _write_json(path: str, options: EvaluateOptions, category: CategoryScores,
+                attributes: AttributeScores | None) -> None:
+    from ibc.json_report import write_json
+    from ibc.report.metrics import attribute_metrics, category_metrics, per_class_metrics
+    from ibc.report.tables import notes
 
-
-def _per_class(category: Category) -> dict[str, dict[int, float]]:
-    labels = category.pair.labels
-    return {row.key: labels.class_means(row.asked[0].per_query) for row in _single_rows(category)}
-
-
-def _write_queries(path: str, category: Category) -> None:
-    import csv
-
-    from ibc.files import atomic_write
-
-    queries = category.pair.queries
-    columns: dict[str, list] = {"row": list(range(1, len(queries) + 1)), "class": category.pair.labels.texts()}
-    if queries.paths is not None:
-        columns["path"] = list(queries.paths)
-    columns |= {row.key: row.asked[0].per_query.tolist() for row in _single_rows(category)}
-    with atomic_write(path, "w") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-
-
-def _write(setting: Setting, args: argparse.Namespace, protocol: Protocol, category: Category,
-           attributes: AttributeEvaluation | None) -> None:
-    from ibc.report.metrics import category_metrics
-
-    metrics = category_metrics(category.rows, protocol) | category.facts
-    if args.per_class:
-        metrics |= {f"{key}_per_class": values for key, values in _per_class(category).items()}
-    inputs = [args.codes, args.database, args.checkpoint]
-    described = {"relevant": category.pair.labels.relevance, "self": protocol.self_match, "ties": protocol.ties,
-                 "at": list(protocol.at), "divisor": "relevant items of the whole database",
-                 "top_k_bits": args.top_k_bits, "draws": args.draws, "neighbours": args.neighbours,
-                 "notes": category.notes}
+    metrics = category_metrics(category)
+    if options.per_class:
+        metrics |= per_class_metrics(category)
+    protocol = category.protocol
+    inputs = [options.codes, options.database, options.checkpoint]
+    described: dict[str, Any] = {
+        "relevant": category.pair.labels.relevance, "self": protocol.self_match, "ties": protocol.ties,
+        "at": list(protocol.at), "divisor": "relevant items of the whole database", "top_k_bits": options.top_k,
+        "draws": options.draws, "neighbours": options.neighbours, "notes": notes(category)}
     if attributes:
-        metrics |= attributes.metrics()
-        described |= attributes.protocol()
-        inputs += [args.dissection, args.choose_on, args.attribute_names]
-    write_json(args.json_path, command=setting.command, seed=args.seed, protocol=described,
-               inputs=[path for path in inputs if path], metrics=metrics)
+        plan = attributes.plan
+        metrics |= attribute_metrics(attributes)
+        described |= {"attribute_self": "hit" if plan.data.same else None, "attribute_ties": "stable",
+                      "bit_groups": None if plan.groups is None else plan.groups.chosen_by,
+                      "custom_chosen_on_halves": None if attributes.custom is None else attributes.custom.halves}
+        inputs += [options.dissection, options.choose_on, options.attribute_names]
+    write_json(path, command=options.preset.script, seed=options.seed, protocol=described,
+               inputs=[name for name in inputs if name], metrics=metrics)
+
+
+COMMAND = Command(build_parser, EvaluateOptions, run)

@@ -1,47 +1,102 @@
-"""Flags of the evaluation commands, and the settings that tell the commands apart."""
+"""Flags of ``ibc evaluate``, and the presets that tell the three official evaluation scripts apart."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
 
-from ibc.commands.command import add_device_flag, add_json_flag, add_seed_flag, command_parser
+from ibc.commands.command import CommandParser, add_device_flag, add_json_flag, add_seed_flag, command_parser
+from ibc.dissection.settings import DETECTOR_IOU
+from ibc.retrieval.defaults import EXPERT_BITS, NEIGHBOURS, RANDOM_DRAWS, SEED, SUN_EXPERT_BITS
+
+DESCRIPTION = (
+    "Retrieval scores of a codes file: the official lines first, then tables with the query left out, the order of "
+    "ties averaged and bounded, random bits, and expert bits without looking at the query's label. Bit, group and "
+    "attribute numbers are counted from 1 here.")
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What tells the commands apart. attribute_names: of the columns after the category, empty: no attributes.
+class Preset:
+    """What an official evaluation script has of its own.
 
-    first_attribute: name of the column whose lines the official script prints.
+    script: its name, which is also the command's name in the JSON. results: folder of its codes file in the examples.
+    top_k: expert bits of a class. attribute: one that has columns after the category, for the examples; None without
+    attributes. announced: the attribute whose lines the official script prints.
     """
 
-    command: str
-    data: str
+    script: str
+    results: str
     top_k: int
-    attribute_names: tuple[str, ...] = ()
-    first_attribute: str | None = None
+    attribute: str | None = None
+    announced: str | None = None
 
 
-def build_parser(setting: Setting) -> argparse.ArgumentParser:
-    codes = f"results/{setting.data}/test.npz"
-    example = f"python eval/{setting.command}.py {codes}\n" \
-              f"python eval/{setting.command}.py {codes} --at 100 1000 --json scores.json"
-    if setting.attribute_names:
-        example += f"\npython eval/{setting.command}.py {codes} --groups 1,5,9,12 3,7 " \
-                   f"--attribute {(setting.first_attribute or setting.attribute_names[0]).split('/')[0]}"
-        example += f"\npython eval/{setting.command}.py {codes} --dissection tally.csv --concepts water,sea,sky"
-    parser = command_parser(
-        "Retrieval scores of a codes file: the official lines first, then tables with the query left out, the order "
-        "of ties averaged and bounded, random bits, and expert bits without looking at the query's label. "
-        "Bit, group and attribute numbers are counted from 1 here.", example)
+PRESETS = {
+    "imagenet100": Preset("imagenet100c_eval", "imagenet100", EXPERT_BITS),
+    "imagenet150k": Preset("imagenet150k_eval", "imagenet", EXPERT_BITS, attribute="black"),
+    "sun": Preset("sun_eval", "sun_attr", SUN_EXPERT_BITS, attribute="ocean", announced="ocean"),
+}
+DEFAULT_DATA = "imagenet100"
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """The flags of ``ibc evaluate``. The script of a data set without attributes does not have the flags for them."""
+
+    data: str
+    codes: str
+    database: str | None
+    multi_label: bool
+    top_k_bits: int | None
+    self_match: str
+    ties: str
+    at: list[int]
+    draws: int
+    neighbours: int
+    checkpoint: str | None
+    per_class: bool
+    per_query: str | None
+    seed: int
+    device: str
+    json_path: str | None
+    attribute: list[str] | None = None
+    attribute_names: str | None = None
+    groups: list[str] | None = None
+    dissection: str | None = None
+    concepts: str | None = None
+    min_iou: float = DETECTOR_IOU
+    any_category: bool = False
+    choose_on: str | None = None
+
+    @property
+    def preset(self) -> Preset:
+        """That of the data set."""
+        return PRESETS[self.data]
+
+    @property
+    def top_k(self) -> int:
+        """Expert bits of a class: as asked for, else those of the data set."""
+        return self.preset.top_k if self.top_k_bits is None else self.top_k_bits
+
+
+def build_parser(prog: str | None = None, data: str | None = None) -> CommandParser:
+    """The flags of ``ibc evaluate``, with their help. data: the preset, where it is not a flag."""
+    with_attributes = data is None or PRESETS[data].attribute is not None
+    parser = command_parser(DESCRIPTION, _example(data), prog)
     parser.add_argument("codes", metavar="CODES", help="codes file (.npz or .mat) of the queries")
+    if data is None:
+        parser.add_argument("--data", choices=list(PRESETS), default=DEFAULT_DATA,
+                            help="data set of the codes: number of expert bits, names of attributes "
+                                 f"(default: {DEFAULT_DATA})")
+    else:
+        parser.set_defaults(data=data)
     parser.add_argument("--database", metavar="FILE", help="codes file of the database (default: the queries)")
     parser.add_argument("--multi_label", action="store_true",
                         help="every column of lab is a class, 1 where an image has it: relevant are the images that "
                              "share a label with the query, its expert bits are those of all its labels together"
-                             + (", and every label is an attribute" if setting.attribute_names else ""))
-    parser.add_argument("--top_k_bits", type=int, default=setting.top_k, metavar="N",
-                        help=f"expert bits of a class (default: {setting.top_k})")
+                             + (", and every label is an attribute" if with_attributes else ""))
+    parser.add_argument("--top_k_bits", type=int, metavar="N",
+                        help=f"expert bits of a class (default: {_top_k_text(data)})")
     parser.add_argument("--self", choices=["keep", "exclude", "hit"], default="keep", dest="self_match",
                         help="the query in its own ranking: kept as irrelevant (the paper's, default), left out, or "
                              "counted as a hit")
@@ -50,23 +105,43 @@ def build_parser(setting: Setting) -> argparse.ArgumentParser:
                              "orders, or averaged with the worst and best order")
     parser.add_argument("--at", type=int, nargs="+", default=[], metavar="R",
                         help="also cut the ranking after R items (both divisors are shown)")
-    parser.add_argument("--draws", type=int, default=20, metavar="N", help="draws of random bits (default: 20)")
-    parser.add_argument("--neighbours", type=int, default=10, metavar="N",
-                        help="neighbours that vote for a query's class (default: 10)")
+    parser.add_argument("--draws", type=int, default=RANDOM_DRAWS, metavar="N",
+                        help=f"draws of random bits (default: {RANDOM_DRAWS})")
+    parser.add_argument("--neighbours", type=int, default=NEIGHBOURS, metavar="N",
+                        help=f"neighbours that vote for a query's class (default: {NEIGHBOURS})")
     parser.add_argument("--checkpoint", metavar="FILE",
                         help="also let this model's code classifier name a query's class")
     parser.add_argument("--per_class", action="store_true", help="also a table with one row a class")
     parser.add_argument("--per_query", metavar="FILE", help="write the average precision of every query as CSV")
-    if setting.attribute_names:
-        _add_attribute_flags(parser, setting)
-    add_seed_flag(parser, 0, "of random bits and of the halves")
+    if with_attributes:
+        _add_attribute_flags(parser, data)
+    add_seed_flag(parser, SEED, "of random bits and of the halves")
     add_device_flag(parser)
     add_json_flag(parser)
     return parser
 
 
-def _add_attribute_flags(parser: argparse.ArgumentParser, setting: Setting) -> None:
-    default = f"{setting.first_attribute}, else all" if setting.first_attribute else "all"
+def _example(data: str | None) -> str:
+    start = f"{{prog}} results/{PRESETS[data or DEFAULT_DATA].results}/test.npz"
+    lines = [start, f"{start} --at 100 1000 --json scores.json"]
+    preset = PRESETS[data or "sun"]
+    if data is None:
+        start = f"{{prog}} results/{preset.results}/test.npz --data sun"
+    if preset.attribute:
+        lines += [f"{start} --groups 1,5,9,12 3,7 --attribute {preset.attribute}",
+                  f"{start} --dissection tally.csv --concepts water,sea,sky"]
+    return "\n".join(lines)
+
+
+def _top_k_text(data: str | None) -> str:
+    if data is not None:
+        return str(PRESETS[data].top_k)
+    return ", ".join(f"{preset.top_k} for {name}" for name, preset in PRESETS.items())
+
+
+def _add_attribute_flags(parser: argparse.ArgumentParser, data: str | None) -> None:
+    announced = PRESETS[data].announced if data else None
+    default = f"{announced}, else all" if announced else "all" if data else "all, for sun ocean"
     parser.add_argument("--attribute", action="append", metavar="NAME|COLUMN",
                         help=f"attribute of the customised retrieval, by name or by column from 1 after the category "
                              f"(repeatable; 'all': every one; default: {default})")
@@ -75,8 +150,8 @@ def _add_attribute_flags(parser: argparse.ArgumentParser, setting: Setting) -> N
     parser.add_argument("--groups", nargs="+", metavar="BITS", help="bit groups, each as 1,5,9-12 (from 1)")
     parser.add_argument("--dissection", metavar="TALLY", help="dissection table: with --concepts, a group a concept")
     parser.add_argument("--concepts", metavar="A,B,C", help="concepts of the dissection table")
-    parser.add_argument("--min_iou", type=float, default=0.04, metavar="X",
-                        help="IoU from which a bit belongs to a concept (default: 0.04)")
+    parser.add_argument("--min_iou", type=float, default=DETECTOR_IOU, metavar="X",
+                        help=f"IoU from which a bit belongs to a concept (default: {DETECTOR_IOU:g})")
     parser.add_argument("--any_category", action="store_true",
                         help="a bit also belongs to its best concept of every category, not only to its label")
     parser.add_argument("--choose_on", metavar="FILE",

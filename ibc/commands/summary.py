@@ -1,58 +1,21 @@
-"""One table of a demo folder: the numbers that the commands wrote as JSON, and where each file is.
+"""``ibc summary``, also ``python -m eval.summary``: one table of a demo folder, and where each file is.
 
-``python -m eval.summary demo`` reads ``extraction.json``, ``mis.json``, ``retrieval.json`` and
-``dissection.json`` below the folder and prints what they say; nothing is computed here.
+It prints what ``extraction.json``, ``mis.json``, ``retrieval.json`` and ``dissection.json`` below the folder say;
+nothing is computed here.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ibc.commands.command import command_parser
+from ibc.commands.command import Command, CommandParser, command_parser
 from ibc.errors import input_error
-from ibc.report.tables import columns
+from ibc.retrieval.defaults import SUN_EXPERT_BITS
 
-EXAMPLE = "python -m eval.summary demo"
-
-
-def build_parser() -> argparse.ArgumentParser:
-    parser = command_parser("Print the numbers of a demo run in one table, and where its files are.", EXAMPLE)
-    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder that make demo wrote")
-    return parser
-
-
-def main(args: argparse.Namespace) -> None:
-    codes, mis, retrieval, dissection = (
-        metrics_of(args.folder / f"{name}.json") for name in ("extraction", "mis", "retrieval", "dissection"))
-    expert, chance = f"expert_map_top{EXPERT_BITS}", f"random_map_{EXPERT_BITS}"
-    layer = next(iter(dissection["layers"].values()))["found"]
-    named = {level: f"{layer[level]['all']['units']} of {codes['code_length']} bits, "
-                    f"{layer[level]['all']['concepts']} concepts" for level in ("iou_0.04", "above_chance")}
-    rows = [
-        ["accuracy of the code classifier", f"{codes['code_accuracy']:.3f}", "extraction.json"],
-        ["MIS, exact (random codes)",
-         f"{mis['mis_exact']:.3f} ({mis['mis_random_floor_exact']:.3f})", "mis.txt, mis.json"],
-        ["MIS, k-NN, the official estimate (random codes)",
-         f"{mis['mis_knn']:.3f} ({mis['mis_random_floor_knn']:.3f})", "mis.txt, mis.json"],
-        [f"category mAP, all {codes['code_length']} bits", f"{retrieval['category_map']:.3f}", "retrieval.txt"],
-        [f"category mAP, {EXPERT_BITS} expert bits", f"{retrieval[expert]:.3f}", "retrieval.txt"],
-        [f"category mAP, {EXPERT_BITS} random bits", f"{retrieval[chance]:.3f}", "retrieval.txt"],
-        ["attribute mAP, mean of the attributes", f"{retrieval['attribute_map_mean']:.3f}", "retrieval.txt"],
-        ["bits named at IoU 0.04", named["iou_0.04"], "dissection.txt"],
-        ["bits named above chance", named["above_chance"], "dissection.txt"],
-    ]
-    print(f"concept scenes: {codes['images']} test pictures\n")
-    print("\n".join(columns([["", "", f"in {args.folder}/"], *rows])))
-    print("\nto look at:")
-    for name, what in PAGES.items():
-        for path in sorted(args.folder.glob(name)):
-            print(f"  {path}  {what}")
-
-
-EXPERT_BITS = 12  # what eval/sun_eval.py takes by default
+EXAMPLE = "{prog} demo"
 PAGES = {
     "data/overview.jpg": "one picture of each class",
     "dissection/html/*.html": "which bit stands for which concept",
@@ -60,9 +23,59 @@ PAGES = {
 }
 
 
-def metrics_of(path: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class SummaryOptions:
+    """The flags of ``ibc summary``."""
+
+    folder: Path
+
+
+def build_parser(prog: str | None = None) -> CommandParser:
+    """The flags of ``ibc summary``, with their help."""
+    parser = command_parser("Print the numbers of a demo run in one table, and where its files are.", EXAMPLE, prog)
+    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder that make demo wrote")
+    return parser
+
+
+def run(options: SummaryOptions) -> None:
+    """Print the table and the pages. Raises InputError for a file without metrics."""
+    from ibc.dissection.settings import DETECTOR_IOU
+    from ibc.report.tables import columns
+
+    folder = options.folder
+    codes, mis, retrieval, dissection = (
+        _metrics_of(folder / f"{name}.json") for name in ("extraction", "mis", "retrieval", "dissection"))
+    top_k = SUN_EXPERT_BITS  # the demo is scored by eval/sun_eval.py
+    layer = next(iter(dissection["layers"].values()))["found"]
+    named = {rule: f"{layer[rule]['all']['units']} of {codes['code_length']} bits, "
+                   f"{layer[rule]['all']['concepts']} concepts" for rule in (f"iou_{DETECTOR_IOU:g}", "above_chance")}
+    rows = [
+        ["accuracy of the code classifier", f"{codes['code_accuracy']:.3f}", "extraction.json"],
+        ["MIS, exact (random codes)",
+         f"{mis['mis_exact']:.3f} ({mis['mis_random_floor_exact']:.3f})", "mis.txt, mis.json"],
+        ["MIS, k-NN, the official estimate (random codes)",
+         f"{mis['mis_knn']:.3f} ({mis['mis_random_floor_knn']:.3f})", "mis.txt, mis.json"],
+        [f"category mAP, all {codes['code_length']} bits", f"{retrieval['category_map']:.3f}", "retrieval.txt"],
+        [f"category mAP, {top_k} expert bits", f"{retrieval[f'expert_map_top{top_k}']:.3f}", "retrieval.txt"],
+        [f"category mAP, {top_k} random bits", f"{retrieval[f'random_map_{top_k}']:.3f}", "retrieval.txt"],
+        ["attribute mAP, mean of the attributes", f"{retrieval['attribute_map_mean']:.3f}", "retrieval.txt"],
+        [f"bits named at IoU {DETECTOR_IOU:g}", named[f"iou_{DETECTOR_IOU:g}"], "dissection.txt"],
+        ["bits named above chance", named["above_chance"], "dissection.txt"],
+    ]
+    print(f"concept scenes: {codes['images']} test pictures\n")
+    print("\n".join(columns([["", "", f"in {folder}/"], *rows])))
+    print("\nto look at:")
+    for name, what in PAGES.items():
+        for path in sorted(folder.glob(name)):
+            print(f"  {path}  {what}")
+
+
+def _metrics_of(path: Path) -> dict[str, Any]:
     """The ``metrics`` of a JSON file that a command wrote."""
     try:
         return json.loads(path.read_text())["metrics"]
     except (ValueError, KeyError, TypeError):
         raise input_error(path, "a file without metrics", "what a command wrote with --json", "run make demo") from None
+
+
+COMMAND = Command(build_parser, SummaryOptions, run)

@@ -1,1 +1,1 @@
-"""Runs as people read them: scores, tables, figures, and one page."""
+"""Numbers as people read them: tables, figures, the metrics of the JSON files, and one page on several runs."""

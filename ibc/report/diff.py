@@ -1,6 +1,6 @@
-"""What differs between two JSON files that our commands wrote.
+"""What differs between two JSON files that commands wrote with ``--json``.
 
-Two reports flow in; lines for people flow out, section by section.
+Two JSON reports flow in; lines for people flow out, section by section.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 from ibc.errors import input_error
 
-SECTIONS = ("command", "protocol", "seed", "inputs", "versions", "metrics")  # causes before effects
+SECTIONS = ("command", "protocol", "seed", "inputs", "versions", "metrics")  # what causes a difference comes first
 
 
 def read_report(path: str | os.PathLike) -> dict[str, Any]:
-    """A JSON file of one of our commands. Raises InputError on anything else."""
+    """The content of a JSON file that a command wrote. Raises InputError for any other file."""
     try:
         with open(path, encoding="utf-8") as handle:
             report = json.load(handle)
@@ -33,7 +33,7 @@ def read_report(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
-    """Lines saying what differs, causes (protocol, inputs, versions) before metrics; empty where nothing does."""
+    """One line a difference, causes (protocol, inputs, versions) before metrics; empty where nothing differs."""
     lines = []
     for section in (*SECTIONS, *sorted((first.keys() | second.keys()) - set(SECTIONS))):
         if section == "inputs":

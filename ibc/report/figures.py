@@ -1,6 +1,6 @@
 """Figures of the evaluation as PNG bytes, drawn without a display.
 
-Arrays flow in, one function a figure; each looks the same for one run and for several overlaid.
+Arrays flow in; each function draws one figure. It looks the same for one run and for several, drawn over each other.
 """
 
 from __future__ import annotations
@@ -8,15 +8,17 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from ibc.retrieval.code_health import CodeHealth
+from ibc.report.locate import Curve
+from ibc.report.scores import ExpertCurve
+from ibc.retrieval.code_health import CodeHealth
 
 COLOURS = ("#3b76b5", "#c4761b", "#3f9152", "#8a63b8", "#c2484f", "#2f8f8f", "#d16ba5", "#6d5a3c", "#9aa52e", "#4d5866")
 DOTS_PER_INCH = 144
@@ -29,20 +31,17 @@ STYLE: dict[Any, Any] = {
     "grid.color": "#e6e9ee", "grid.linewidth": 0.8, "axes.axisbelow": True, "legend.frameon": False,
     "lines.linewidth": 1.8, "figure.facecolor": "white",
 }
-Curve = tuple[np.ndarray, np.ndarray]
 
 
 def colour(place: int) -> str:
-    """Of a run, by its place on the command line."""
+    """The colour of a run, by its 0-based place on the command line."""
     return COLOURS[place % len(COLOURS)]
 
 
 def _styled(draw: Callable[..., Figure]) -> Callable[..., bytes]:
-    """Draw in our style, and return the PNG."""
+    """Decorator: draw in our style, and return the PNG instead of the figure."""
     @functools.wraps(draw)
     def styled(*args: Any, **kwargs: Any) -> bytes:
-        import matplotlib as mpl
-
         buffer = io.BytesIO()
         with mpl.rc_context(STYLE):
             draw(*args, **kwargs).savefig(buffer, format="png", metadata={"Software": None})
@@ -53,7 +52,10 @@ def _styled(draw: Callable[..., Figure]) -> Callable[..., bytes]:
 
 @_styled
 def health_figure(health: CodeHealth, place: int = 0) -> Figure:
-    """Four panels: balance of the bits, sigmoid values, correlation of the bits, bits of a class. place: of the run."""
+    """Four panels: balance of the bits, sigmoid values, correlation of the bits, bits of a class.
+
+    place: of the run, for its colour.
+    """
     figure, panels = _figure(9, 6, 2, 2)
     balance, values, correlation, grm = panels.flat
     shares = np.linspace(0, 1, 41)
@@ -77,9 +79,9 @@ def health_figure(health: CodeHealth, place: int = 0) -> Figure:
 @_styled
 def curves_figure(curves: Mapping[str, Curve], title: str, xlabel: str, ylabel: str,
                   log: bool = False, shares: bool = False) -> Figure:
-    """Named curves over each other, in the order of the runs.
+    """Name -> (x, y): curves over each other, in the order of the runs.
 
-    ``log``: logarithmic where the values are positive and differ. ``shares``: both axes from 0 to 1, each point marked.
+    log: a logarithmic axis where the values are positive and differ. shares: both axes from 0 to 1, each point marked.
     """
     figure, (axes,) = _figure(*CURVES_INCHES, 1, 1)
     for place, (name, (x, y)) in enumerate(curves.items()):
@@ -98,7 +100,7 @@ def curves_figure(curves: Mapping[str, Curve], title: str, xlabel: str, ylabel: 
 
 @_styled
 def losses_figure(losses: Mapping[str, Mapping[str, Curve]]) -> Figure:
-    """Run -> loss name -> (updates, value): one small panel a loss."""
+    """Run -> loss name -> (updates, values): one small panel a loss."""
     names = list(dict.fromkeys(name for curves in losses.values() for name in curves))
     rows = -(-len(names) // LOSSES_IN_A_ROW)
     figure, panels = _figure(12, 2.6 * rows, rows, LOSSES_IN_A_ROW)
@@ -117,19 +119,19 @@ def losses_figure(losses: Mapping[str, Mapping[str, Curve]]) -> Figure:
 
 
 @_styled
-def expert_figure(curves: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Run -> {bits, expert, random, deviation}: mAP over the number of bits; random bits as a band."""
+def expert_figure(curves: Mapping[str, ExpertCurve]) -> Figure:
+    """Run -> mAP over the number of bits; random bits as a band."""
     figure, (axes,) = _figure(*CURVES_INCHES, 1, 1)
     for place, (name, curve) in enumerate(curves.items()):
-        bits, random, spread = curve["bits"], np.array(curve["random"]), np.array(curve["deviation"])
+        bits, random, spread = curve.bits, np.array(curve.random), np.array(curve.deviation)
         axes.plot(bits, random, color=colour(place), linestyle="--", linewidth=1.2,
                   label=f"{name}: random bits" if len(curves) > 1 else "random bits (± deviation)")
         axes.fill_between(bits, random - spread, random + spread, color=colour(place), alpha=0.18, linewidth=0)
-        if curve["expert"] is not None:
-            axes.plot(bits, curve["expert"], color=colour(place), marker="o", markersize=3.5,
+        if curve.expert is not None:
+            axes.plot(bits, curve.expert, color=colour(place), marker="o", markersize=3.5,
                       label=f"{name}: expert bits" if len(curves) > 1 else "expert bits of the true class (oracle)")
     axes.set_xscale("log", base=2)
-    ticks = sorted({count for curve in curves.values() for count in curve["bits"] if count & (count - 1) == 0})
+    ticks = sorted({count for curve in curves.values() for count in curve.bits if count & (count - 1) == 0})
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.set(title="mAP with few bits", xlabel="bits", ylabel="mAP (query left out, expected over ties)")
     _legend(axes, 2)
@@ -138,25 +140,23 @@ def expert_figure(curves: Mapping[str, Mapping[str, Any]]) -> Figure:
 
 @_styled
 def rules_figure(grm: np.ndarray, name: str) -> Figure:
-    """The rule matrix as a heat map: classes as rows, bits ordered by the class they matter to most."""
+    """The (C, K) rule matrix as a heat map: a row a class, bits ordered by the class for which they matter most."""
     strongest = grm.argmax(axis=0)
     order = np.lexsort((-grm.max(axis=0), strongest))
     height = min(9.0, max(2.6, 1.4 + 0.05 * len(grm)))
     figure, (axes,) = _figure(9, height, 1, 1)
-    picture = axes.imshow(grm[:, order], aspect="auto", interpolation="nearest", cmap="magma_r", vmin=0, vmax=1)
+    shown = axes.imshow(grm[:, order], aspect="auto", interpolation="nearest", cmap="magma_r", vmin=0, vmax=1)
     axes.grid(visible=False)
     axes.set_xticks([])
     axes.yaxis.get_major_locator().set_params(integer=True)
     axes.set(title=f"Gated rule matrix, {name}", ylabel="class (from 0)",
              xlabel="bits, ordered by the class with their largest entry")
-    bar = figure.colorbar(picture, ax=axes, fraction=0.03, pad=0.02)
+    bar = figure.colorbar(shown, ax=axes, fraction=0.03, pad=0.02)
     bar.outline.set_visible(False)
     return figure
 
 
 def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Figure, Any]:
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False)
     return figure, panels if rows * columns > 1 else panels[0]
@@ -175,7 +175,5 @@ def _legend(axes: Axes, entries: int) -> None:
 
 def _shared_legend(figure: Figure, names: Sequence[str]) -> None:
     if len(names) > 1:
-        from matplotlib.lines import Line2D
-
         handles = [Line2D([], [], color=colour(place)) for place in range(len(names))]
         figure.legend(handles, list(names), loc="outside lower center", ncols=min(len(names), 4), frameon=False)

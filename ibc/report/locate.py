@@ -1,7 +1,7 @@
-"""Where the files of a run are: the official layout of folders, from any of its corners.
+"""Where the files of a run are, in the official layout of folders.
 
-A path of a run flows in; its codes, configuration and TensorBoard folder flow out, with the scalars
-that training logged.
+Any path of a run flows in; its codes file, configuration and TensorBoard folder flow out. Two readers are here too: of
+the scalars that training logged, and of the configuration.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from ibc.errors import input_error
 
 OUTPUTS, LOGS, RESULTS, CONFIG = "outputs", "logs", "results", "config.yaml"
 ENDINGS = (".npz", ".mat")
-Curve = tuple[np.ndarray, np.ndarray]  # updates done, values
+Curve = tuple[np.ndarray, np.ndarray]  # updates that were done (n,), and values (n,)
 
 
 @dataclass
 class RunFiles:
-    """name: of the model, or of the codes file. config, logs: None where there is none."""
+    """The files of one run. name: of the model, or of the codes file. config, logs: None where there is none."""
 
     name: str
     codes: Path
@@ -91,7 +92,7 @@ def read_scalars(logs: Path | None) -> dict[str, Curve]:
     if logs is None:
         return {}
     try:
-        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: PLC0415 - optional
     except ImportError:
         raise input_error(logs, "TensorBoard files, and tensorboard is not installed", "tensorboard to read them",
                           "run: pip install tensorboard") from None
@@ -104,11 +105,9 @@ def read_scalars(logs: Path | None) -> dict[str, Curve]:
 
 
 def read_config(path: Path | None) -> dict[str, Any]:
-    """The configuration as flat ``a.b`` keys, whatever they are; empty where there is none."""
+    """The configuration as flat ``a.b`` keys, known or not; empty where there is none. Raises InputError if torn."""
     if path is None:
         return {}
-    import yaml
-
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:

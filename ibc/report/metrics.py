@@ -1,60 +1,79 @@
-"""The numbers of an evaluation under the names that its JSON uses (those of the golden results)."""
+"""The numbers of an evaluation under the names that its JSON uses (those of the golden results).
+
+Numbers of bits, attributes and groups are 0-based under names that end in ``_index``, from 1 elsewhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ibc.report.scores import RunScores
+from ibc.retrieval.attribute_evaluation import AttributeScores
 from ibc.retrieval.average_precision import ORDERS, MeanAveragePrecision, RetrievalScores
-from ibc.retrieval.category import Protocol, Row
+from ibc.retrieval.category import BitChoice, CategoryRow, CategoryScores, RandomRow
+from ibc.retrieval.code_health import CodeHealth
+from ibc.retrieval.customised import Customised
+from ibc.retrieval.means import deviation, mean_of_known
+from ibc.retrieval.repeated_mis import RepeatedMis
 
-if TYPE_CHECKING:
-    from ibc.report.scores import RunScores
+PREDICTED = {BitChoice.VOTE: "vote", BitChoice.CLASSIFIER: "classifier"}  # who named the class of a query
 
 
-def category_metrics(rows: Iterable[Row], protocol: Protocol) -> dict[str, Any]:
-    """``category_map``, ``expert_map_top13``, ...: as asked; under ``ties_<key>`` every tie rule, asked and trusted."""
+def row_key(row: CategoryRow) -> str:
+    """The name of a row's mAP: ``category_map``, ``expert_map_top13``, ``expert_map_top13_vote``, ..."""
+    if row.choice is BitChoice.ALL:
+        return "category_map"
+    return f"expert_map_top{row.bits}" + (f"_{PREDICTED[row.choice]}" if row.choice in PREDICTED else "")
+
+
+def category_metrics(scores: CategoryScores) -> dict[str, Any]:
+    """mAP of every row as asked; under ``ties_<key>`` every order of ties, asked and trusted; then the random bits."""
     found: dict[str, Any] = {}
-    for row in rows:
-        if len(row.asked) > 1:
-            found |= _draws(row)
-            continue
-        found[row.key] = float(row.asked[0])
-        found[f"ties_{row.key}"] = {"asked": _rules(row.asked[0]), "trusted": _rules(row.trusted[0])}
-        if protocol.at and row.scores is not None:
-            found[f"cut_{row.key}"] = [_cut(row.scores, protocol.ties, cut) for cut in protocol.at]
-        if row.key == "category_map":
+    protocol = scores.protocol
+    for row in scores.rows:
+        key = row_key(row)
+        found[key] = float(row.asked)
+        found[f"ties_{key}"] = {"asked": _orders(row.asked), "trusted": _orders(row.trusted)}
+        if protocol.at:
+            found[f"cut_{key}"] = [_at_cutoff(row.scores, protocol.ties, rank) for rank in protocol.at]
+        if row.choice is BitChoice.ALL:
             if protocol.self_match == "hit":
-                found["category_map_self_counted"] = float(row.asked[0])
+                found["category_map_self_counted"] = float(row.asked)
             found |= _neighbourhood(row.trusted_scores)
-    return found
+    found |= _random_metrics(scores.random)
+    return found | {f"class_accuracy_{PREDICTED[row.choice]}": row.class_accuracy for row in scores.rows
+                    if row.choice in PREDICTED}
 
 
-def _draws(row: Row) -> dict[str, Any]:
+def per_class_metrics(scores: CategoryScores) -> dict[str, dict[int, float]]:
+    """``<key>_per_class`` -> class id -> mean average precision of its queries."""
+    return {f"{row_key(row)}_per_class": scores.pair.labels.class_means(row.asked.per_query) for row in scores.rows}
+
+
+def _random_metrics(random: RandomRow) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for ending, values in (("", row.asked), ("_trusted", row.trusted)):
-        found[row.key + ending] = float(np.mean(values))
-        found[f"{row.key}{ending}_deviation"] = float(np.std(values, ddof=1))
-        found[f"{row.key}{ending}_draws"] = [float(value) for value in values]
+    for ending, values in (("", random.asked), ("_trusted", random.trusted)):
+        key = f"random_map_{random.bits}{ending}"
+        found[key] = float(np.mean(values))
+        found[f"{key}_deviation"] = deviation(values)
+        found[f"{key}_draws"] = [float(value) for value in values]
     return found
 
 
-def _rules(value: MeanAveragePrecision) -> dict[str, float]:
+def _orders(value: MeanAveragePrecision) -> dict[str, float]:
     return {order: getattr(value, order) for order in ORDERS}
 
 
-def _cut(scores: RetrievalScores, ties: str, cut: int) -> dict[str, Any]:
+def _at_cutoff(scores: RetrievalScores, ties: str, rank: int) -> dict[str, Any]:
     order = "stable" if ties == "stable" else "expected"
-    return {"at": cut, "map_over_all_relevant": float(scores.mean_average_precision(ties, cut)),
-            "map_over_min": float(scores.mean_average_precision(ties, cut, "min")),
-            "precision": scores.precision(cut, order), "recall": scores.recall(cut, order)}
+    return {"at": rank, "map_over_all_relevant": float(scores.mean_average_precision(ties, rank)),
+            "map_over_min": float(scores.mean_average_precision(ties, rank, "min")),
+            "precision": scores.precision(rank, order), "recall": scores.recall(rank, order)}
 
 
-def _neighbourhood(scores: RetrievalScores | None) -> dict[str, Any]:
-    if scores is None:
-        return {}
+def _neighbourhood(scores: RetrievalScores) -> dict[str, Any]:
     precision, recall = scores.precision_recall_curve()
     return {
         "precision_at": {str(point): scores.precision(point, "expected") for point in scores.points},
@@ -64,13 +83,87 @@ def _neighbourhood(scores: RetrievalScores | None) -> dict[str, Any]:
     }
 
 
+def attribute_metrics(scores: AttributeScores) -> dict[str, Any]:
+    """``attribute_map`` (official, null where no image has it), means, and the customised results."""
+    plan = scores.plan
+    found: dict[str, Any] = {
+        "attribute_names": plan.names,
+        "attribute_queries": scores.queries,
+        "attribute_map": scores.official["stable"],
+        "attribute_map_mean": mean_of_known(scores.official["stable"]),
+        "ties_attribute_map": {"asked": scores.official, "trusted": scores.trusted},
+    }
+    if scores.custom is not None and plan.groups is not None:
+        found["custom_map_all"] = scores.custom.oracle.map
+        found["custom_map_honest"] = scores.custom.honest.map
+        found["custom_per_attribute"] = [_custom_metrics(scores.custom, place, column, plan.names[column])
+                                         for place, column in enumerate(plan.chosen)]
+        found["group_bits_index"] = [bits.tolist() for bits in plan.groups.bits]
+        found["group_names"] = plan.groups.names
+    return found
+
+
+def _custom_metrics(custom: Customised, place: int, column: int, name: str) -> dict[str, Any]:
+    """Customised retrieval of the attribute ``column``, at ``place`` among the chosen ones."""
+    maps, best, judged = custom.maps, custom.oracle, custom.honest
+    return {
+        "attribute": column + 1, "attribute_index": column, "name": name,
+        "map": best.map[place], "best_rand_map": best.random_map[place],
+        "best_full_1_map": best.ones_map[place], "best_full_1_rand_map": best.ones_random_map[place],
+        **_chosen_groups("best_choice", maps.groups(best.choice[place])),
+        **_chosen_groups("best_choice_full1", maps.groups(best.choice_ones[place])),
+        "random_map": custom.random[:, place].mean(),
+        "random_map_deviation": deviation(custom.random[:, place]),
+        "random_full_1_map": custom.random_ones[:, place].mean(),
+        "random_full_1_map_deviation": deviation(custom.random_ones[:, place]),
+        "all_groups_map": maps.real[-1, place], "all_groups_full_1_map": maps.ones[-1, place],
+        "honest_map": judged.map[place], "honest_full_1_map": judged.ones_map[place],
+        "honest_choices_index": [list(maps.groups(choice[place])) for choice in judged.choices],
+        "oracle_map_on_honest_data": judged.oracle_map[place],
+        "oracle_full_1_map_on_honest_data": judged.oracle_ones_map[place],
+    }
+
+
+def _chosen_groups(name: str, groups: tuple[int, ...]) -> dict[str, list[int]]:
+    return {name: [group + 1 for group in groups], f"{name}_index": list(groups)}
+
+
+def mis_metrics(result: RepeatedMis) -> dict[str, Any]:
+    """Both estimates; ``mis_random_floor`` belongs to the first of them, like ``mis_random_floor_knn``."""
+    found: dict[str, Any] = {}
+    for name, scores in result.scores.items():
+        found[f"mis_{name}"] = float(np.mean(scores))
+        found[f"mis_{name}_deviation"] = deviation(scores)
+        found[f"mis_{name}_repeats"] = [float(score) for score in scores]
+        found[f"mis_random_floor_{name}"] = float(np.mean(result.floors[name]))
+        found[f"mis_random_floor_{name}_deviation"] = deviation(result.floors[name])
+        found[f"mis_{name}_per_bit"] = result.per_bit(name)
+        found[f"best_class_{name}"] = result.best_class(name)
+    found["mis_random_floor"] = found[f"mis_random_floor_{next(iter(result.scores))}"]
+    return found | {"classes": result.classes, "bit_balance": result.balance}
+
+
+def health_metrics(health: CodeHealth) -> dict[str, Any]:
+    """Code health, without the histogram and the matrix of correlations."""
+    pairs = health.correlations
+    found: dict[str, Any] = {
+        "items": health.items, "share_of_ones": health.share_of_ones, "dead_bits_index": health.dead,
+        "duplicate_bits_index": health.duplicates,
+        "correlation_mean": pairs.mean() if len(pairs) else None,
+        "correlation_max": pairs.max() if len(pairs) else None,
+        "distinct_codes": health.distinct, "items_of_commonest_code": health.largest,
+        "quantisation_error": health.quantisation, "undecided_share": health.undecided,
+    }
+    if health.bits_per_class is not None:
+        found |= {"grm_zero_share": health.grm_zeros, "bits_per_class": health.bits_per_class,
+                  "classes_per_bit": health.classes_per_bit}
+    return found
+
+
 def run_metrics(scores: RunScores) -> dict[str, Any]:
-    """Everything the report's page shows of one run's codes."""
-    rows = [row for row in (scores.all_bits, scores.expert, scores.vote, scores.random) if row is not None]
-    found = category_metrics(rows, Protocol())
-    if scores.vote_right is not None:
-        found["class_accuracy_vote"] = scores.vote_right
+    """Everything that the report's page shows of one run's codes."""
+    found = category_metrics(scores.category)
     for estimator, score in scores.mis.items():
         found[f"mis_{estimator}"] = float(score)
         found[f"mis_random_floor_{estimator}"] = float(scores.floors[estimator])
-    return found | {"expert_curve": vars(scores.curve)} | scores.health.metrics()
+    return found | {"expert_curve": vars(scores.curve)} | health_metrics(scores.health)

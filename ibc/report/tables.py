@@ -1,14 +1,20 @@
-"""Text of the evaluation commands: the official lines, then tables that say what each number is."""
+"""Tables of category retrieval: what each number is, under the protocol asked for and in the way to trust."""
 
 from __future__ import annotations
 
+import csv
 import math
+import os
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from ibc.files import atomic_write
+from ibc.labels import NO_CATEGORY
+from ibc.report.metrics import row_key
 from ibc.retrieval.average_precision import MeanAveragePrecision, RetrievalScores
-from ibc.retrieval.category import Protocol, Row
+from ibc.retrieval.category import BitChoice, CategoryRow, CategoryScores
+from ibc.retrieval.means import deviation
 
 SELF_WORDS = {"keep": "query kept in its ranking", "exclude": "query left out", "hit": "query counted as a hit",
               None: "separate database"}
@@ -20,60 +26,62 @@ def number(value: float) -> str:
     return "none" if math.isnan(value) else f"{value:.4f}"
 
 
-def official(value: float) -> str:
+def official_number(value: float) -> str:
     """Four decimals, and Octave's word for what is not a number."""
     return "NaN" if math.isnan(value) else f"{value:.4f}"
 
 
-def maps(values: Sequence[MeanAveragePrecision], bounds: bool) -> str:
-    """One mAP, with its bounds on request, or mean ± deviation over draws."""
-    if len(values) > 1:
-        return f"{number(float(np.mean(values)))} ± {np.std(values, ddof=1):.4f}"
-    value = values[0]
-    return number(value) + (f" [{number(value.pessimistic)}, {number(value.optimistic)}]" if bounds else "")
-
-
 def columns(lines: Sequence[Sequence[str]], indent: str = "") -> Iterator[str]:
-    """Rows of cells in columns wide enough for their content, the first one flush left as the others."""
+    """Rows of cells as lines, each column as wide as its content and flush left."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         yield indent + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
 
 
-def category_table(rows: Iterable[Row], protocol: Protocol) -> Iterator[str]:
-    """mAP of every way of choosing bits, under the protocol asked for and in the way to trust."""
+def official_category_lines(scores: CategoryScores) -> Iterator[str]:
+    """The lines of the official scripts, in their words."""
+    yield f"Retrieval mAP of category retrieval: {official_number(scores.all_bits.asked)}"
+    expert = scores.row(BitChoice.TRUE_CLASS)
+    if expert is not None:
+        yield f"Retrieval mAP of category retrieval using expert bits: {official_number(expert.asked)}"
+
+
+def category_table(scores: CategoryScores) -> Iterator[str]:
+    """mAP of every choice of bits, as asked and as one should trust it; remarks on single rows below."""
+    protocol, random = scores.protocol, scores.random
     cells = [("mAP, category retrieval", SELF_WORDS[protocol.self_match], SELF_WORDS[protocol.trusted_match]),
              ("", TIE_WORDS[protocol.ties], TIE_WORDS["bounds"])]
-    notes = []
-    for row in rows:
-        mark = ""
-        if row.note:
-            notes.append(row.note)
-            mark = " " + "*" * len(notes)
-        cells.append((row.name + mark, maps(row.asked, protocol.ties == "bounds"), maps(row.trusted, True)))
+    remarks = []
+    for row in scores.rows:
+        mark, remark = "", _remark(scores, row)
+        if remark:
+            remarks.append(remark)
+            mark = " " + "*" * len(remarks)
+        cells.append((_row_name(scores, row) + mark, _map(row.asked, protocol.ties == "bounds"),
+                      _map(row.trusted, True)))
+    cells.append((f"{random.bits} random bits, {len(random.asked)} draws",
+                  _mean_of_draws(random.asked), _mean_of_draws(random.trusted)))
     yield from columns(cells)
-    for place, note in enumerate(notes, start=1):
-        yield f"{'*' * place} {note}"
+    for place, remark in enumerate(remarks, start=1):
+        yield f"{'*' * place} {remark}"
 
 
-def cut_table(rows: Iterable[Row], protocol: Protocol) -> Iterator[str]:
-    """mAP@R with both divisors, beside precision and recall at R."""
-    ties = protocol.ties
+def cutoff_table(scores: CategoryScores) -> Iterator[str]:
+    """mAP@R with both divisors, beside precision and recall at R, for each cut-off rank R."""
+    ties = scores.protocol.ties
     order = "stable" if ties == "stable" else "expected"
-    cells = [("cut after R", "R", "mAP@R over all relevant", "mAP@R over min(R, relevant)", "precision@R", "recall@R")]
-    for row in rows:
-        scores = row.scores
-        if scores is None or len(row.asked) > 1:
-            continue
-        for cut in protocol.at:
-            cells.append((row.name, str(cut), maps([scores.mean_average_precision(ties, cut)], ties == "bounds"),
-                          maps([scores.mean_average_precision(ties, cut, "min")], ties == "bounds"),
-                          number(scores.precision(cut, order)), number(scores.recall(cut, order))))
+    cells: list[tuple[str, ...]] = [("cut after R", "R", "mAP@R over all relevant", "mAP@R over min(R, relevant)",
+                                     "precision@R", "recall@R")]
+    for row in scores.rows:
+        for rank in scores.protocol.at:
+            maps = [row.scores.mean_average_precision(ties, rank, divisor) for divisor in ("relevant", "min")]
+            cells.append((_row_name(scores, row), str(rank), *(_map(value, ties == "bounds") for value in maps),
+                          number(row.scores.precision(rank, order)), number(row.scores.recall(rank, order))))
     yield from columns(cells)
 
 
 def neighbourhood_lines(scores: RetrievalScores, points: Sequence[int]) -> Iterator[str]:
-    """Precision and recall at a few ranks, and within radius 2, of the ranking to trust."""
+    """Precision and recall at a few ranks, and within Hamming radius 2, of the ranking to trust."""
     yield from columns([("N", *map(str, points)),
                         ("precision@N", *(number(scores.precision(point, "expected")) for point in points)),
                         ("recall@N", *(number(scores.recall(point, "expected")) for point in points))])
@@ -82,9 +90,84 @@ def neighbourhood_lines(scores: RetrievalScores, points: Sequence[int]) -> Itera
         yield f"precision within Hamming radius 2: {number(within[0])} (a query that finds nothing counts as 0)"
 
 
-def class_table(named: dict[str, dict[int, float]], counts: dict[int, int]) -> Iterator[str]:
-    """Mean average precision of the queries of each class."""
-    cells = [("class", "queries", *named)]
-    cells += [(str(label), str(counts[label]), *(number(values[label]) for values in named.values()))
-              for label in counts]
+def class_table(scores: CategoryScores) -> Iterator[str]:
+    """One line a class: its queries, and the mean average precision of them for each choice of bits."""
+    labels = scores.pair.labels
+    means = {row_key(row): labels.class_means(row.asked.per_query) for row in scores.rows}
+    cells = [("class", "queries", *means)]
+    cells += [(str(label), str(count), *(number(values[label]) for values in means.values()))
+              for label, count in labels.class_sizes().items()]
     yield from columns(cells)
+
+
+def notes(scores: CategoryScores) -> list[str]:
+    """What a reader of the numbers should know about these codes, if anything."""
+    found = []
+    pair, labels = scores.pair, scores.pair.labels
+    if not pair.multi_label and pair.queries.looks_multi_label:
+        found.append("lab looks like one 0/1 column for each class: if it is, give --multi_label")
+    without = int((scores.all_bits.scores.relevant == 0).sum())
+    if without:
+        found.append(f"{_queries(without)} without a relevant item: average precision 0, counted in the mean")
+    unlabelled = int((~labels.has_class).sum())
+    if unlabelled:
+        found.append(f"{_queries(unlabelled)} without any label" if pair.multi_label else
+                     f"{_queries(unlabelled)} without a category ({NO_CATEGORY}): treated as one more class")
+    if pair.grm is not None and not pair.multi_label:
+        outside = int((~labels.has_class_below(len(pair.grm))).sum())
+        if outside:
+            found.append(f"{_queries(outside)} of a class that is none of the {len(pair.grm)} rows of the GRM: "
+                         "no expert bits, database order")
+    zeros = sum(int((codes.binary_codes == 0.5).sum()) for codes in pair.files)
+    if zeros:
+        found.append(f"{zeros} code value{'s' * (zeros > 1)} of exactly 0.5: sign 0, half a step from either bit")
+    if pair.grm is None:
+        found.append("no GRM in the codes file: expert bits are left out")
+    return found
+
+
+def write_queries(path: str | os.PathLike, scores: CategoryScores) -> None:
+    """CSV with one row a query: number from 1, class, path if known, average precision for each choice of bits."""
+    queries = scores.pair.queries
+    table: dict[str, Iterable] = {"row": range(1, len(queries) + 1), "class": scores.pair.labels.texts()}
+    if queries.paths is not None:
+        table["path"] = queries.paths
+    table |= {row_key(row): row.asked.per_query.tolist() for row in scores.rows}
+    with atomic_write(path, "w") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(table)
+        writer.writerows(zip(*table.values(), strict=True))
+
+
+def _row_name(scores: CategoryScores, row: CategoryRow) -> str:
+    if row.choice is BitChoice.ALL:
+        return f"all {row.bits} bits"
+    if row.choice is BitChoice.TRUE_CLASS:
+        return f"{row.bits} expert bits of the true {'labels' if scores.pair.multi_label else 'class'} (oracle)"
+    if row.choice is BitChoice.VOTE:
+        return f"{row.bits} expert bits by {scores.settings.neighbours} neighbours' vote"
+    return f"{row.bits} expert bits by the code classifier"
+
+
+def _remark(scores: CategoryScores, row: CategoryRow) -> str:
+    """What else there is to say about a row, if anything."""
+    if row.choice is BitChoice.TRUE_CLASS:
+        return ("oracle: the bits are chosen by the query's label, which a user does not have"
+                + " (largest sum of the GRM rows of its labels)" * scores.pair.multi_label)
+    if row.class_accuracy is None:
+        return ""
+    right = "class among the labels of" if scores.pair.multi_label else "class right for"
+    return f"{right} {row.class_accuracy:.1%} of the queries"
+
+
+def _map(value: MeanAveragePrecision, bounds: bool) -> str:
+    """One mAP, with its bounds on request."""
+    return number(value) + (f" [{number(value.pessimistic)}, {number(value.optimistic)}]" if bounds else "")
+
+
+def _mean_of_draws(values: Sequence[float]) -> str:
+    return f"{number(float(np.mean(values)))} ± {deviation(values):.4f}"
+
+
+def _queries(count: int) -> str:
+    return f"{count} {'query' if count == 1 else 'queries'}"

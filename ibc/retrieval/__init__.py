@@ -1,4 +1,7 @@
-"""Retrieval by binary codes: mAP, bit selection, attributes, mutual information."""
+"""Retrieval by binary codes: mAP, bit selection, attributes, customised retrieval, mutual information.
+
+The names in ``__all__`` are the documented functions; each is imported on first use.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _HOME = {"mean_average_precision": "average_precision", "expert_bits": "bits", "
 
 
 def __getattr__(name: str) -> object:
-    """Import on first use: a command's --help need not wait for torch."""
+    """A documented name, imported on first use: importing the package alone stays quick."""
     if name not in _HOME:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

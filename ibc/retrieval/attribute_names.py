@@ -1,4 +1,4 @@
-"""Names of the attribute columns of the paper's data sets, and how people refer to columns.
+"""Names of the attribute columns of the paper's data sets, and how people refer to a column.
 
 Columns are numbered from 1 among the label columns after the category, as in the official scripts.
 """
@@ -34,9 +34,15 @@ SUN = (
     "scary", "soothing", "stressful",
 )
 
+KNOWN_NAMES = {"imagenet150k": IMAGENET_150K, "sun": SUN}  # by the name of the data set, as ``ibc evaluate --data``
+
 
 def column_names(columns: int, known: Sequence[str] = (), path: str | os.PathLike | None = None) -> list[str]:
-    """A name for each of ``columns`` attribute columns: from a file (one a line), the known ones, or "column 3"."""
+    """A name for each of ``columns`` attribute columns.
+
+    From the file ``path`` (one a line), else the known names where there are as many, else "column 1" and so on.
+    Raises InputError for a file of another number of names.
+    """
     if path is not None:
         with open(path, encoding="utf-8-sig") as handle:
             names = [line.strip() for line in handle if line.strip()]
@@ -47,7 +53,10 @@ def column_names(columns: int, known: Sequence[str] = (), path: str | os.PathLik
 
 
 def find_column(text: str, names: Sequence[str]) -> int:
-    """The 0-based column that a name, a part of one name, or a number from 1 means."""
+    """The 0-based column that is meant by a name, a word of one name, or a number from 1.
+
+    Raises InputError, with similar names, where no column or several are meant.
+    """
     if text.strip().isdigit():
         number = int(text)
         if not 1 <= number <= len(names):

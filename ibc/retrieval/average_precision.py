@@ -10,17 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ibc.errors import input_error
 from ibc.retrieval.engine.blocks import blocks
-from ibc.retrieval.engine.device import choose_device
+from ibc.retrieval.engine.device import Device, choose_device
 from ibc.retrieval.engine.ranking import Ranking, make_ranking
-
-if TYPE_CHECKING:
-    import torch
+from ibc.retrieval.means import mean
 
 ORDERS = ("stable", "expected", "pessimistic", "optimistic")  # of equally distant items; each gives a mAP
 TIE_RULES = ("stable", "expected", "bounds")  # what can be asked for
@@ -57,7 +55,7 @@ def mean_average_precision(
     self_match: str | None = None,
     ties: str = "stable",
     at: int | None = None,
-    device: str | torch.device = "cpu",
+    device: Device = "cpu",
     divisor: str = "relevant",
     query_index: Any = None,
 ) -> MeanAveragePrecision:
@@ -94,7 +92,7 @@ def retrieval_scores(
     self_match: str | None = None,
     at: Sequence[int | None] = (None,),
     points: Sequence[int] = (),
-    device: str | torch.device = "cpu",
+    device: Device = "cpu",
     query_index: Any = None,
 ) -> RetrievalScores:
     """Everything that one pass over all query-item pairs tells; other arguments as in ``mean_average_precision``.
@@ -163,12 +161,7 @@ class RetrievalScores:
             return self.relevant_pairs / self.pairs, self.relevant_pairs / np.float64(self.relevant.sum())
 
 
-def mean(values: np.ndarray) -> float:
-    """The mean, NaN (without a warning) of nothing."""
-    return float(np.mean(values)) if len(values) else float("nan")
-
-
-def _collect(ranking: Ranking, at: tuple[int | None, ...], points: tuple[int, ...], device: Any) -> RetrievalScores:
+def _collect(ranking: Ranking, at: tuple[int | None, ...], points: tuple[int, ...], device: Device) -> RetrievalScores:
     queries, bins = len(ranking.query_signs), ranking.bins
     cutoffs = np.array([WHOLE_RANKING if rank is None else rank for rank in at], np.int64)
     sums = {order: np.empty((queries, len(at))) for order in ORDERS}

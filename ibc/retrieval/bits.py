@@ -1,7 +1,7 @@
-"""Which bits take part in a ranking: expert bits of classes, bits of concepts, lists, random draws.
+"""Which bits take part in a ranking: expert bits of classes, bits of concepts, typed lists, random draws.
 
-The rule matrix, a dissection table or text flow in; 0-based bit indices flow out. Bits typed by
-people and written in tables are numbered from 1, as in the official files.
+The rule matrix, a dissection table or text flow in; 0-based bit numbers flow out. Bits that people type, and bits in
+tables, are numbered from 1, as in the official files.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ibc.dissection.settings import DETECTOR_IOU
 from ibc.errors import input_error
 from ibc.labels import as_labels
 
 if TYPE_CHECKING:
     from ibc.dissection.tally import Tally
 
-MIN_IOU = 0.04  # NetDissect's score threshold for naming a unit
-
 
 def expert_bits(grm: Any, top_k: int) -> np.ndarray:
-    """(C, top_k) int64, the bits with the largest G[c, .] of each class, 0-based, largest first.
+    """(C, top_k) int64: the 0-based bits with the largest G[c, .] of each class, largest first.
 
-    Equal entries (many are exactly 0 or 1) by lower index, as in the paper. Raises InputError unless 1 <= top_k <= K.
+    Of equal entries (many are exactly 0 or 1) the lower bit comes first, as in the paper. Raises InputError unless
+    1 <= top_k <= K, and for a GRM that is not a matrix of finite numbers.
     """
     matrix = np.asarray(grm)
     if matrix.ndim != 2:
@@ -71,19 +71,20 @@ def on_expert_bits(query_signs: np.ndarray, classes: Any, grm: Any, top_k: int) 
 
 
 def random_bits(length: int, count: int, draws: int, seed: int) -> list[np.ndarray]:
-    """``draws`` sets of ``count`` different bits out of ``length``, 0-based."""
+    """``draws`` sets of ``count`` different bits out of ``length``: 0-based, in the order of the draw."""
     random = np.random.default_rng(seed)
     return [random.permutation(length)[:count] for _ in range(draws)]
 
 
-def bits_of_concepts(tally: str | os.PathLike | Tally, concepts: Iterable[str], min_iou: float = MIN_IOU, *,
+def bits_of_concepts(tally: str | os.PathLike | Tally, concepts: Iterable[str], min_iou: float = DETECTOR_IOU, *,
                      any_category: bool = False) -> np.ndarray:
-    """The bits whose unit detects one of the concepts with at least ``min_iou``, ascending and 0-based.
+    """The bits whose unit detects one of the concepts with at least ``min_iou``: ascending, 0-based, int64.
 
-    tally: path of a dissection table (``tally.csv``), or what ``netdissect_lite.dissect`` returns. A unit detects the
-    concept it is labelled with; with ``any_category`` the best concept of every category counts. Names match with or
-    without Broden's endings -c and -s, with blanks for underscores, in any case. Raises InputError, naming near names,
-    where a concept is not in the table, and where none of its units reaches ``min_iou``.
+    tally: path of a dissection table (``tally.csv``), or the ``Tally`` that ``ibc.dissection.dissect`` returns. A unit
+    detects the concept that it is labelled with; with ``any_category`` also its best concept of every category. Names
+    match with or without Broden's endings -c and -s, with blanks for underscores, in capital or small letters. Raises
+    InputError where a concept is not in the table (with similar names), and where none of its units reaches
+    ``min_iou``.
     """
     if isinstance(tally, (str, os.PathLike)):
         units = _read_units(tally, any_category)
@@ -107,7 +108,10 @@ def bits_of_concepts(tally: str | os.PathLike | Tally, concepts: Iterable[str], 
 
 
 def parse_bits(text: str, length: int) -> np.ndarray:
-    """Bits typed as ``1,2,7-9``, numbered from 1, in the order given; a bit may come twice. 0-based result."""
+    """0-based bits, (n,) int64, typed as ``1,2,7-9`` from 1, in the order given; a bit may come twice.
+
+    Raises InputError for other text and for numbers beyond ``length``.
+    """
     bits: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
@@ -163,7 +167,7 @@ def _near(name: str, known: Iterable[str]) -> str:
 
 
 def near_names(name: str, known: Iterable[str], count: int = 5) -> str:
-    """"near names: a, b" of what may have been meant, or an empty text."""
+    """"near names: a, b", at most ``count`` known names that may be meant; empty where none is near."""
     choices = list(known)
     near: Sequence[str] = difflib.get_close_matches(name, choices, count, 0.5)
     near = list(dict.fromkeys([*near, *(choice for choice in choices if name and name in choice)]))[:count]

@@ -1,52 +1,71 @@
 """Category retrieval: with all bits, with the expert bits of a class, and with as many random bits.
 
-Query and database codes flow in; one ``Row`` a way of choosing bits flows out, each scored twice:
-under the protocol asked for (the paper's by default), and in the way one should trust, with the
-query left out of its ranking and the expected value over the order of ties.
+Codes of queries and database flow in; ``CategoryScores`` flow out. Every way of choosing bits is scored twice: under
+the protocol asked for (by default the paper's), and in the way one should trust, with the query left out of its ranking
+and the expected value over the order of ties.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
+from enum import Enum
 
 import numpy as np
 
 from ibc.codes import CodeSet
 from ibc.errors import input_error
-from ibc.labels import NO_CATEGORY, Labels
+from ibc.labels import Labels
 from ibc.retrieval.average_precision import MeanAveragePrecision, RetrievalScores, retrieval_scores
 from ibc.retrieval.bits import on_expert_bits, random_bits
-from ibc.retrieval.engine.device import choose_device
+from ibc.retrieval.class_prediction import classify, vote
+from ibc.retrieval.defaults import EXPERT_BITS, NEIGHBOURS, RANDOM_DRAWS, SEED
+from ibc.retrieval.engine.device import Device, choose_device
 from ibc.retrieval.engine.ranking import make_ranking
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """How to score. self_match: keep, exclude, hit, or None for a separate database. ties: stable, expected, bounds.
+class RankingProtocol:
+    """How rankings are scored.
 
-    at: cut-offs beside the whole ranking. points: ranks of precision and recall.
+    self_match: "keep", "exclude", "hit", or None for a separate database. ties: "stable", "expected", "bounds"; see
+    ``mean_average_precision``. at: cut-off ranks beside the whole ranking. points: ranks of precision and recall.
     """
 
     self_match: str | None = "keep"
     ties: str = "stable"
     at: tuple[int, ...] = ()
     points: tuple[int, ...] = ()
-    device: Any = "cpu"
+    device: Device = "cpu"
 
     @property
     def trusted_match(self) -> str | None:
-        """The query's treatment in the column to trust."""
+        """``self_match`` of the figure to trust."""
         return "exclude" if self.self_match else None
 
 
-@dataclass
-class Pair:
-    """Queries and database; the same object twice where the queries are the database.
+@dataclass(frozen=True)
+class BitSettings:
+    """Which bits are tried. top_k: expert bits of a class, and bits of a random draw. draws, seed: of random bits.
 
-    multi_label: an item has a set of labels. labels, db_labels: of the queries and of the database. Paths: for errors.
+    neighbours: nearest items that vote for the class of a query. checkpoint: of a model whose code classifier also
+    names the class of a query.
+    """
+
+    top_k: int = EXPERT_BITS
+    draws: int = RANDOM_DRAWS
+    seed: int = SEED
+    neighbours: int = NEIGHBOURS
+    checkpoint: str | None = None
+
+
+@dataclass
+class CodePair:
+    """Codes of queries and database; the same object twice where the queries are the database.
+
+    multi_label: an image has a set of labels. The paths are for error messages.
+    Raises InputError for labels that do not fit.
     """
 
     queries: CodeSet
@@ -64,6 +83,7 @@ class Pair:
 
     @property
     def same(self) -> bool:
+        """Whether the queries are the database."""
         return self.queries is self.database
 
     @property
@@ -73,109 +93,119 @@ class Pair:
 
     @property
     def grm(self) -> np.ndarray | None:
-        """The rule matrix, of the query file or else of the database file."""
+        """(C, K) rule matrix, of the query file or else of the database file."""
         return self.queries.grm if self.queries.grm is not None else self.database.grm
 
 
+class BitChoice(Enum):
+    """The bits with which a query is ranked; expert bits need a class, which comes from somewhere."""
+
+    ALL = "all"
+    TRUE_CLASS = "expert bits of the class that the label names"
+    VOTE = "expert bits of the class that the neighbours vote for"
+    CLASSIFIER = "expert bits of the class that the model's code classifier names"
+
+
 @dataclass
-class Row:
-    """One way of choosing bits, scored. key: its name in JSON. name: for people. note: what else there is to say.
+class CategoryRow:
+    """One way of choosing bits, scored once.
 
-    asked, trusted: mAP under the protocol and in the way to trust, one for each draw of bits (one without draws).
-    scores, trusted_scores: what they come from, of the first draw.
+    bits: number of bits. asked, trusted: mAP under the protocol and in the way to trust. scores, trusted_scores: what
+    they come from. class_accuracy: share of the queries whose class was named right, where it was predicted.
     """
 
-    key: str
-    name: str
-    asked: list[MeanAveragePrecision] = field(default_factory=list)
-    trusted: list[MeanAveragePrecision] = field(default_factory=list)
-    scores: RetrievalScores | None = None
-    trusted_scores: RetrievalScores | None = None
-    note: str = ""
+    choice: BitChoice
+    bits: int
+    asked: MeanAveragePrecision
+    trusted: MeanAveragePrecision
+    scores: RetrievalScores
+    trusted_scores: RetrievalScores
+    class_accuracy: float | None = None
 
 
-class CategoryRetrieval:
-    """Scores rows for one pair of code sets; signs are cut once. ``done`` hears of each ranking."""
+@dataclass
+class RandomRow:
+    """Random bits: bits of a draw, and asked, trusted: one mAP a draw."""
 
-    def __init__(self, pair: Pair, protocol: Protocol, done: Callable[[int], None] = lambda count: None):
-        self.pair, self.protocol, self.done = pair, protocol, done
-        self.query_signs = pair.queries.bits
-        self.db_signs = self.query_signs if pair.same else pair.database.bits
-        self.labels, self.db_labels = pair.labels, pair.db_labels
-        pairs = len(self.query_signs) * len(self.db_signs)
-        self.device = choose_device(protocol.device, pairs)
-
-    def all_bits(self) -> Row:
-        row = Row("category_map", f"all {self.pair.queries.code_length} bits")
-        return self._scored(row, self.query_signs, self.db_signs)
-
-    def expert_bits(self, top_k: int, classes: Labels, key: str, name: str, note: str = "") -> Row:
-        """Rank each query by the expert bits of its class, or of its labels together."""
-        signs = on_expert_bits(self.query_signs, classes, self.pair.grm, top_k)
-        return self._scored(Row(key, name, note=note), signs, self.db_signs)
-
-    def vote(self, neighbours: int) -> np.ndarray:
-        """(Q,) class that the nearest items of the database vote for, the query left out."""
-        from ibc.retrieval.class_prediction import vote
-
-        ranking = make_ranking(self.query_signs, self.labels, self.db_signs, self.db_labels,
-                               self.protocol.trusted_match)
-        return vote(ranking, self.db_labels, neighbours)
-
-    def random_bits(self, count: int, draws: int, seed: int) -> Row:
-        """Rank all queries by the same ``count`` random bits, draw by draw."""
-        row = Row(f"random_map_{count}", f"{count} random bits, {draws} draws")
-        for bits in random_bits(self.query_signs.shape[1], count, draws, seed):
-            self._scored(row, self.query_signs[:, bits], self.db_signs[:, bits])
-        return row
-
-    def _scored(self, row: Row, signs: np.ndarray, db_signs: np.ndarray) -> Row:
-        asked = self._scores(signs, db_signs, self.protocol.self_match)
-        same = self.protocol.trusted_match == self.protocol.self_match
-        trusted = asked if same else self._scores(signs, db_signs, self.protocol.trusted_match)
-        row.asked.append(asked.mean_average_precision(self.protocol.ties))
-        row.trusted.append(trusted.mean_average_precision("bounds"))
-        row.scores, row.trusted_scores = row.scores or asked, row.trusted_scores or trusted
-        self.done(1)
-        return row
-
-    def _scores(self, signs: np.ndarray, db_signs: np.ndarray, self_match: str | None) -> RetrievalScores:
-        return retrieval_scores(signs, self.labels, db_signs, self.db_labels, self_match=self_match,
-                                at=(None, *self.protocol.at), points=self.protocol.points, device=self.device)
+    bits: int
+    asked: list[MeanAveragePrecision]
+    trusted: list[MeanAveragePrecision]
 
 
-def notes(pair: Pair, all_bits: Row) -> list[str]:
-    """What a reader of the numbers should know about these codes, if anything."""
-    found = []
-    labels = pair.labels
-    if not pair.multi_label and pair.queries.looks_multi_label:
-        found.append("lab looks like one 0/1 column for each class: if it is, give --multi_label")
-    without = int((all_bits.scores.relevant == 0).sum()) if all_bits.scores else 0
-    if without:
-        found.append(f"{_queries(without)} without a relevant item: average precision 0, counted in the mean")
-    unlabelled = int((~labels.has_class).sum())
-    if unlabelled:
-        found.append(f"{_queries(unlabelled)} without any label" if pair.multi_label else
-                     f"{_queries(unlabelled)} without a category ({NO_CATEGORY}): treated as one more class")
-    if pair.grm is not None and not pair.multi_label:
-        outside = int((~labels.has_class_below(len(pair.grm))).sum())
-        if outside:
-            found.append(f"{_queries(outside)} of a class that is none of the {len(pair.grm)} rows of the GRM: "
-                         "no expert bits, database order")
-    zeros = sum(int((codes.binary_codes == 0.5).sum()) for codes in pair.files)
-    if zeros:
-        found.append(f"{zeros} code value{'s' * (zeros > 1)} of exactly 0.5: sign 0, half a step from either bit")
-    return found
+@dataclass
+class CategoryScores:
+    """Category retrieval of one pair. rows: all bits first, then expert bits where there is a GRM."""
+
+    pair: CodePair
+    protocol: RankingProtocol
+    settings: BitSettings
+    rows: list[CategoryRow]
+    random: RandomRow
+
+    @property
+    def all_bits(self) -> CategoryRow:
+        """The ranking with all bits."""
+        return self.rows[0]
+
+    def row(self, choice: BitChoice) -> CategoryRow | None:
+        """The row of a choice of bits; None where it was not scored."""
+        return next((row for row in self.rows if row.choice is choice), None)
 
 
-def right_share(predicted: np.ndarray, labels: Labels, grm: np.ndarray) -> float:
-    """Share of the queries with a class of the GRM whose class, or one of whose labels, was predicted.
+def category_steps(has_grm: bool, settings: BitSettings) -> int:
+    """How often ``evaluate_category`` calls ``done``."""
+    return 1 + settings.draws + ((2 if settings.checkpoint is None else 3) if has_grm else 0)
 
-    predicted: (Q,) class ids, -1 for none. NaN where no query has a class of the GRM.
+
+def evaluate_category(pair: CodePair, protocol: RankingProtocol, settings: BitSettings,
+                      done: Callable[[int], None]) -> CategoryScores:
+    """Score category retrieval with every choice of bits; ``done(1)`` is called after each ranking."""
+    pairs = len(pair.queries) * len(pair.database)
+    protocol = replace(protocol, device=choose_device(protocol.device, pairs))
+    query_signs = pair.queries.bits
+    db_signs = query_signs if pair.same else pair.database.bits
+
+    def rank(signs: np.ndarray, items: np.ndarray, self_match: str | None) -> RetrievalScores:
+        return retrieval_scores(signs, pair.labels, items, pair.db_labels, self_match=self_match,
+                                at=(None, *protocol.at), points=protocol.points, device=protocol.device)
+
+    def rank_twice(signs: np.ndarray, items: np.ndarray) -> tuple[RetrievalScores, RetrievalScores]:
+        asked = trusted = rank(signs, items, protocol.self_match)
+        if protocol.trusted_match != protocol.self_match:
+            trusted = rank(signs, items, protocol.trusted_match)
+        done(1)
+        return asked, trusted
+
+    def row(choice: BitChoice, bits: int, signs: np.ndarray, class_accuracy: float | None = None) -> CategoryRow:
+        asked, trusted = rank_twice(signs, db_signs)
+        return CategoryRow(choice, bits, asked.mean_average_precision(protocol.ties),
+                           trusted.mean_average_precision("bounds"), asked, trusted, class_accuracy)
+
+    def expert(choice: BitChoice, classes: Labels, class_accuracy: float | None = None) -> CategoryRow:
+        signs = on_expert_bits(query_signs, classes, pair.grm, settings.top_k)
+        return row(choice, settings.top_k, signs, class_accuracy)
+
+    rows = [row(BitChoice.ALL, pair.queries.code_length, query_signs)]
+    if pair.grm is not None:
+        rows.append(expert(BitChoice.TRUE_CLASS, pair.labels))
+        ranking = make_ranking(query_signs, pair.labels, db_signs, pair.db_labels, protocol.trusted_match)
+        predicted = {BitChoice.VOTE: vote(ranking, pair.db_labels, settings.neighbours)}
+        if settings.checkpoint is not None:
+            predicted[BitChoice.CLASSIFIER] = classify(pair.queries.binary_codes, settings.checkpoint, len(pair.grm))
+        rows += [expert(choice, Labels(classes), right_share(classes, pair.labels, len(pair.grm)))
+                 for choice, classes in predicted.items()]
+    random = RandomRow(settings.top_k, [], [])
+    for bits in random_bits(query_signs.shape[1], settings.top_k, settings.draws, settings.seed):
+        asked, trusted = rank_twice(query_signs[:, bits], db_signs[:, bits])
+        random.asked.append(asked.mean_average_precision(protocol.ties))
+        random.trusted.append(trusted.mean_average_precision("bounds"))
+    return CategoryScores(pair, protocol, settings, rows, random)
+
+
+def right_share(predicted: np.ndarray, labels: Labels, class_count: int) -> float:
+    """Share of the queries with a class below ``class_count`` whose class, or one of whose labels, was predicted.
+
+    predicted: (Q,) class ids, -1 for none. NaN where no query has such a class.
     """
-    known = labels.has_class_below(len(grm))
+    known = labels.has_class_below(class_count)
     return float(labels.contains(predicted)[known].mean()) if known.any() else float("nan")
-
-
-def _queries(number: int) -> str:
-    return f"{number} {'query' if number == 1 else 'queries'}"

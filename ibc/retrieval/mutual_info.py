@@ -1,10 +1,9 @@
 """The mutual information score (MIS) of binary codes: how much single bits tell about single classes.
 
-Codes and category ids flow in; per class a balanced sample is drawn, the mutual information (nats,
-at most ln 2) of every bit with "in the class or not" is estimated, and MIS is the mean over bits of
-the largest over classes (section 7 of the reference). ``knn`` is the official estimate, equal to
-scikit-learn's ``mutual_info_classif``; ``exact`` that of the table of counts. The maximum over
-classes puts a floor under MIS, which random codes of the same bit balance measure.
+Codes and labels flow in. For each class a balanced sample is drawn, and the mutual information (nats, at most ln 2) of
+every bit with "in the class or not" is estimated. MIS is the mean over bits of the largest over classes (section 7 of
+the reference). ``knn`` is the official estimate, equal to scikit-learn's ``mutual_info_classif``; ``exact`` comes from
+the table of counts. As MIS takes the largest over classes, random codes do not score 0: their score is the floor.
 """
 
 from __future__ import annotations
@@ -19,13 +18,15 @@ from ibc.codes import as_signs
 from ibc.cores import compute_threads
 from ibc.errors import input_error
 from ibc.labels import Labels, as_labels
+from ibc.retrieval.defaults import MIS_SAMPLES, SEED
+from ibc.retrieval.engine.knn_kernel import knn_information
 
 ESTIMATORS = ("knn", "exact")
-Samples = int | str  # a number a class, or "all"
+Samples = int | str  # a number for each class, or "all"
 
 
 class MutualInfoScore(float):
-    """A MIS that is a plain number and knows its parts.
+    """A MIS in nats: a plain number with its parts as attributes.
 
     classes: (C,) ids of the classes that occur. table: (C, K) float64, mutual information in nats.
     per_bit: (K,) the largest over classes. best_class: (K,) the id of that class (the first of equals).
@@ -42,17 +43,18 @@ def mutual_info_score(
     labels: Any,
     *,
     estimator: str = "knn",
-    samples: Samples = 100,
-    seed: int = 0,
+    samples: Samples = MIS_SAMPLES,
+    seed: int = SEED,
     class_num: int | None = None,
 ) -> MutualInfoScore:
     """The MIS of N codes of K bits, with the table it comes from.
 
-    bits: (N, K) signs -1, 0, +1, or bool; with "knn" any finite numbers, used as they are. labels: (N,) category ids;
-      items without one (99999), or with an id from ``class_num`` on, are no class but do serve as negatives. Or (N, L)
-      of 0 and 1, several labels an item: the positives of a class are the items that have it, the others its negatives.
-    estimator: "knn" (official) or "exact". samples: M, taken for each class as the official program does (first
-      min(M/2, n) of the class, the others drawn); "all": every item, class and rest weighted half each ("exact" only).
+    bits: (N, K) signs -1, 0, +1, or bool; with "knn" any finite numbers, used as they are.
+    labels: ``Labels``, or what ``as_labels`` takes. The positives of a class are its items, the negatives all others.
+      Items without a category (99999), or with an id from ``class_num`` on, are negatives only.
+    estimator: "knn" (official) or "exact".
+    samples: M, taken for each class as in the official program: the first min(M/2, n) of the class, the others drawn.
+      "all" takes every item, and weighs the class and the others half each ("exact" only).
     seed: of the draw of negatives, ``numpy.random.RandomState(seed)``, and of scikit-learn's noise (``random_state``).
 
     Raises InputError for values that are not codes, labels of another length or missing, or no class at all.
@@ -81,7 +83,7 @@ def mutual_info_score(
 
 
 def random_codes(bits: np.ndarray, seed: int) -> np.ndarray:
-    """Codes that know nothing: every column of (N, K) ``bits`` shuffled by itself, its balance kept."""
+    """Codes that tell nothing: every column of (N, K) ``bits`` shuffled by itself, so that its balance is kept."""
     return np.random.default_rng(seed).permuted(bits, axis=0)
 
 
@@ -102,10 +104,8 @@ def class_samples(labels: Labels, classes: np.ndarray, samples: int,
 
 def _knn_table(values: np.ndarray, labels: Labels, classes: np.ndarray, samples: int,
                seed: int) -> np.ndarray:
-    from ibc.retrieval.engine.knn_kernel import knn_information
-
     digamma = np.concatenate([[np.nan, 0.0], np.cumsum(1 / np.arange(1, samples))]) - np.euler_gamma
-    noise: dict[int, np.ndarray] = {}  # by number of rows: the same for every class, as random_state is
+    noise: dict[int, np.ndarray] = {}  # by number of rows; the same for every class, because random_state is
 
     def one_class(rows: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         taken, positives = np.concatenate(rows), len(rows[0])
@@ -122,12 +122,12 @@ def _knn_table(values: np.ndarray, labels: Labels, classes: np.ndarray, samples:
 
 
 def _scaled(values: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """(M, K) values as (K, M) with unit deviation and noise, in scikit-learn's order of operations.
+    """(M, K) values as (K, M), scaled to deviation 1 and with noise, in scikit-learn's order of operations.
 
-    It sums along contiguous columns; the layout here keeps every rounding the same, and the noise is so small that
-    a last digit decides which neighbour is nearer.
+    The noise is so small that a last digit decides which neighbour is nearer. scikit-learn sums along contiguous
+    columns; the layout here keeps every rounding as it is there.
     """
-    scaled = np.array(values.T, np.float64, order="C")  # a copy even where the transpose is contiguous
+    scaled = np.array(values.T, np.float64, order="C")  # always a copy
     deviation = scaled.std(axis=1)
     deviation[deviation < 10 * np.finfo(np.float64).eps] = 1
     scaled /= deviation[:, None]
@@ -138,7 +138,7 @@ def _scaled(values: np.ndarray, noise: np.ndarray) -> np.ndarray:
 
 def _counts(signs: np.ndarray, labels: Labels, classes: np.ndarray, samples: Samples,
             seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """((C, 2, 3, K), (C, 2)): items in class and rest with sign -1, 0, +1 of each bit, and items in all."""
+    """Counts (C, 2, 3, K) of items in the class and outside, by sign -1, 0, +1 of each bit; their totals (C, 2)."""
     flags = [signs > 0] if not (signs == 0).any() else [signs > 0, signs == 0]
     counts = np.zeros((len(classes), 2, 3, signs.shape[1]))
     totals = np.zeros((len(classes), 2))
@@ -161,7 +161,7 @@ def _counts(signs: np.ndarray, labels: Labels, classes: np.ndarray, samples: Sam
 
 
 def _information(counts: np.ndarray, totals: np.ndarray, balanced: bool) -> np.ndarray:
-    """(C, K) mutual information in nats of sign and side, from the counts of ``_counts``."""
+    """(C, K) mutual information in nats, from ``_counts``. balanced: class and rest weigh half each."""
     weight = np.where(totals > 0, 0.5, 0) if balanced else totals
     weight = weight / weight.sum(axis=1, keepdims=True)  # (C, 2): probability of class and rest
     joint = counts * (weight / np.maximum(totals, 1))[:, :, None, None]

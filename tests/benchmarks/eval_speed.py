@@ -120,11 +120,11 @@ def part_expert(count: int) -> dict[str, float]:
 
 
 def part_attributes(count: int) -> dict[str, float]:
-    from ibc.retrieval.attributes import Data, attribute_maps
+    from ibc.retrieval.attributes import AttributeData, attribute_maps
 
     signs, _ = synthetic(count)
     flags = attribute_flags(signs)
-    data = Data(signs, flags, signs, flags, True)
+    data = AttributeData(signs, flags, signs, flags, True)
     return {"seconds": seconds(lambda: attribute_maps(data))}
 
 
@@ -206,17 +206,18 @@ def check_small() -> None:
     from sklearn.feature_selection import mutual_info_classif
 
     from ibc.labels import Labels
-    from ibc.retrieval.attributes import Data, attribute_maps
+    from ibc.retrieval.attributes import AttributeData, attribute_maps
     from ibc.retrieval.average_precision import mean_average_precision
     from ibc.retrieval.bits import on_expert_bits
     from ibc.retrieval.mutual_info import class_samples, mutual_info_score
 
     signs, labels = synthetic(1500)
     flags = attribute_flags(signs)
+    data = AttributeData(signs, flags, signs, flags, True)
     expert = mean_average_precision(on_expert_bits(signs, labels, rules(), TOP_K), labels, signs, labels,
                                     self_match="keep").per_query
     pairs = [(our_category(1500), plain_category(signs, labels)), (expert, plain_expert(signs, labels)),
-             (attribute_maps(Data(signs, flags, signs, flags, True))["stable"], plain_attributes(signs, flags))]
+             (attribute_maps(data)["stable"], plain_attributes(signs, flags))]
     positives, negatives = next(iter(class_samples(Labels(labels), np.arange(1), 100, 0)))
     theirs = mutual_info_classif(signs[np.concatenate([positives, negatives])].astype(float),
                                  [1] * len(positives) + [0] * len(negatives), random_state=0)

@@ -11,9 +11,7 @@ import pytest
 
 from eval import imagenet100c_eval, imagenet150k_eval, sun_eval
 from ibc.codes import CodeSet, save_codes
-from ibc.commands.command import run_command
-from ibc.commands.evaluate import main
-from ibc.commands.evaluate_flags import build_parser
+from ibc.commands import evaluate
 from ibc.labels import NO_CATEGORY
 from ibc.retrieval.average_precision import mean_average_precision
 from ibc.retrieval.bits import expert_bits, on_expert_bits
@@ -23,8 +21,7 @@ COMMANDS = {"imagenet100c": imagenet100c_eval, "imagenet150k": imagenet150k_eval
 
 
 def run(name, *arguments):
-    setting = COMMANDS[name].SETTING
-    return run_command(build_parser(setting), lambda args: main(setting, args), [str(item) for item in arguments])
+    return COMMANDS[name].COMMAND([str(item) for item in arguments])
 
 
 def numbers(name, tmp_path, *arguments):
@@ -369,10 +366,23 @@ def test_both_ways_to_start(root, saved, start):
     assert result.stderr.startswith("Retrieval mAP of category retrieval") or "evaluating" in result.stderr
 
 
+@pytest.mark.parametrize(("data", "name"), [("imagenet100", "imagenet100c"), ("sun", "sun")])
+def test_the_data_flag_gives_what_the_script_gives(saved, tmp_path, capsys, data, name):
+    assert evaluate.COMMAND([str(saved), "--data", data, "--json", str(tmp_path / "flag.json")]) == 0
+    printed = capsys.readouterr().out
+    report = numbers(name, tmp_path, saved)
+    assert capsys.readouterr().out == printed
+    assert json.loads((tmp_path / "flag.json").read_text()) == report and report["command"] == f"{name}_eval"
+
+
+def test_data_without_attributes_refuse_their_flags(saved, capsys):
+    assert evaluate.COMMAND([str(saved), "--groups", "1,2"]) == 2
+    assert "--groups: found --data imagenet100, which has no attributes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_help_needs_no_heavy_import(root, name):
-    probe = (f"import sys; sys.argv = ['x']; import eval.{name}_eval as m; "
-             "from ibc.commands.evaluate_flags import build_parser; build_parser(m.SETTING).format_help(); "
+    probe = (f"import sys; import eval.{name}_eval as m; m.COMMAND.parser(None).format_help(); "
              "print([name for name in ('numba', 'torch', 'scipy', 'sklearn') if name in sys.modules])")
     result = subprocess.run([sys.executable, "-c", probe], cwd=root, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from compute_mutual_info_offline import build_parser, main
+from compute_mutual_info_offline import COMMAND
 from ibc.codes import CodeSet, save_codes
-from ibc.commands.command import run_command
 from ibc.retrieval.mutual_info import mutual_info_score
 
 
@@ -25,7 +24,7 @@ def codes():
 
 
 def run(*arguments):
-    return run_command(build_parser(), main, [str(item) for item in arguments])
+    return COMMAND([str(item) for item in arguments])
 
 
 def test_official_lines_come_first_then_both_estimates(tmp_path, codes, capsys):
@@ -107,7 +106,7 @@ def test_bad_input_is_one_line(tmp_path, codes, capsys, arguments, message):
 
 
 def test_help_needs_no_heavy_import(root):
-    probe = ("import sys, compute_mutual_info_offline as m; m.build_parser().format_help(); "
+    probe = ("import sys, compute_mutual_info_offline as m; m.COMMAND.parser(None).format_help(); "
              "print([name for name in ('numpy', 'numba', 'torch', 'sklearn', 'scipy') if name in sys.modules])")
     assert subprocess.run([sys.executable, "-c", probe], cwd=root, capture_output=True, text=True,
                           check=True).stdout.strip() == "[]"

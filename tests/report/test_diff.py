@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from ibc.commands.command import run_command
-from ibc.commands.report import build_parser, main
+from ibc.commands.report import COMMAND
 from ibc.report.diff import differences, read_report
 
 FIRST = {"command": "sun_eval", "versions": {"numpy": "2.0"}, "seed": 0, "protocol": {"ties": "stable", "at": []},
@@ -48,9 +47,9 @@ def test_command(tmp_path, capsys):
     for name, report in (("a", FIRST), ("b", changed(seed=9))):
         (tmp_path / f"{name}.json").write_text(json.dumps(report))
     files = [str(tmp_path / "a.json"), str(tmp_path / "b.json")]
-    assert run_command(build_parser(), main, ["--diff", *files]) == 0
+    assert COMMAND(["--diff", *files]) == 0
     assert capsys.readouterr().out == "seed: 0 -> 9 (+9)\n"
-    assert run_command(build_parser(), main, ["--diff", files[0], files[0]]) == 0
+    assert COMMAND(["--diff", files[0], files[0]]) == 0
     assert capsys.readouterr().out == "nothing differs\n"
 
 
@@ -67,5 +66,5 @@ def test_other_files_are_refused(tmp_path, content, message, capsys):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(ValueError, match=message):
         read_report(tmp_path / "a.json")
-    assert run_command(build_parser(), main, ["--diff", str(tmp_path / "a.json"), str(tmp_path / "no.json")]) == 2
+    assert COMMAND(["--diff", str(tmp_path / "a.json"), str(tmp_path / "no.json")]) == 2
     assert capsys.readouterr().err.startswith("error: ")

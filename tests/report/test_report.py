@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from ibc.codes import save_codes
-from ibc.commands.command import run_command
-from ibc.commands.report import build_parser, main
-from ibc.report.scores import Options, score_run
+from ibc.commands.report import COMMAND
+from ibc.report.scores import ScoreSettings, score_run
 from ibc.retrieval.average_precision import mean_average_precision
 from ibc.retrieval.bits import on_expert_bits
 from ibc.retrieval.mutual_info import mutual_info_score
@@ -21,7 +20,7 @@ FAST = ["--draws", "3", "--max_queries", "40"]
 
 
 def run(*arguments):
-    return run_command(build_parser(), main, [str(item) for item in arguments])
+    return COMMAND([str(item) for item in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +104,7 @@ def test_the_numbers_are_those_of_the_metrics(out, page):
 
 def test_expert_curve_is_the_map_of_the_sampled_queries():
     codes = make_codes(2, bits=20)
-    curve = score_run(codes, Options(top_k=3, draws=2, queries=50, seed=4)).curve
+    curve = score_run(codes, ScoreSettings(top_k=3, draws=2, queries=50, seed=4)).curve
     rows = np.sort(np.random.default_rng(4).permutation(len(codes))[:50])
     assert curve.bits == [1, 2, 3, 4, 6, 8, 12, 16] and curve.queries == 50
     queries = on_expert_bits(codes.bits[rows], codes.categories[rows], codes.grm, 3)

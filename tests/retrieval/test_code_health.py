@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ibc.codes import CodeSet, save_codes
-from ibc.commands.command import run_command
-from ibc.commands.health import build_parser, main
+from ibc.commands.health import COMMAND
+from ibc.report.health import health_lines
 from ibc.retrieval.code_health import code_health
 
 
@@ -27,7 +27,7 @@ def test_dead_and_duplicate_bits(codes):
     assert health.dead.tolist() == [4, 5]
     assert health.duplicates == [(0, 1), (0, 3), (1, 3)]
     assert health.share_of_ones[4:].tolist() == [0, 1]
-    text = "\n".join(health.lines())
+    text = "\n".join(health_lines(health))
     assert "dead bits, equal in all codes: 2 (5, 6)" in text
     assert "duplicate bits, always or never agreeing: 3 (1 and 2, 1 and 4, 2 and 4)" in text
 
@@ -69,7 +69,7 @@ def test_rule_matrix(codes):
 def test_command_writes_json_and_figure(tmp_path, codes, capsys):
     save_codes(tmp_path / "codes.npz", codes)
     arguments = [str(tmp_path / "codes.npz"), "--json", str(tmp_path / "out.json"), "--figure", str(tmp_path / "f.png")]
-    assert run_command(build_parser(), main, arguments) == 0
+    assert COMMAND(arguments) == 0
     metrics = json.loads((tmp_path / "out.json").read_text())["metrics"]
     assert metrics["dead_bits_index"] == [4, 5] and metrics["duplicate_bits_index"] == [[0, 1], [0, 3], [1, 3]]
     assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
@@ -80,4 +80,4 @@ def test_command_writes_json_and_figure(tmp_path, codes, capsys):
 def test_hardly_any_codes(count, codes):
     few = CodeSet(codes.binary_codes[:count], codes.labels[:count])
     health = code_health(few)
-    assert health.distinct == count and len(list(health.lines())) == (1 if count == 0 else 5)
+    assert health.distinct == count and len(list(health_lines(health))) == (1 if count == 0 else 5)

@@ -10,18 +10,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from ibc.codes import pack_bits
 from ibc.cores import compute_threads
 from ibc.retrieval.engine import kernels
+from ibc.retrieval.engine.device import Device
 from ibc.retrieval.engine.packing import pack_database, pack_queries
 from ibc.retrieval.engine.ranking import RankedBlock, Ranking
-
-if TYPE_CHECKING:
-    import torch
 
 Item = TypeVar("Item")
 BLOCK_QUERIES = 256  # at most so many in a block on the CPU, where each thread has a block
@@ -49,7 +47,7 @@ class Block:
     within: np.ndarray
 
 
-def blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray, device: str | torch.device) -> Iterator[Block]:
+def blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray, device: Device) -> Iterator[Block]:
     """All queries in blocks, in order.
 
     cutoffs: (A,) int64, cut-off ranks of average precision. points: (N,) int64, ranks of precision@N and recall@N.
@@ -60,7 +58,7 @@ def blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray, device: st
     return torch_blocks(ranking, cutoffs, points, device)
 
 
-def torch_blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray, device: str | torch.device,
+def torch_blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray, device: Device,
                  **limits: int) -> Iterator[Block]:
     """The same through torch, on any device. limits: ``block_pairs``, as ``torch_ranking.ranked_blocks`` takes it."""
     from ibc.retrieval.engine.torch_ranking import ranked_blocks  # noqa: PLC0415 - torch takes 2 s; a CPU needs none

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ibc.device import resolve_device
 
 if TYPE_CHECKING:
     import torch
 
+Device: TypeAlias = "str | torch.device"
 GPU_PAYS_FROM = 2e9  # query-item pairs: with fewer, the CPU is done before a GPU has started
 GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # files of the drivers: NVIDIA, AMD, Windows' Linux
 
 
-def choose_device(device: str | torch.device, pairs: float) -> str | torch.device:
+def choose_device(device: Device, pairs: float) -> Device:
     """``"cpu"``, or a torch device, for a ranking of so many query-item pairs.
 
     device: "cpu", "cuda" or "auto"; or a torch device, which is returned as it is. "auto" takes a GPU, where there is

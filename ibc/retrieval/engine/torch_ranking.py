@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ibc.retrieval.engine.device import Device
 from ibc.retrieval.engine.ranking import RankedBlock, Ranking
 
 BLOCK_PAIRS = 40_000_000  # query-item pairs in a block: about 50 bytes each while it is sorted
 HALF_EXACT_BITS = 2048  # half precision holds the integers up to this
 
 
-def ranked_blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray, device: str | torch.device,
+def ranked_blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray, device: Device,
                   block_pairs: int = BLOCK_PAIRS) -> Iterator[RankedBlock]:
     """What ``kernels.rank_block`` writes, for all queries in order, at most ``block_pairs`` pairs at a time."""
     device = torch.device(device)
