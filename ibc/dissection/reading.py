@@ -46,20 +46,16 @@ class BrodenReader:
             yield LabelGroup(planes.numpy().view(np.uint16), owner.numpy(), [tuple(labels) for labels in scalars])
 
 
-@dataclass(frozen=True)
-class _Unreadable:
-    """Why a worker could not read: an exception would lose its text on the way from one process to another."""
-
-    message: str
-
-
 class _ImageJobs:
-    """A batch's number -> its images, in a worker process."""
+    """A batch's number -> its images, or the InputError of one, in a worker process.
+
+    A worker returns errors: one that it raised would arrive here with a traceback in its text.
+    """
 
     def __init__(self, reader: BrodenReader):
         self.reader = reader
 
-    def __getitems__(self, keys: list[int]) -> Tensor | _Unreadable:
+    def __getitems__(self, keys: list[int]) -> Tensor | InputError:
         try:
             indices = self.reader.plan.images(keys[0])
             images = torch.empty(len(indices), 3, *self.reader.size, dtype=torch.uint8)
@@ -67,7 +63,7 @@ class _ImageJobs:
                 images[place] = self._image(index)
             return images
         except InputError as error:
-            return _Unreadable(str(error))
+            return error
 
     def _image(self, index: int) -> Tensor:
         image = self.reader.broden.read_image(index, self.reader.decoder)
@@ -82,14 +78,14 @@ class _LabelJobs:
     def __init__(self, reader: BrodenReader):
         self.reader = reader
 
-    def __getitems__(self, keys: list[int]) -> tuple[Tensor, Tensor, list[tuple[int, ...]]] | _Unreadable:
+    def __getitems__(self, keys: list[int]) -> tuple[Tensor, Tensor, list[tuple[int, ...]]] | InputError:
         plan, broden = self.reader.plan, self.reader.broden
         places = plan.places(keys[0])
         images = plan.order[places.start : places.stop]
         try:
             planes = [broden.read_planes(index) for index in images]
         except InputError as error:
-            return _Unreadable(str(error))
+            return error
         owner = np.repeat(np.arange(len(images)), [len(part) for part in planes])
         scalars = [broden.records[index].scalars for index in images]
         return torch.from_numpy(np.concatenate(planes).view(np.int16)), torch.from_numpy(owner), scalars
@@ -100,8 +96,8 @@ def _read_ahead(jobs: _ImageJobs | _LabelJobs, keys: Sequence[int], workers: int
     if len(keys) < FEWEST_FOR_WORKERS:
         workers = 0
     for item in by_workers(jobs, [[key] for key in keys], workers, ahead=PREFETCH):  # type: ignore[arg-type]
-        if isinstance(item, _Unreadable):
-            raise InputError(item.message)
+        if isinstance(item, InputError):
+            raise item
         yield item
 
 

@@ -10,12 +10,11 @@ import pytest
 from ibc.config import ModelConfig
 from ibc.dissection import Settings, Tally, dissect, load_broden
 from ibc.dissection.outputs import finished, load_tally, save_tally, write_results, write_tally_csv
-from ibc.dissection.page.layer_page import bars, display_name, unit_order
-from ibc.dissection.page.strips import write_strips
+from ibc.dissection.page.layer_page import bars
 from ibc.errors import InputError
 from ibc.network import IBC
-from tests.dissection.data import IMAGE, Filters, write_broden
-from tests.dissection.slow_tally import resize, slow_counts
+from tests.dissection.data import write_broden
+from tests.dissection.slow_tally import slow_counts
 from tests.official_weights import set_official_weights
 
 FAST = Settings(workers=0, device="cpu", batch_size=12, null=4, quantile=0.1, top_n=3)
@@ -98,42 +97,3 @@ def test_a_torn_tally_is_not_taken(tmp_path, content):
     with pytest.raises(InputError, match=r"tally\.npz: found an unreadable file"):
         load_tally(tmp_path)
     assert finished(tmp_path, "k") is None
-
-
-def test_order_of_the_page(tally):
-    rows = unit_order(tally, 0.02)
-    good = [row for row in rows if tally.score[row] >= 0.02]
-    assert rows[: len(good)] == good  # units below the threshold come last, by score
-    assert [tally.score[row] for row in rows[len(good) :]] == sorted((tally.score[row] for row in rows[len(good) :]),
-                                                                      reverse=True)
-    order = ["object", "scene", "part", "material", "texture", "color"]
-    places = [order.index(tally.categories[tally.category[row]]) for row in good]
-    assert places == sorted(places)
-
-
-def test_names_for_people():
-    assert [display_name(name) for name in ("red-c", "street-s", "tall_tree", "t-shirt")] == [
-        "red", "street", "tall tree", "t-shirt"]
-
-
-def test_strips(broden, tmp_path):
-    """Against the description: image times (0.2 + 0.8 mask), white gaps of 3 pixels."""
-    from PIL import Image
-
-    tally = dissect(Filters(), broden, FAST)
-    (tmp_path / "features-0099.jpg").write_bytes(b"of an older run")
-    (tmp_path / "other-0099.jpg").write_bytes(b"of another layer")
-    write_strips(tmp_path, tally, broden, IMAGE, threads=2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        *(f"features-{unit:04d}.jpg" for unit in range(7)), "other-0099.jpg"]
-    strip = np.asarray(Image.open(tmp_path / "features-0002.jpg")).astype(float)
-    assert strip.shape == (IMAGE[0], 3 * IMAGE[1] + 2 * 3, 3)
-    index = {record.image: place for place, record in enumerate(broden.records)}
-    for place in range(3):
-        image = broden.read_image(index[tally.image_names[tally.top_images[2, place]]]).permute(1, 2, 0).numpy()
-        mask = resize(tally.top_maps[2, place], IMAGE) > tally.thresholds[2]
-        expected = image * (0.2 + 0.8 * mask[..., None])
-        found = strip[:, place * (IMAGE[1] + 3) : place * (IMAGE[1] + 3) + IMAGE[1]]
-        assert np.abs(found - expected).mean() < 25  # noise suffers from JPEG
-        assert np.abs(found - image).mean() > np.abs(found - expected).mean() + 10
-    assert strip[:, IMAGE[1] : IMAGE[1] + 3].mean() > 200

@@ -1,54 +1,19 @@
 """The page in a browser: sorting, filtering, nothing from the network, nothing on the console."""
 
-import dataclasses
 import json
-import shutil
 
 import pytest
 
-from ibc.dissection import Settings, dissect, load_broden
 from ibc.dissection.page.compare import compare, render
-from ibc.dissection.page.layer_page import bars, page_order, unit_order, write_page
-from tests.dissection.data import IMAGE, Filters, write_broden
-
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--no-first-run", "--window-size=1300,900")
-HOSTILE = '<script>fail("x")</script>&amp;'
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("no chromium")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield started
-    started.quit()
-
-
-@pytest.fixture(scope="module")
-def tally(tmp_path_factory):
-    folder = write_broden(tmp_path_factory.mktemp("data") / "broden", count=30)
-    broden = load_broden(folder)
-    found = dissect(Filters(20), broden, Settings(workers=0, device="cpu", null=5, quantile=0.1, top_n=3))
-    names = list(found.names)
-    names[3] = HOSTILE  # a label that would break a page that does not escape
-    return dataclasses.replace(found, names=names), broden
+from ibc.dissection.page.layer_page import bars, display_name, page_order, unit_order, write_page
+from tests.dissection.data import IMAGE
+from tests.dissection.page.hostile import HOSTILE, THRESHOLD
 
 
 @pytest.fixture(scope="module")
 def page(tally, tmp_path_factory):
     return write_page(tmp_path_factory.mktemp("page"), *tally, IMAGE, title=HOSTILE, score_threshold=THRESHOLD,
                       facts=[("Model", HOSTILE)])
-
-
-THRESHOLD = 0.06
 
 
 @pytest.fixture
@@ -172,15 +137,18 @@ def test_no_unit_at_the_threshold(browser, tally, tmp_path):
     assert len(shown(browser)) == 20
 
 
-def test_comparison_page(browser, tally, tmp_path):
-    found, _ = tally
-    other = dataclasses.replace(found, both=found.both[::-1].copy())
-    result = compare(["one", HOSTILE], [found, other], THRESHOLD)
-    (tmp_path / "compare.html").write_text(render(result))
-    browser.get_log("browser")
-    browser.get((tmp_path / "compare.html").as_uri())
-    assert browser.get_log("browser") == []
-    assert HOSTILE in browser.find_element("tag name", "h1").text
-    rows = browser.find_elements("css selector", "#renamed tr")
-    assert len(rows) == 1 + len(result.renamed) > 1
-    assert len(browser.find_elements("css selector", "#concepts td.chart")) == 2 * len(result.concepts) > 0
+def test_order_of_the_page(tally):
+    tally, _ = tally
+    rows = unit_order(tally, 0.02)
+    good = [row for row in rows if tally.score[row] >= 0.02]
+    assert rows[: len(good)] == good  # units below the threshold come last, by score
+    assert [tally.score[row] for row in rows[len(good) :]] == sorted((tally.score[row] for row in rows[len(good) :]),
+                                                                      reverse=True)
+    order = ["object", "scene", "part", "material", "texture", "color"]
+    places = [order.index(tally.categories[tally.category[row]]) for row in good]
+    assert places == sorted(places)
+
+
+def test_names_for_people():
+    assert [display_name(name) for name in ("red-c", "street-s", "tall_tree", "t-shirt")] == [
+        "red", "street", "tall tree", "t-shirt"]
