@@ -16,8 +16,6 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from ibc.commands.command import run_command
-
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = 4
 
@@ -84,9 +82,7 @@ def run(script: str, *arguments, cwd: Path = ROOT) -> subprocess.CompletedProces
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.chdir(cwd):
         try:
-            words = [str(item) for item in arguments]
-            code = (module.COMMAND(words) if hasattr(module, "COMMAND") else
-                    run_command(module.build_parser(), module.main, words))
+            code = module.COMMAND([str(item) for item in arguments])
         except SystemExit as ended:
             code = ended.code
     return subprocess.CompletedProcess([script, *arguments], code, out.getvalue(), err.getvalue())
