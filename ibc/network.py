@@ -49,6 +49,7 @@ class Prediction(nn.Module):
         self.fc = nn.Linear(inputs, class_num)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs) -> (N, C) logits."""
         return self.fc(x)
 
 

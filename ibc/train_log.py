@@ -1,6 +1,6 @@
-"""What a training run tells: progress line, official log lines, TensorBoard scalars, non-finite losses.
+"""What a training run reports: progress line, official log lines, TensorBoard scalars, losses that are not finite.
 
-Loss tensors of each update come in and stay on their device until a number has to be shown.
+The loss tensors of each update come in. They stay on their device until a number has to be shown.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ def warn(text: str) -> None:
         print(f"warning: {text}", file=sys.stderr)
 
 
-class Journal:
-    """A run's record; ``folder`` takes the TensorBoard files, ``iteration`` updates were done before."""
+class TrainingLog:
+    """The log of a run. folder: for TensorBoard's files. iteration: updates done before this start."""
 
     def __init__(self, config: Config, folder: Path, iteration: int):
         self.config, self.folder, self.start = config, folder, iteration
-        self.first_bad: torch.Tensor | None = None  # (8,) update number of the first non-finite value, or 0
+        self.first_bad: torch.Tensor | None = None  # (8,) for each loss: the first update where it was not finite, or 0
         self.skipped = 0
         self.note = ""
         self.val_map: float | None = None
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> TrainingLog:
         self.writer = self.bar = None
         if is_main():
             from torch.utils.tensorboard import SummaryWriter
@@ -56,7 +56,7 @@ class Journal:
             warn(f"{self.skipped} unreadable images were replaced by others")
 
     def update(self, done: int, values: dict[str, torch.Tensor], bad: list[str], look: bool) -> None:
-        """Take note of one update; ``look`` at what the device holds (a GPU then has to finish)."""
+        """Note one update. look: read the values now, for which a GPU has to finish its work."""
         stacked = torch.stack([values[name] for name in LOSS_NAMES])
         if self.first_bad is None:
             self.first_bad = torch.zeros(len(LOSS_NAMES), dtype=torch.int64, device=stacked.device)
@@ -100,6 +100,7 @@ class Journal:
                        sys.stdout)
 
     def validated(self, done: int, value: float) -> None:
+        """Report the mAP of a validation after update ``done``."""
         self.val_map = value
         if self.writer is not None and self.bar is not None:
             self.writer.add_scalar("val_map", value, done)

@@ -1,7 +1,7 @@
-"""The loop around the update: batches in; checkpoints, TensorBoard scalars and a progress line out.
+"""The loop around the updates: batches in; checkpoints, TensorBoard scalars and a progress line out.
 
-A run can stop anywhere: a signal finishes the update under way and saves, and ``resume`` goes on
-as if nothing had happened, with the same batches and the same random numbers.
+A run can stop at any time. A signal lets the current update finish and saves. ``resume`` then goes on with the batches
+and the random numbers that would have come.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ibc.files import atomic_write, remove_leftovers
 from ibc.network import IBC
 from ibc.processes import any_process, is_main, mean_over_processes, rank, restarted, world_size
 from ibc.signals import StopSignals
-from ibc.train_log import Journal, warn
+from ibc.train_log import TrainingLog, warn
 from ibc.train_state import restore_training, training_state
 from ibc.trainer import Trainer
 
@@ -33,35 +33,40 @@ Validate = Callable[[IBC], float]  # a network in eval mode -> mAP
 
 
 @dataclass
-class Folders:
-    """Where a run writes: the official layout under ``--output_path``."""
+class RunFolders:
+    """Where a run writes: the official layout below ``--output_path``."""
 
     output_path: Path
     model_name: str
 
     @property
     def logs(self) -> Path:
+        """TensorBoard's files."""
         return self.output_path / "logs" / self.model_name
 
     @property
     def run(self) -> Path:
+        """The effective configuration, and ``checkpoints``."""
         return self.output_path / "outputs" / self.model_name
 
     @property
     def checkpoints(self) -> Path:
+        """Checkpoints, and ``optimizer.pt``."""
         return self.run / "checkpoints"
 
 
 def train(config: Config, output_path: str | os.PathLike, device: torch.device, *, resume: bool = False,
           init_from: str | None = None, amp: str = "off", compile_update: bool = False,
           skip_bad: bool = False, validate: Validate | None = None) -> int:
-    """Train until ``max_iter`` updates are done; returns 0, or 128 + the signal that stopped it.
+    """Train until ``max_iter`` updates are done. Returns 0, or 128 + the number of the signal that stopped the run.
 
-    Raises InputError on bad data, on a non-finite loss, and where ``resume`` or the lack of it
-    does not fit what the folder holds.
+    resume: go on from the last checkpoint. init_from: a checkpoint whose weights are the start. amp, compile_update: as
+    for ``Trainer``. skip_bad: replace unreadable images. validate: scores the network every ``val_iter`` updates.
+    Raises InputError for bad data, for a loss that is not finite, and where ``resume`` does not fit what the folder
+    holds.
     """
     config.require("max_iter", "batch_size", "model_name", "snapshot_save_iter", "log_iter")
-    folders = Folders(Path(output_path), config.model_name)
+    folders = RunFolders(Path(output_path), config.model_name)
     if restarted():  # the same command again, by torchrun: go on where the lost attempt had saved
         resume = bool(checkpoint.list_checkpoints(folders.checkpoints))
     if not resume and checkpoint.list_checkpoints(folders.checkpoints):
@@ -84,9 +89,9 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
         with atomic_write(folders.run / "config.yaml", "w") as handle:
             handle.write(f"# effective configuration of this run, from {config.source}\n")
             yaml.safe_dump(config.as_dict(), handle, sort_keys=False)
-    with Journal(config, folders.logs, trainer.iteration) as journal, AgreedStop() as stop:
+    with TrainingLog(config, folders.logs, trainer.iteration) as log, AgreedStop() as stop:
         for batch, values in trainer.updates(batches):
-            _after_update(trainer, values, batch, journal, folders, validate, stop)
+            _after_update(trainer, values, batch, log, folders, validate, stop)
             if stop.agreed:
                 break
     if stop.agreed:
@@ -99,9 +104,9 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
     return 0
 
 
-def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batch, journal: Journal,
-                  folders: Folders, validate: Validate | None, stop: AgreedStop) -> None:
-    """Count, log, validate and save, as the update number demands."""
+def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batch, log: TrainingLog,
+                  folders: RunFolders, validate: Validate | None, stop: AgreedStop) -> None:
+    """Log, validate and save, where the number of the update asks for it."""
     config, done = trainer.config, trainer.iteration
     last = done == config.max_iter
     logs = done % config.log_iter == 0 or last
@@ -109,24 +114,23 @@ def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batc
     validates = bool(validate and config.val_iter and (done % config.val_iter == 0 or last))
     stop.agree(done, now=logs or saves or validates)
     saves = saves or bool(stop.agreed)
-    journal.update(done, values, [error.path for error in batch.skipped],
-                   look=logs or saves or validates)
+    log.update(done, values, [error.path for error in batch.skipped], look=logs or saves or validates)
     if logs:
-        journal.log(done, {name: mean_over_processes(value) for name, value in values.items()})
+        log.log(done, {name: mean_over_processes(value) for name, value in values.items()})
     if validates and validate is not None:
         trainer.gather()
         if is_main():
             trainer.model.eval()
-            journal.validated(done, validate(trainer.model))
+            log.validated(done, validate(trainer.model))
             trainer.model.train()
     if saves:
         save(trainer, folders.checkpoints)
 
 
 def save(trainer: Trainer, folder: Path) -> None:
-    """Checkpoint first, ``optimizer.pt`` second: the second names the first, which is then there.
+    """Write the checkpoint, then ``optimizer.pt``, which names it: so the checkpoint that it names is always there.
 
-    Every process calls it, the main one writes.
+    All processes call it, the main one writes.
     """
     state = training_state(trainer)
     if not is_main():
@@ -176,8 +180,8 @@ class AgreedStop(StopSignals):
     def agree(self, update: int, now: bool) -> None:
         """Stop now, if this process (or, of several, any) was asked to.
 
-        ``now``: before a process waits for its GPU, which waits for the others' without an end. Here one that is
-        lost is noticed.
+        now: agree after this update in any case. That must be asked before this process waits for its GPU: a GPU waits
+        for the other processes' for ever, but a lost process is noticed here.
         """
         if world_size() == 1:
             self.agreed = self.noted
