@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 RUN := .venv/bin/python
+IBC := $(RUN) -m ibc
 DEMO := demo
 MODEL := $(DEMO)/outputs/demo
 CODES := $(DEMO)/results/demo/test.npz
@@ -12,18 +13,18 @@ CODES := $(DEMO)/results/demo/test.npz
 .PHONY: demo test slow clean-demo
 
 demo: .venv/installed
-	$(RUN) -m ibc.data.concept_scenes $(DEMO)/data
-	$(RUN) train.py --config configs/demo.yaml --output_path $(DEMO) \
+	$(IBC) prepare concept_scenes $(DEMO)/data
+	$(IBC) train --config configs/demo.yaml --output_path $(DEMO) \
 	    $(if $(wildcard $(MODEL)/checkpoints/checkpoint_*.pt),--resume)
-	$(RUN) fea_extraction.py --config configs/demo.yaml --checkpoint $(MODEL) --save_name test \
-	    --output_path $(DEMO) --json $(DEMO)/extraction.json
-	$(RUN) compute_mutual_info_offline.py --fea_file_path $(CODES) --json $(DEMO)/mis.json > $(DEMO)/mis.txt
-	$(RUN) eval/sun_eval.py $(CODES) --attribute all --attribute_names $(DEMO)/data/attributes.txt \
+	$(IBC) extract --config configs/demo.yaml --checkpoint $(MODEL) --save_name test --output_path $(DEMO) \
+	    --json $(DEMO)/extraction.json
+	$(IBC) mis --fea_file_path $(CODES) --json $(DEMO)/mis.json > $(DEMO)/mis.txt
+	$(IBC) evaluate $(CODES) --data sun --attribute all --attribute_names $(DEMO)/data/attributes.txt \
 	    --json $(DEMO)/retrieval.json > $(DEMO)/retrieval.txt
-	$(RUN) netdissect_lite/main.py --checkpoint $(MODEL) --broden $(DEMO)/data/broden --quantile 0.02 \
-	    --output $(DEMO)/dissection --json $(DEMO)/dissection.json > $(DEMO)/dissection.txt
-	$(RUN) -m eval.report $(MODEL) --codes $(CODES) --output $(DEMO)/report
-	$(RUN) -m eval.summary $(DEMO)
+	$(IBC) dissect --checkpoint $(MODEL) --broden $(DEMO)/data/broden --quantile 0.02 --output $(DEMO)/dissection \
+	    --json $(DEMO)/dissection.json > $(DEMO)/dissection.txt
+	$(IBC) report $(MODEL) --codes $(CODES) --output $(DEMO)/report
+	$(IBC) summary $(DEMO)
 
 test: .venv/tested
 	$(RUN) -m ruff check .

@@ -86,6 +86,36 @@ def test_the_program_outside_the_checkout(installed, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
+def test_the_demo_from_the_installed_package(installed, tmp_path):
+    """Every step of the demo, with few images and updates, in an empty folder; nothing is written into the package."""
+    before = files_below(installed)
+    codes = "demo/results/demo/test.npz"
+    for step in (
+        "prepare concept_scenes demo/data --train 96 --test 48 --broden 24",
+        "doctor demo.yaml --skip_timing",
+        "train --config demo.yaml --output_path demo --set max_iter=4",
+        "extract --config demo.yaml --checkpoint demo/outputs/demo --save_name test --output_path demo "
+        "--json demo/extraction.json",
+        f"mis --fea_file_path {codes} --json demo/mis.json",
+        f"evaluate {codes} --data sun --attribute all --attribute_names demo/data/attributes.txt "
+        "--json demo/retrieval.json",
+        f"health {codes} --figure health.png",
+        "dissect --checkpoint demo/outputs/demo --broden demo/data/broden --output demo/dissection "
+        "--json demo/dissection.json",
+        f"report demo/outputs/demo --codes {codes} --output demo/report",
+        "summary demo",
+    ):
+        done = ibc(installed, tmp_path, *step.split())
+        assert done.returncode == 0, (step, done.stdout, done.stderr)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo", "health.png"]
+    assert files_below(installed) == before
+
+
+def files_below(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
 def test_every_ready_configuration_loads(root):
     assert ready_folder() == root / "configs"
     assert ready_names() == sorted(path.name for path in (root / "configs").glob("*.yaml"))
