@@ -9,6 +9,7 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
+from ibc.checkpoint import read_state_dict
 from ibc.config import ModelConfig
 from ibc.errors import input_error
 from ibc.network import IBC
@@ -34,7 +35,7 @@ def load_pretrained(model: IBC, config: ModelConfig) -> None:
 
 def imagenet_weights() -> tuple[dict[str, Tensor], str]:
     """torchvision's AlexNet, from its download cache or fetched into it."""
-    from torchvision.models import AlexNet_Weights
+    from torchvision.models import AlexNet_Weights  # noqa: PLC0415 - 1 s to load, and few runs need it
 
     return fetch_weights(AlexNet_Weights.IMAGENET1K_V1.url, "AlexNet",
                          "train from scratch with --set model.pretrained=none")
@@ -63,8 +64,6 @@ def fetch_weights(url: str, what: str, otherwise: str) -> tuple[dict[str, Tensor
 
 def places_weights(config: ModelConfig) -> tuple[dict[str, Tensor], str]:
     """The Places365 AlexNet of ``weights_file``: a dict with ``state_dict``, ``module.`` in its keys."""
-    from ibc.checkpoint import read_state_dict
-
     if config.weights_file is None:
         raise input_error(None, "is_sun: true and no weights_file", "the Places365 AlexNet of 365 classes",
                           "set model.weights_file to alexnet_places365.pth.tar, or model.pretrained to none")

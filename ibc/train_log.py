@@ -39,7 +39,7 @@ class TrainingLog:
     def __enter__(self) -> TrainingLog:
         self.writer = self.bar = None
         if is_main():
-            from torch.utils.tensorboard import SummaryWriter
+            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - the main process alone needs it
 
             self.writer = SummaryWriter(str(self.folder), purge_step=self.start + 1 if self.start else None)
             batch = self.config.batch_size

@@ -20,7 +20,7 @@ def max_pool(maps: Tensor) -> Tensor:
 @torch.library.custom_op("ibc::max_pool", mutates_args=())
 def _pool(maps: Tensor) -> tuple[Tensor, Tensor]:
     """The largest of every window, and the number (0 to 8, uint8) of the first pixel that has it."""
-    from ibc.accelerate.kernels import pooling
+    from ibc.accelerate.kernels import pooling  # noqa: PLC0415 - Triton is not everywhere
 
     pooled, taken = _pooled(maps)
     pooling.pool(maps.contiguous(memory_format=torch.channels_last), pooled, taken)
@@ -38,7 +38,7 @@ def _pooled(maps: Tensor) -> tuple[Tensor, Tensor]:
 @torch.library.custom_op("ibc::max_pool_backward", mutates_args=())
 def _spread(gradient: Tensor, taken: Tensor, height: int, width: int) -> Tensor:
     """Every window's gradient, given to the pixel that was its largest."""
-    from ibc.accelerate.kernels import pooling
+    from ibc.accelerate.kernels import pooling  # noqa: PLC0415 - Triton is not everywhere
 
     spread = _like_maps(gradient, taken, height, width)
     pooling.spread(gradient.contiguous(memory_format=torch.channels_last), taken, spread)

@@ -16,6 +16,7 @@ import numpy as np
 
 from ibc.data.zip_folder import file_of, is_zip_folder, open_zip_folder, path_in_zip, read_bytes
 from ibc.errors import input_error
+from ibc.files import atomic_write
 from ibc.labels import NEGATIVE, NO_CATEGORY
 
 
@@ -116,8 +117,6 @@ def extend_with_attributes(images: ImageList, attributes: ImageList) -> ImageLis
 
 def write_list(path: str | os.PathLike, names: Iterable[str], labels: Iterable[Sequence[int]]) -> None:
     """Write a list file, quoting the paths that need it; aside, then renamed."""
-    from ibc.files import atomic_write
-
     with atomic_write(path, "w", errors="surrogateescape") as handle:
         for name, row in zip(names, labels, strict=True):
             handle.write(f"{_quote(name)} {' '.join(str(int(value)) for value in row)}\n")

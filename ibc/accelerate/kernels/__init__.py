@@ -14,7 +14,7 @@ def available() -> bool:
     """Whether Triton can build kernels for the GPU: unlike torch, it needs a C compiler and Python's headers."""
     if find_spec("triton") is None or not torch.cuda.is_available():
         return False
-    from ibc.accelerate.kernels import pooling
+    from ibc.accelerate.kernels import pooling  # noqa: PLC0415 - Triton is not everywhere
 
     maps = torch.arange(9.0, device="cuda").view(1, 1, 3, 3)
     pooled, taken = torch.zeros(1, 1, 1, 1, device="cuda"), torch.zeros(1, 1, 1, 1, dtype=torch.uint8, device="cuda")

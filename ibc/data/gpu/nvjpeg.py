@@ -108,7 +108,7 @@ def library() -> str | None:
     if beside:
         return str(beside[0])
     try:
-        import torchvision.io  # noqa: F401  (loads it, if this torchvision was built with it)
+        import torchvision.io  # noqa: F401, PLC0415 - loads nvJPEG, if this torchvision was built with it; slow
 
         with open("/proc/self/maps", encoding="utf-8") as maps:
             return next((line.split(maxsplit=5)[5].strip() for line in maps if "libnvjpeg" in line), None)
