@@ -28,7 +28,7 @@ def normalise(images: Tensor, constants: Constants | None = None) -> Tensor:
     if images.is_cuda:
         if torch.compiler.is_compiling() or not kernels.available():
             return _by_formula(images, mean, std)
-        from ibc.accelerate.kernels.normalise import look_up  # noqa: PLC0415 - Triton is not everywhere
+        from ibc.accelerate.kernels.normalise import look_up  # noqa: PLC0415 - Triton is an optional dependency
 
         all_values = torch.arange(256, dtype=torch.uint8, device=images.device).repeat(3, 1)[..., None]  # (3, 256, 1)
         return look_up(images, _by_formula(all_values, mean, std).view(3, 256))

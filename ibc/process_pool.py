@@ -88,7 +88,7 @@ def _start_server(modules: list[str]) -> None:
 
 def _start_worker() -> None:
     """Give the worker one thread for torch, and let it end when its parent is gone."""
-    import torch  # noqa: PLC0415  (the parent may do without it; it takes 2 s)
+    import torch  # noqa: PLC0415 - the parent may do without it; it takes 2 s
 
     torch.set_num_threads(1)
     threading.Thread(target=_follow_parent, daemon=True).start()

@@ -78,7 +78,7 @@ def try_to_decode(source: str | bytes, decoder: str = "turbo", name: str | None 
 def _turbo(data: bytes) -> Tensor | None:
     """A JPEG in RGB or grey. None for others (CMYK, broken), which are left to Pillow and its messages."""
     try:
-        from torchvision.io import ImageReadMode, decode_jpeg  # noqa: PLC0415  (takes 2 s, and only JPEGs need it)
+        from torchvision.io import ImageReadMode, decode_jpeg  # noqa: PLC0415 - takes 2 s, and only JPEGs need it
     except ImportError:  # torchvision has announced to drop it; Pillow gives the same pixels
         return None
     buffer = torch.frombuffer(bytearray(data), dtype=torch.uint8)

@@ -1,8 +1,8 @@
 """List files: which images, with which labels.
 
-One image a line: ``path label [attribute ...]``, separated by any white space; a path with spaces
-is quoted; blank lines and lines that begin with ``#`` are skipped. Column 0 of the labels is the
-category id (99999: none); in multi-label sets the row is a 0/1 vector over the classes.
+One image a line: ``path label [attribute ...]``, separated by any white space. A path with spaces is quoted. Blank
+lines and lines that begin with ``#`` are skipped. Column 0 of the labels is the category id (99999: none); in
+multi-label sets the row is a 0/1 vector over the classes.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from ibc.errors import input_error
 from ibc.files import atomic_write
 from ibc.labels import NEGATIVE, NO_CATEGORY
 
+LARGEST_LABEL = 2**24  # float32, in which labels are kept, holds no larger odd number
+IMAGE_ENDINGS = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"))
+
 
 @dataclass
 class ImageList:
     """N images with L label columns.
 
-    names: N paths as written in the list. files: N paths to open. labels: (N, L) float32.
+    names: N paths as the list writes them. files: N paths to open. labels: (N, L) float32.
     """
 
     names: list[str]
@@ -32,14 +35,12 @@ class ImageList:
     labels: np.ndarray
 
     def __len__(self) -> int:
+        """Number of images."""
         return len(self.names)
 
     def subset(self, indices: np.ndarray) -> ImageList:
         """The images at ``indices``, in that order."""
         return ImageList([self.names[i] for i in indices], [self.files[i] for i in indices], self.labels[indices])
-
-
-LARGEST_LABEL = 2**24  # float32, in which labels are kept, holds no larger odd number
 
 
 def read_list(
@@ -50,22 +51,59 @@ def read_list(
     multi_label: bool = False,
     filter_labels: Sequence[int] = (),
 ) -> ImageList:
-    """Read a list file; paths in it are relative to ``data_folder``, as is ``list_file`` itself.
+    """Read a list file. Its own path and the paths in it are relative to ``data_folder``.
 
-    ``data_folder`` may be a zip that holds them (see ``ibc.data.zip_folder``).
-    Labels are integers, -1 becomes 0; label columns whose index is in ``filter_labels`` are
-    dropped. With ``class_num`` the category ids (or the width of multi-label rows) are checked.
-    Raises InputError with file and line for an unreadable row, rows of unequal length, a path
-    that leaves the data folder, an id out of range, or a list without images.
+    ``data_folder`` may be a zip that holds them (see ``ibc.data.zip_folder``). Labels are integers; -1 becomes 0. Label
+    columns whose index is in ``filter_labels`` are dropped. With ``class_num`` the category ids (or, with
+    ``multi_label``, the width of the rows) are checked. Raises InputError with file and line for an unreadable row,
+    rows of unequal length, a path that leaves the data folder, an id out of range, or a list without images.
     """
-    if packed := is_zip_folder(data_folder):
+    if in_zip := is_zip_folder(data_folder):
         open_zip_folder(data_folder)
     source = file_of(data_folder, list_file)
-    lines = read_bytes(source).decode("utf-8-sig", "surrogateescape").splitlines()
+    names, rows, numbers = _parse(source, read_bytes(source).decode("utf-8-sig", "surrogateescape"))
+    labels = _label_columns(source, rows, filter_labels)
+    if class_num is not None:
+        _check_labels(source, labels, numbers, class_num, multi_label)
+    folder = os.fspath(data_folder)
+    files = [_locate(source, number, folder, in_zip, name) for name, number in zip(names, numbers, strict=True)]
+    return ImageList(names, files, labels.astype(np.float32))
+
+
+def extend_with_attributes(images: ImageList, attributes: ImageList) -> ImageList:
+    """The list, followed by the attribute list floor(n / m) times: the intent of the official ``train_attr_list_file``.
+
+    n, m: images in the two lists. Raises InputError where their numbers of label columns differ.
+    """
+    if images.labels.shape[1] != attributes.labels.shape[1]:
+        raise input_error("train_attr_list_file", f"{attributes.labels.shape[1]} label columns",
+                          f"{images.labels.shape[1]}, as in train_list_file")
+    times = len(images) // len(attributes)
+    return ImageList(images.names + attributes.names * times, images.files + attributes.files * times,
+                     np.concatenate([images.labels] + [attributes.labels] * times))
+
+
+def write_list(path: str | os.PathLike, names: Iterable[str], labels: Iterable[Sequence[int]]) -> None:
+    """Write a list file, with quotes around the paths that need them. The file appears complete or not at all."""
+    with atomic_write(path, "w", errors="surrogateescape") as handle:
+        for name, row in zip(names, labels, strict=True):
+            handle.write(f"{_quote(name)} {' '.join(str(int(value)) for value in row)}\n")
+
+
+def _quote(name: str) -> str:
+    """The path as ``_split`` reads it."""
+    if not name or name[0] in "\"'#" or any(character.isspace() for character in name):
+        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return name
+
+
+def _parse(source: str, content: str) -> tuple[list[str], list[list[int]], list[int]]:
+    """The path, the labels and the line number of each image of a list."""
     names: list[str] = []
     rows: list[list[int]] = []
     numbers: list[int] = []
-    for number, text in enumerate(lines, start=1):
+    for number, text in enumerate(content.splitlines(), start=1):
         text = text.strip()
         if not text or text.startswith("#"):
             continue
@@ -90,6 +128,11 @@ def read_list(
         numbers.append(number)
     if not rows:
         raise input_error(source, "no image", "at least one line 'path label ...'")
+    return names, rows, numbers
+
+
+def _label_columns(source: str, rows: list[list[int]], filter_labels: Sequence[int]) -> np.ndarray:
+    """(N, L) int64, without the columns in ``filter_labels``."""
     labels = np.array(rows, dtype=np.int64)
     labels[labels == NEGATIVE] = 0
     outside = [column for column in filter_labels if not 0 <= column < labels.shape[1]]
@@ -98,39 +141,11 @@ def read_list(
     labels = np.delete(labels, sorted(set(filter_labels)), axis=1)
     if labels.shape[1] == 0:
         raise input_error(source, "no label column left after filter_labels", "at least one")
-    if class_num is not None:
-        _check_labels(source, labels, numbers, class_num, multi_label)
-    folder = os.fspath(data_folder)
-    files = [_locate(source, number, folder, packed, name) for name, number in zip(names, numbers, strict=True)]
-    return ImageList(names, files, labels.astype(np.float32))
-
-
-def extend_with_attributes(images: ImageList, attributes: ImageList) -> ImageList:
-    """Append the attribute list floor(n / m) times (official ``train_attr_list_file``, its intent)."""
-    if images.labels.shape[1] != attributes.labels.shape[1]:
-        raise input_error("train_attr_list_file", f"{attributes.labels.shape[1]} label columns",
-                          f"{images.labels.shape[1]}, as in train_list_file")
-    times = len(images) // len(attributes)
-    return ImageList(images.names + attributes.names * times, images.files + attributes.files * times,
-                     np.concatenate([images.labels] + [attributes.labels] * times))
-
-
-def write_list(path: str | os.PathLike, names: Iterable[str], labels: Iterable[Sequence[int]]) -> None:
-    """Write a list file, quoting the paths that need it; aside, then renamed."""
-    with atomic_write(path, "w", errors="surrogateescape") as handle:
-        for name, row in zip(names, labels, strict=True):
-            handle.write(f"{_quote(name)} {' '.join(str(int(value)) for value in row)}\n")
-
-
-def _quote(name: str) -> str:
-    if not name or name[0] in "\"'#" or any(character.isspace() for character in name):
-        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
-    return name
+    return labels
 
 
 def _split(source: str, number: int, text: str) -> tuple[str, list[str]]:
-    """The path and the label fields of one line; only a leading quote makes a quoted path."""
+    """The path and the label fields of one line. A path is quoted where the line begins with a quote."""
     if text[0] not in "\"'":
         name, *fields = text.split()
         return name, fields
@@ -155,6 +170,7 @@ def _is_integer(field: str) -> bool:
 
 
 def _check_labels(source: str, labels: np.ndarray, numbers: list[int], class_num: int, multi_label: bool) -> None:
+    """Raises InputError, with the line, for a category id out of range or a label set that is not of 0 and 1."""
     if multi_label:
         if labels.shape[1] != class_num:
             raise input_error(source, f"{labels.shape[1]} labels", f"{class_num}, one for each class (multi_label)",
@@ -172,22 +188,23 @@ def _check_labels(source: str, labels: np.ndarray, numbers: list[int], class_num
         raise input_error(source, f"label {int(value[row])}", what, "check class_num", line=numbers[row])
 
 
-def _locate(source: str, number: int, folder: str, packed: bool, name: str) -> str:
+def _locate(source: str, number: int, folder: str, in_zip: bool, name: str) -> str:
+    """The path to open for the path ``name`` of line ``number``."""
     if os.path.isabs(name):
-        # The official loader glues folder and field, so "/a.jpg" may also mean "<folder>/a.jpg".
-        glued = path_in_zip(folder, name) if packed else folder.rstrip("/") + name
-        return glued if folder and not os.path.exists(name) and (packed or os.path.exists(glued)) else name
+        # The official loader joins folder and field as texts, so "/a.jpg" may also mean "<folder>/a.jpg".
+        joined = path_in_zip(folder, name) if in_zip else folder.rstrip("/") + name
+        return joined if folder and not os.path.exists(name) and (in_zip or os.path.exists(joined)) else name
     if ".." in name and os.path.normpath(name).split(os.sep)[0] == os.pardir:
         raise input_error(source, f"path '{name}'", f"a path inside the data folder '{folder}'",
                           "write an absolute path if it is meant", line=number)
-    return path_in_zip(folder, name) if packed else os.path.join(folder, name)
-
-
-IMAGE_ENDINGS = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"))
+    return path_in_zip(folder, name) if in_zip else os.path.join(folder, name)
 
 
 def images_below(folder: str | os.PathLike) -> ImageList:
-    """Every image file below a folder, sorted by path, without a category (label 99999)."""
+    """Every image file below a folder, sorted by path, without a category (label 99999).
+
+    Raises InputError where there is no such folder, or no image in it.
+    """
     root = Path(folder)
     if not root.is_dir():
         raise input_error(folder, "no such folder", "a folder of images")

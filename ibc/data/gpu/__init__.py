@@ -1,1 +1,1 @@
-"""Batches made on a GPU: files read ahead by processes, decoded by nvJPEG, cropped there."""
+"""Batches made on a GPU, behind one class: ``ibc.data.gpu.loader.GpuLoader``."""

@@ -52,7 +52,7 @@ def crop_stack(stack: Tensor, places: np.ndarray, crop: tuple[int, int]) -> Tens
     share one interpreter, and each operation holds it.
     """
     if stack.is_cuda and kernel_available():
-        from ibc.data.gpu import crop_kernel  # noqa: PLC0415  (Triton is an optional dependency)
+        from ibc.data.gpu import crop_kernel  # noqa: PLC0415 - Triton is an optional dependency
 
         on_device = torch.from_numpy(places.astype(np.int32)).to(stack.device, non_blocking=True)
         return crop_kernel.crop_stack(stack, on_device, crop)
@@ -77,7 +77,7 @@ def kernel_available() -> bool:
 
 
 def _trial() -> None:
-    from ibc.data.gpu import crop_kernel  # noqa: PLC0415  (Triton is an optional dependency)
+    from ibc.data.gpu import crop_kernel  # noqa: PLC0415 - Triton is an optional dependency
 
     stack = torch.arange(12, dtype=torch.uint8, device="cuda").view(1, 3, 2, 2)
     place = torch.tensor([[1, 0, 1]], dtype=torch.int32, device="cuda")  # the second row, mirrored

@@ -1,9 +1,9 @@
-"""nvJPEG called directly: a batch of JPEG files in main memory to pixels on the GPU, in one call.
+"""nvJPEG called directly: a batch of JPEG files in main memory becomes pixels on the GPU in one call.
 
-The library is the one that torchvision carries. torchvision's own ``decode_jpeg`` uses it
-image by image under the interpreter's lock, so that neither more threads nor the decoding engines of
-data-centre GPUs help much, and without interpolating the chroma planes, which moves pixels by a grey level
-on average. Names and rules: NVIDIA's nvJPEG documentation (``nvjpeg.h``).
+The library is the one that torchvision carries. torchvision's own ``decode_jpeg`` calls it image by image and holds
+the interpreter's lock meanwhile, so that neither more threads nor the decoding engines of data-centre GPUs help much.
+It also does not interpolate the chroma planes, which changes pixels by a grey level on average. Names and rules:
+NVIDIA's nvJPEG documentation (``nvjpeg.h``).
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-HARDWARE, GPU_HYBRID = 3, 2  # NVJPEG_BACKEND_...: decoding engines; or kernels, in batches of more than 50
+HARDWARE, GPU_HYBRID = 3, 2  # NVJPEG_BACKEND_...: decoding engines; or CUDA kernels, for batches of more than 50
 _OUTPUT_RGB = 3              # NVJPEG_OUTPUT_RGB: three planes
 _INTERPOLATE = 1 << 5        # NVJPEG_FLAGS_UPSAMPLING_WITH_INTERPOLATION: as libjpeg does by default
-# NVJPEG_FLAGS_HW_DECODE_NO_PIPELINE: no images are buffered, on CUDA streams of their own. A GPU has few hardware
+# NVJPEG_FLAGS_HW_DECODE_NO_PIPELINE: nvJPEG does not buffer images on CUDA streams of its own. A GPU has few hardware
 # queues for streams; with more streams than queues, decoding and the network wait for each other.
 _UNBUFFERED = 1 << 0
 
 
 class NvjpegError(RuntimeError):
-    """nvJPEG is not there, or refused a call."""
+    """nvJPEG is not available, or refused a call."""
 
 
 class BatchDecoder:
-    """Decodes batches on ``device`` for one thread, on whatever stream is current there.
+    """Decodes batches on ``device`` for one thread, on whatever CUDA stream is current.
 
-    Raises NvjpegError where the library, or a GPU that suits one of ``backends``, is missing.
+    backends: of the library, the first that the GPU has is taken. Raises NvjpegError where the library is missing or
+    the GPU has none of them.
     """
 
     def __init__(self, device: torch.device, backends: Sequence[int] = (HARDWARE, GPU_HYBRID)):
@@ -45,7 +46,7 @@ class BatchDecoder:
         self._nvjpeg = ctypes.CDLL(path)  # releases the interpreter's lock during calls
         self._handle, self._state = ctypes.c_void_p(), ctypes.c_void_p()
         with torch.cuda.device(device):
-            torch.cuda.current_stream(device).synchronize()  # the library needs torch's context to be there
+            torch.cuda.current_stream(device).synchronize()  # the library needs torch's CUDA context to exist
             for backend in backends:
                 status = self._nvjpeg.nvjpegCreateEx(backend, None, None, _INTERPOLATE | _UNBUFFERED,
                                                      ctypes.byref(self._handle))
@@ -55,14 +56,14 @@ class BatchDecoder:
             _check(self._nvjpeg.nvjpegJpegStateCreate(self._handle, ctypes.byref(self._state)), "nvjpegJpegStateCreate")
         end = weakref.finalize(self, _destroy, self._nvjpeg, self._handle, self._state)
         end.atexit = False  # the end of the process frees everything anyway
-        self._prepared = 0  # size of the batch that the state expects
+        self._prepared = 0  # number of files that the state is prepared for
 
     def decode(self, data: Tensor, begins: np.ndarray, lengths: np.ndarray, sizes: np.ndarray) -> Tensor | list[Tensor]:
-        """Baseline JPEG files in ``data``, (bytes,) uint8 in main memory -> (3, H, W) uint8 RGB each, on the device.
+        """Decode n baseline JPEG files.
 
-        begins, lengths: (n,), where each file lies. sizes: (n, 2), its height and width. Returns when the pixels
-        are there: pictures of one size as one tensor. Raises NvjpegError if any file is broken; which one, it does
-        not say.
+        data: (bytes,) uint8 in main memory. begins, lengths: (n,), where each file lies in it. sizes: (n, 2), height
+        and width of each. Returns when the pixels are on the device: (n, 3, H, W) uint8 RGB for images of one size,
+        else (3, H, W) each. Raises NvjpegError if any file is broken; it does not say which one.
         """
         count = len(begins)
         if not count:
@@ -97,9 +98,9 @@ class BatchDecoder:
 
 @lru_cache
 def library() -> str | None:
-    """Path of torchvision's nvJPEG, beside it in its wheel; else of the one that it has loaded (Linux).
+    """Path of the nvJPEG in torchvision's wheel, else of the one that torchvision has loaded (Linux), else None.
 
-    torchvision is not imported where that can be helped: it takes seconds.
+    torchvision is imported only in the second case, since that takes seconds.
     """
     found = find_spec("torchvision")
     if found is None or found.origin is None:
@@ -108,7 +109,7 @@ def library() -> str | None:
     if beside:
         return str(beside[0])
     try:
-        import torchvision.io  # noqa: F401, PLC0415 - loads nvJPEG, if this torchvision was built with it; slow
+        import torchvision.io  # noqa: F401, PLC0415 - loads nvJPEG, if it was built with it; takes 2 s
 
         with open("/proc/self/maps", encoding="utf-8") as maps:
             return next((line.split(maxsplit=5)[5].strip() for line in maps if "libnvjpeg" in line), None)
