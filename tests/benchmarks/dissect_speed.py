@@ -3,10 +3,10 @@
     python tests/benchmarks/dissect_speed.py --data camvid-broden.zip                      (CPU, with the plain twin)
     python tests/benchmarks/dissect_speed.py --data camvid-broden.zip --broden_sized --device cuda
 
-The plain twin keeps 64-bit maps on disk and goes image by image, unit by unit (``plain_dissection``); both must
-reach the same counts. ``--broden_sized`` makes 63,305 images with four planes and 1,200 labels out of the real
-ones on the fly (``repeated_broden``), compares the GPU's counts with the CPU's before timing, and shows how fast
-reading and encoding are by themselves, that is, what bounds the whole.
+The plain twin keeps 64-bit maps on disk and goes image by image, unit by unit (``plain_dissection``). Both must find
+the same counts. ``--broden_sized`` makes 63,305 images with four planes and 1,200 labels out of the real ones, on the
+fly (``repeated_broden``). It compares the GPU's counts with the CPU's before timing. It also times reading alone and
+encoding alone, which bound the speed of the whole.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from ibc.data.broden.dataset import Broden, load_broden
 from ibc.dissection.counting.bilinear import strict_limit
 from ibc.dissection.counting.counts import Counts, FiringMaps
 from ibc.dissection.counting.cpu_counts import CpuCounter, CpuLabels
+from ibc.dissection.counting.torch_counts import TorchCounter, TorchLabels
 from ibc.dissection.encoders import IBCEncoder
 from ibc.dissection.kept_maps import BatchMaps
 from ibc.dissection.page.layer_page import write_page
@@ -75,10 +76,11 @@ def main() -> None:
         if args.broden_sized:
             broden_sized(model.eval(), RepeatedBroden(broden, args.images), args.device, args.workers)
         else:
-            against_plain(model.eval(), broden, args, Path(folder))
+            against_plain(model.eval(), broden, args.device, args.workers, Path(folder))
 
 
 def unpacked(data: Path, folder: Path) -> Path:
+    """The Broden-format folder of ``data``; a zip is unpacked below ``folder``."""
     if data.is_dir():
         return data
     with zipfile.ZipFile(data) as archive:
@@ -87,6 +89,7 @@ def unpacked(data: Path, folder: Path) -> Path:
 
 
 def timed(job: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds that ``job()`` takes, and what it returns."""
     begin = time.perf_counter()
     result = job()
     return time.perf_counter() - begin, result
@@ -94,11 +97,12 @@ def timed(job: Callable[[], Any]) -> tuple[float, Any]:
 
 # CPU: the official setting, against the plain twin -------------------------------------------------------------------
 
-def against_plain(model: IBC, broden: Broden, args: argparse.Namespace, folder: Path) -> None:
-    whole_command(model, broden, args, folder)
+def against_plain(model: IBC, broden: Broden, device: str, workers: int, folder: Path) -> None:
+    """The whole command, then stage by stage in turn with the plain twin."""
+    whole_command(model, broden, device, workers, folder)
     stages: dict[str, tuple[list[float], list[float]]] = {}  # seconds of ours, of the twin
     for _ in range(ROUNDS):
-        own, tally = our_stages(model, broden, args, folder)
+        own, tally = our_stages(model, broden, device, workers, folder)
         twin, thresholds, counts = plain_stages(model, broden, tally.thresholds, folder)
         for name in own | twin:
             for found, kept in zip((own, twin), stages.setdefault(name, ([], [])), strict=True):
@@ -107,7 +111,7 @@ def against_plain(model: IBC, broden: Broden, args: argparse.Namespace, folder: 
     for mine, others in zip((tally.both, tally.activation, tally.truth), counts, strict=True):
         assert (mine != others).mean() < 0.01, "other counts"  # a last bit of a convolution may move a pixel
     pairs = (tally.alignment.filter_on.sum() if tally.alignment else 0) / len(broden)
-    print(f"\n{len(broden)} images, {args.units} units, {pairs:.1f} of them above their threshold in an image; "
+    print(f"\n{len(broden)} images, {len(tally.units)} units, {pairs:.1f} of them above their threshold in an image; "
           f"seconds, median of {ROUNDS} (range), and images/s")
     print(f"  {'':<26}{'ours':>32}{'plain twin':>32}   ratio")
     for name, (own, twin) in stages.items():
@@ -117,16 +121,19 @@ def against_plain(model: IBC, broden: Broden, args: argparse.Namespace, folder: 
 
 
 def cell(seconds: list[float], images: int) -> str:
+    """Median, range and rate, for the table."""
     if not seconds:
         return ""
     middle = statistics.median(seconds)
     return f"{middle:.2f} ({min(seconds):.2f} to {max(seconds):.2f}) {images / middle:7.0f}/s"
 
 
-def our_stages(model: IBC, broden: Broden, args: argparse.Namespace, folder: Path) -> tuple[dict[str, float], Tally]:
+def our_stages(model: IBC, broden: Broden, device: str, workers: int,
+               folder: Path) -> tuple[dict[str, float], Tally]:
+    """Seconds of each stage, and the tally."""
     seconds = {}
     for null in (20, 0):
-        settings = DissectionSettings(device=args.device, workers=args.workers, null=null)
+        settings = DissectionSettings(device=device, workers=workers, null=null)
         run = dissect_layers(IBCEncoder(model), broden, settings, key="timed")
         seconds["features"] = run.seconds["features"]
         seconds["tally" if null == 0 else f"tally with {null} pairings"] = run.seconds["tally"]
@@ -136,7 +143,7 @@ def our_stages(model: IBC, broden: Broden, args: argparse.Namespace, folder: Pat
 
 
 def plain_stages(model: IBC, broden: Broden, limits: np.ndarray, folder: Path) -> tuple[dict[str, float], Any, Any]:
-    """Tallied at ``limits``, so that counts can be compared."""
+    """Seconds of each stage of the twin, its thresholds and its counts at ``limits``, our thresholds."""
     model.to(memory_format=torch.contiguous_format)
     seconds = {}
     seconds["features"], (maps, maxima) = timed(lambda: plain.extract(model, broden, folder))
@@ -146,14 +153,14 @@ def plain_stages(model: IBC, broden: Broden, limits: np.ndarray, folder: Path) -
     return seconds, thresholds, counts
 
 
-def whole_command(model: IBC, broden: Broden, args: argparse.Namespace, folder: Path) -> None:
-    """The command as a process: twice, the second time with its compiled loops at hand."""
+def whole_command(model: IBC, broden: Broden, device: str, workers: int, folder: Path) -> None:
+    """The command in a process of its own, twice: the second time its loops are already compiled."""
     checkpoint = folder / "model.pt"
     torch.save({"state_dict": model.state_dict()}, checkpoint)
     for attempt in ("first", "second"):
         command = [sys.executable, str(ROOT / "netdissect_lite" / "main.py"), "--checkpoint", str(checkpoint),
-                   "--broden", str(broden.folder), "--output", str(folder / attempt), "--device", args.device,
-                   "--workers", str(args.workers), "--json", str(folder / "report.json")]
+                   "--broden", str(broden.folder), "--output", str(folder / attempt), "--device", device,
+                   "--workers", str(workers), "--json", str(folder / "report.json")]
         seconds, done = timed(lambda command=command: subprocess.run(
             [sys.executable, "-c", MEASURE, *command], check=True, capture_output=True, text=True))
         stages = json.loads((folder / "report.json").read_text())["metrics"]["seconds"]
@@ -164,6 +171,7 @@ def whole_command(model: IBC, broden: Broden, args: argparse.Namespace, folder: 
 # A problem of Broden's size ------------------------------------------------------------------------------------------
 
 def broden_sized(model: IBC, broden: RepeatedBroden, device_name: str, workers: int) -> None:
+    """Check the counts, time reading and encoding alone, then whole dissections with and without chance pairings."""
     device = torch.device(device_name)
     encoder = IBCEncoder(model)
     encoder.prepare(device)
@@ -187,14 +195,13 @@ def broden_sized(model: IBC, broden: RepeatedBroden, device_name: str, workers: 
 
 
 def peak_gigabytes() -> float:
+    """Most memory that this process has used, since the last reset."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e9
 
 
 def check_counts(responder: Responder) -> None:
     """Counts of both counters from the same maps, over two groups and all pairings: equal to the last pixel."""
-    from ibc.dissection.counting.torch_counts import TorchCounter, TorchLabels
-
     broden, plan, device = responder.reader.broden, responder.reader.plan, responder.device
     primary = torch.from_numpy(broden.primary).to(device)
     counters: list[Any] = []
@@ -208,12 +215,12 @@ def check_counts(responder: Responder) -> None:
             start = [Counts.empty(maps.shape[1], 21, broden.label_count, len(broden.categories)) for _ in range(2)]
             counters = [CpuCounter(thresholds, broden.primary, start[0]), TorchCounter(thresholds, start[1], device)]
         stored = BatchMaps.of(responses[0], limits)
-        pairs = FiringMaps(stored.image, stored.unit, stored.maps)
-        on_cpu = FiringMaps(pairs.image.cpu(), pairs.unit.cpu(), pairs.maps.cpu())
+        firing = FiringMaps(stored.image, stored.unit, stored.maps)
+        on_cpu = FiringMaps(firing.image.cpu(), firing.unit.cpu(), firing.maps.cpu())
         labels = CpuLabels(group, broden.label_count), TorchLabels(group, primary, len(broden.categories))
         np.testing.assert_array_equal(labels[0].truth(), labels[1].truth())
         counters[0].add(labels[0], on_cpu)
-        counters[1].add(labels[1], pairs)
+        counters[1].add(labels[1], firing)
     for name in ("both", "activation", "pixels"):
         np.testing.assert_array_equal(*(getattr(counter.counts(), name) for counter in counters), err_msg=name)
     found = counters[0].counts()

@@ -39,13 +39,15 @@ def extract(model: IBC, broden: Broden, folder: Path) -> tuple[np.memmap, np.mem
 
 
 def thresholds_of(maps: np.ndarray, fraction: float) -> np.ndarray:
+    """(K,) thresholds: the official quantile of (N, K, h, w) maps."""
     values = maps.transpose(1, 0, 2, 3).reshape(maps.shape[1], -1)
     return exact_quantile(values, quantile_position(fraction, "official"))
 
 
 def resize(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    picture = Image.fromarray(values.astype(np.float32), mode="F")
-    return np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR))
+    """(h, w) -> (height, width) = ``size`` by Pillow, as the official tool does."""
+    image = Image.fromarray(values.astype(np.float32), mode="F")
+    return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 def tally(maps: np.ndarray, maxima: np.ndarray, thresholds: np.ndarray, broden: Broden) -> tuple[np.ndarray, ...]:

@@ -41,7 +41,7 @@ class RepeatedBroden(Broden):
     def read_planes(self, index: int) -> np.ndarray:
         place = index % len(self.source)
         planes: list[np.ndarray] = []
-        while len(planes) < PLANES:  # decoded anew each time: four pictures, as in Broden
+        while len(planes) < PLANES:  # decoded anew each time: four label maps, as in Broden
             planes.extend(self.source.read_planes(place))
         del planes[PLANES:]
         shift, mirror, _ = self._change(index)

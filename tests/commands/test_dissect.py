@@ -262,7 +262,7 @@ def test_killed_while_results_are_written(place, tmp_path, monkeypatch, capsys):
     (tmp_path / "out" / f".{pipeline.STATE_FILE}.99.tmp").write_bytes(b"torn")
     calls = []
     monkeypatch.setattr(Responder, "batches", lambda *_: calls.append(1))
-    assert dissect(place, *base) == 0  # without encoding a picture
+    assert dissect(place, *base) == 0  # without encoding an image
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
         path.name for path in (tmp_path / "whole").iterdir())
     assert (tmp_path / "out" / "tally.csv").read_bytes() == (tmp_path / "whole" / "tally.csv").read_bytes()
@@ -281,7 +281,7 @@ def test_few_images_are_noted(place, tmp_path, capsys):
     assert "note: 4 images have too few others" in capsys.readouterr().out
 
 
-def test_a_picture_missing_is_found_at_once(place, tmp_path, capsys):
+def test_a_missing_image_is_found_at_once(place, tmp_path, capsys):
     shutil.copytree(place / "broden", tmp_path / "broden")
     (tmp_path / "broden" / "images" / "i7.png").unlink()
     assert dissect(place, "--broden", tmp_path / "broden", "--output", tmp_path / "out") == 2

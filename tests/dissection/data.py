@@ -40,7 +40,7 @@ def blobs(rng: np.random.Generator, size: tuple[int, int], labels: list[int]) ->
 
 
 def write_broden(folder: Path, count: int = 12, seed: int = 0, map_sizes: tuple[tuple[int, int], ...] = (MAP,)) -> Path:
-    """Pictures of noise with label maps of all kinds; the sixth image has no label at all."""
+    """Images of noise with label maps of all kinds; the sixth image has no label at all."""
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
     rows = []

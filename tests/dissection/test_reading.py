@@ -33,9 +33,9 @@ def test_reader(broden, workers):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_bad_picture_in_a_worker_is_one_line(tmp_path, workers):
+def test_a_bad_image_in_a_worker_is_one_line(tmp_path, workers):
     broden = load_broden(write_broden(tmp_path / "broden", count=24))
-    (tmp_path / "broden" / "images" / "i9.png").write_bytes(b"no picture")
+    (tmp_path / "broden" / "images" / "i9.png").write_bytes(b"no image")
     plan = plan_visits(broden, 2, 3, seed=0)
     with pytest.raises(InputError, match=r"index.csv:11: .*i9.png: found data that is not an image") as caught:
         list(BrodenReader(broden, plan, IMAGE, workers, workers).image_batches(range(len(plan.batches))))

@@ -99,7 +99,7 @@ def test_nothing_comes_from_elsewhere(opened):
     count = opened.execute_script("for (const image of document.images) image.loading = 'eager';"
                                   "return document.images.length")
     assert count == 20
-    opened.execute_async_script("const done = arguments[0];"  # fails where a picture is missing or broken
+    opened.execute_async_script("const done = arguments[0];"  # fails where an image is missing or broken
                                 "Promise.all([...document.images].map(i => i.decode())).then(() => done())")
     events = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]
     asked = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
