@@ -13,13 +13,10 @@ import pytest
 import torch
 
 from ibc.commands.dissect import COMMAND as IBC_DISSECT
-from ibc.commands.dissect_defaults import read_settings_file
-from ibc.commands.dissect_flags import memory_size, number_ranges
 from ibc.config import ModelConfig
 from ibc.dissection import outputs, pipeline, resume
 from ibc.dissection.responses import Responder
 from ibc.dissection.resume import Interruptible
-from ibc.dissection.settings import DissectionSettings
 from ibc.network import IBC
 from netdissect_lite import settings as settings_file
 from netdissect_lite.main import COMMAND
@@ -368,11 +365,6 @@ def test_comparison(place, tmp_path, capsys):
     assert (tmp_path / "both" / "compare.html").exists()
 
 
-def test_memory_sizes_and_ranges():
-    assert [memory_size(text) for text in ("512M", "2g", "0", "1.5K")] == [2**29, 2**31, 0, 1536]
-    assert number_ranges("3,1-2,2", "--units") == (1, 2, 3)
-
-
 def test_ibc_dissect_writes_below_the_working_folder(place, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = ["--checkpoint", str(place / "own.pt"), "--broden", str(place / "broden"), *FLAGS]
@@ -392,8 +384,3 @@ def test_ibc_dissect_has_no_settings_file(place, monkeypatch, capsys, flags, mes
     monkeypatch.chdir(place)
     assert IBC_DISSECT(flags) == 2
     assert message in capsys.readouterr().err
-
-
-def test_the_settings_file_holds_the_defaults():
-    """What is written down twice, for people to edit, agrees."""
-    assert read_settings_file(settings_file).settings == DissectionSettings()
