@@ -32,7 +32,7 @@ def run(options: EvaluateOptions) -> None:
     _check(options)
     from ibc.progress import Progress
     from ibc.report.attribute_tables import attribute_lines, official_attribute_lines
-    from ibc.report.tables import neighbourhood_lines, official_category_lines, write_queries
+    from ibc.report.category_tables import neighbourhood_lines, official_category_lines, write_queries
     from ibc.retrieval.attribute_evaluation import evaluate_attributes
     from ibc.retrieval.category import BitSettings, RankingProtocol, category_steps, evaluate_category
 
@@ -128,7 +128,7 @@ def _bit_groups(options: EvaluateOptions, length: int) -> BitGroups | None:
 
 
 def _category_lines(options: EvaluateOptions, category: CategoryScores) -> list[str]:
-    from ibc.report.tables import category_table, class_table, cutoff_table, notes
+    from ibc.report.category_tables import category_table, class_table, cutoff_table, notes
 
     lines = [*category_table(category), *(f"note: {note}" for note in notes(category))]
     if options.at:
@@ -141,8 +141,8 @@ def _category_lines(options: EvaluateOptions, category: CategoryScores) -> list[
 def _write_json(path: str, options: EvaluateOptions, category: CategoryScores,
                 attributes: AttributeScores | None) -> None:
     from ibc.json_report import write_json
+    from ibc.report.category_tables import notes
     from ibc.report.metrics import attribute_metrics, category_metrics, per_class_metrics
-    from ibc.report.tables import notes
 
     metrics = category_metrics(category)
     if options.per_class:

@@ -33,8 +33,7 @@ def run(options: HealthOptions) -> None:
     from ibc.codes import load_codes
     from ibc.files import atomic_write
     from ibc.json_report import write_json
-    from ibc.report.health import health_lines
-    from ibc.report.metrics import health_metrics
+    from ibc.report.health import health_lines, health_metrics
     from ibc.retrieval.code_health import IN_CLASS, UNDECIDED, code_health
 
     health = code_health(load_codes(options.codes))

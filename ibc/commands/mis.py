@@ -129,7 +129,7 @@ def _samples(options: MisOptions) -> int | str:
 
 def _write_json(path: str, options: MisOptions, result: RepeatedMis, samples: int | str) -> None:
     from ibc.json_report import write_json
-    from ibc.report.metrics import mis_metrics
+    from ibc.report.mis import mis_metrics
 
     files = dict.fromkeys([options.fea_file_path, options.label_file_path or options.fea_file_path])
     write_json(path, command="compute_mutual_info_offline", seed=options.seed,

@@ -40,7 +40,7 @@ def build_parser(prog: str | None = None) -> CommandParser:
 def run(options: SummaryOptions) -> None:
     """Print the table and the pages. Raises InputError for a file without metrics."""
     from ibc.dissection.settings import DETECTOR_IOU
-    from ibc.report.tables import columns
+    from ibc.report.text import columns
 
     folder = options.folder
     codes, mis, retrieval, dissection = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ibc.report.tables import columns, number, official_number
+from ibc.report.text import columns, number, official_number
 from ibc.retrieval.attribute_evaluation import AttributeScores
 from ibc.retrieval.bit_groups import BitGroups
 from ibc.retrieval.customised import NO_CHOICE, Customised

@@ -1,8 +1,9 @@
-"""Code health as lines for people; bits are counted from 1."""
+"""Code health as lines for people, where bits are counted from 1, and as metrics, where they are 0-based."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from ibc.retrieval.code_health import IN_CLASS, UNDECIDED, CodeHealth
 
@@ -31,6 +32,23 @@ def health_lines(health: CodeHealth) -> Iterator[str]:
         yield (f"GRM: {health.grm_zeros:.1%} zeros; bits above {IN_CLASS} a class: {rows.mean():.1f} on average, "
                f"{rows.min()} to {rows.max()}; classes a bit: {columns.mean():.1f}, "
                f"{columns.min()} to {columns.max()}")
+
+
+def health_metrics(health: CodeHealth) -> dict[str, Any]:
+    """Code health, without the histogram and the matrix of correlations."""
+    pairs = health.correlations
+    found: dict[str, Any] = {
+        "items": health.items, "share_of_ones": health.share_of_ones, "dead_bits_index": health.dead,
+        "duplicate_bits_index": health.duplicates,
+        "correlation_mean": pairs.mean() if len(pairs) else None,
+        "correlation_max": pairs.max() if len(pairs) else None,
+        "distinct_codes": health.distinct, "items_of_commonest_code": health.largest,
+        "quantisation_error": health.quantisation, "undecided_share": health.undecided,
+    }
+    if health.bits_per_class is not None:
+        found |= {"grm_zero_share": health.grm_zeros, "bits_per_class": health.bits_per_class,
+                  "classes_per_bit": health.classes_per_bit}
+    return found
 
 
 def _named(items: Iterable[str]) -> str:

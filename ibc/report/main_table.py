@@ -10,7 +10,7 @@ import numpy as np
 from ibc.report.mis import ESTIMATOR_NAMES
 from ibc.report.run import ReportRun
 from ibc.report.scores import RunScores
-from ibc.report.tables import number
+from ibc.report.text import number
 from ibc.retrieval.category import CategoryRow
 from ibc.retrieval.means import deviation
 

@@ -1,22 +1,25 @@
-"""The numbers of an evaluation under the names that its JSON uses (those of the golden results).
+"""The numbers of retrieval under the names that the JSON uses (those of the golden results).
 
 Numbers of bits, attributes and groups are 0-based under names that end in ``_index``, from 1 elsewhere.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ibc.report.scores import RunScores
-from ibc.retrieval.attribute_evaluation import AttributeScores
-from ibc.retrieval.average_precision import ORDERS, MeanAveragePrecision, RetrievalScores
-from ibc.retrieval.category import BitChoice, CategoryRow, CategoryScores, RandomRow
-from ibc.retrieval.code_health import CodeHealth
-from ibc.retrieval.customised import Customised
+from ibc.report.health import health_metrics
+from ibc.retrieval.average_precision import ORDERS
+from ibc.retrieval.category import BitChoice
 from ibc.retrieval.means import deviation, mean_of_known
-from ibc.retrieval.repeated_mis import RepeatedMis
+
+if TYPE_CHECKING:  # each command needs some of these only
+    from ibc.report.scores import RunScores
+    from ibc.retrieval.attribute_evaluation import AttributeScores
+    from ibc.retrieval.average_precision import MeanAveragePrecision, RetrievalScores
+    from ibc.retrieval.category import CategoryRow, CategoryScores, RandomRow
+    from ibc.retrieval.customised import Customised
 
 PREDICTED = {BitChoice.VOTE: "vote", BitChoice.CLASSIFIER: "classifier"}  # who named the class of a query
 
@@ -126,38 +129,6 @@ def _custom_metrics(custom: Customised, place: int, column: int, name: str) -> d
 
 def _chosen_groups(name: str, groups: tuple[int, ...]) -> dict[str, list[int]]:
     return {name: [group + 1 for group in groups], f"{name}_index": list(groups)}
-
-
-def mis_metrics(result: RepeatedMis) -> dict[str, Any]:
-    """Both estimates; ``mis_random_floor`` belongs to the first of them, like ``mis_random_floor_knn``."""
-    found: dict[str, Any] = {}
-    for name, scores in result.scores.items():
-        found[f"mis_{name}"] = float(np.mean(scores))
-        found[f"mis_{name}_deviation"] = deviation(scores)
-        found[f"mis_{name}_repeats"] = [float(score) for score in scores]
-        found[f"mis_random_floor_{name}"] = float(np.mean(result.floors[name]))
-        found[f"mis_random_floor_{name}_deviation"] = deviation(result.floors[name])
-        found[f"mis_{name}_per_bit"] = result.per_bit(name)
-        found[f"best_class_{name}"] = result.best_class(name)
-    found["mis_random_floor"] = found[f"mis_random_floor_{next(iter(result.scores))}"]
-    return found | {"classes": result.classes, "bit_balance": result.balance}
-
-
-def health_metrics(health: CodeHealth) -> dict[str, Any]:
-    """Code health, without the histogram and the matrix of correlations."""
-    pairs = health.correlations
-    found: dict[str, Any] = {
-        "items": health.items, "share_of_ones": health.share_of_ones, "dead_bits_index": health.dead,
-        "duplicate_bits_index": health.duplicates,
-        "correlation_mean": pairs.mean() if len(pairs) else None,
-        "correlation_max": pairs.max() if len(pairs) else None,
-        "distinct_codes": health.distinct, "items_of_commonest_code": health.largest,
-        "quantisation_error": health.quantisation, "undecided_share": health.undecided,
-    }
-    if health.bits_per_class is not None:
-        found |= {"grm_zero_share": health.grm_zeros, "bits_per_class": health.bits_per_class,
-                  "classes_per_bit": health.classes_per_bit}
-    return found
 
 
 def run_metrics(scores: RunScores) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The mutual information score as ``ibc mis`` shows it: official lines, a summary, and a table with one row a bit."""
+"""The mutual information score as ``ibc mis`` shows it: official lines, a summary, a table of the bits, the metrics."""
 
 from __future__ import annotations
 
@@ -50,6 +50,21 @@ def write_bit_table(path: str | os.PathLike, result: RepeatedMis) -> None:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*(np.asarray(column).tolist() for column in columns.values()), strict=True))
+
+
+def mis_metrics(result: RepeatedMis) -> dict[str, Any]:
+    """Both estimates; ``mis_random_floor`` belongs to the first of them, like ``mis_random_floor_knn``."""
+    found: dict[str, Any] = {}
+    for name, scores in result.scores.items():
+        found[f"mis_{name}"] = float(np.mean(scores))
+        found[f"mis_{name}_deviation"] = deviation(scores)
+        found[f"mis_{name}_repeats"] = [float(score) for score in scores]
+        found[f"mis_random_floor_{name}"] = float(np.mean(result.floors[name]))
+        found[f"mis_random_floor_{name}_deviation"] = deviation(result.floors[name])
+        found[f"mis_{name}_per_bit"] = result.per_bit(name)
+        found[f"best_class_{name}"] = result.best_class(name)
+    found["mis_random_floor"] = found[f"mis_random_floor_{next(iter(result.scores))}"]
+    return found | {"classes": result.classes, "bit_balance": result.balance}
 
 
 def _mean_text(scores: Sequence[float]) -> str:

@@ -19,7 +19,6 @@ from ibc.cores import compute_threads
 from ibc.errors import input_error
 from ibc.labels import Labels, as_labels
 from ibc.retrieval.defaults import MIS_SAMPLES, SEED
-from ibc.retrieval.engine.knn_kernel import knn_information
 
 ESTIMATORS = ("knn", "exact")
 Samples = int | str  # a number for each class, or "all"
@@ -104,6 +103,8 @@ def class_samples(labels: Labels, classes: np.ndarray, samples: int,
 
 def _knn_table(values: np.ndarray, labels: Labels, classes: np.ndarray, samples: int,
                seed: int) -> np.ndarray:
+    from ibc.retrieval.engine.knn_kernel import knn_information  # noqa: PLC0415 - the exact estimate needs no numba
+
     digamma = np.concatenate([[np.nan, 0.0], np.cumsum(1 / np.arange(1, samples))]) - np.euler_gamma
     noise: dict[int, np.ndarray] = {}  # by number of rows; the same for every class, because random_state is
 

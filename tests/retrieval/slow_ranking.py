@@ -1,9 +1,17 @@
-"""Slow, obvious twins of the ranking metrics, one query at a time in plain numpy."""
+"""Slow, obvious twins of the ranking metrics, one query at a time in plain numpy; and random cases to rank."""
 
 from fractions import Fraction
 from itertools import permutations
 
 import numpy as np
+
+
+def random_case(seed, queries, items, bits, classes, zeros=0.0):
+    """Query signs, query classes, database signs, database classes."""
+    random = np.random.default_rng(seed)
+    signs = [np.where(random.random((n, bits)) < zeros, 0, random.choice([-1, 1], (n, bits))).astype(np.int8)
+             for n in (queries, items)]
+    return signs[0], random.integers(0, classes, queries), signs[1], random.integers(0, classes, items)
 
 
 def average_precision(relevance, at=None, divisor="relevant"):

@@ -13,7 +13,7 @@ from ibc.codes import load_codes
 from ibc.errors import InputError
 from ibc.labels import NO_CATEGORY
 from ibc.retrieval.average_precision import ORDERS, mean_average_precision, retrieval_scores
-from tests.retrieval.slow_ranking import all_orders, average_precision, ranked_relevance
+from tests.retrieval.slow_ranking import all_orders, average_precision, random_case, ranked_relevance
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +34,6 @@ def test_official_top100_counts(official):
     scores = retrieval_scores(codes.bits, codes.categories, codes.bits, codes.categories, self_match="keep",
                               points=(100,))
     assert scores.hits["stable"][:, 0].tolist() == results["category_top100_counts"]
-
-
-def random_case(seed, queries, items, bits, classes, zeros=0.0):
-    random = np.random.default_rng(seed)
-    signs = [np.where(random.random((n, bits)) < zeros, 0, random.choice([-1, 1], (n, bits))).astype(np.int8)
-             for n in (queries, items)]
-    return signs[0], random.integers(0, classes, queries), signs[1], random.integers(0, classes, items)
 
 
 cases = st.builds(random_case, seed=st.integers(0, 10**6), queries=st.integers(1, 3), items=st.integers(1, 6),
@@ -147,40 +140,6 @@ def test_zeros_count_half_a_step_of_the_radius():
     assert scores.radius.tolist() == [0, 0.5, 1, 1.5, 2]
     assert scores.pairs.tolist() == [1, 2, 3, 3, 4]
     assert scores.relevant_pairs.tolist() == [1, 2, 2, 2, 3]
-
-
-@pytest.mark.parametrize("self_match", ["keep", "exclude", "hit", None])
-@pytest.mark.parametrize("kind", ["signs", "zeros", "several labels", "masked queries"])
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_the_torch_engine_gives_the_same(self_match, kind, device):
-    import torch
-
-    if device == "cuda" and not torch.cuda.is_available():
-        pytest.skip("no GPU")
-    from ibc.retrieval.engine.blocks import blocks, torch_blocks
-    from ibc.retrieval.engine.ranking import make_ranking
-
-    signs, labels, _, _ = random_case(11, 90, 1, 70, 5, 0.05 if kind == "zeros" else 0)
-    queries = signs.copy()
-    if kind == "masked queries":
-        queries[:, 9:] = 0
-    if kind == "several labels":
-        labels = np.random.default_rng(1).random((90, 6)) < 0.2
-    cutoffs, points = np.array([2**31 - 1, 10, 500]), np.array([1, 20, 500])
-    ranking = make_ranking(queries, labels, signs, labels, self_match)
-    ours = list(blocks(ranking, cutoffs, points, "cpu"))
-    theirs = list(torch_blocks(ranking, cutoffs, points, torch.device(device), block_pairs=90 * 40))
-    assert len(theirs) == 3
-    for order in ORDERS:
-        assert np.allclose(*(np.concatenate([block.sums[order] for block in blocks]) for blocks in (ours, theirs)),
-                           rtol=0, atol=1e-12)
-    for order in ("stable", "expected"):
-        assert np.allclose(*(np.concatenate([block.hits[order] for block in blocks]) for blocks in (ours, theirs)),
-                           rtol=0, atol=1e-12)
-    for name in ("pairs", "relevant_pairs"):
-        assert np.array_equal(*(sum(getattr(block, name) for block in blocks) for blocks in (ours, theirs)))
-    assert np.array_equal(*(np.concatenate([block.relevant for block in blocks]) for blocks in (ours, theirs)))
-    assert np.allclose(*(sum(block.within for block in blocks) for blocks in (ours, theirs)), rtol=1e-12, atol=0)
 
 
 def test_no_query_is_nan_and_no_item_is_zero():

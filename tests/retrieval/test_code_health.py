@@ -1,18 +1,14 @@
 """Code health: what is wrong with codes is found and named."""
 
-import json
-
 import numpy as np
 import pytest
 
-from ibc.codes import CodeSet, save_codes
-from ibc.commands.health import COMMAND
+from ibc.codes import CodeSet
 from ibc.report.health import health_lines
 from ibc.retrieval.code_health import code_health
 
 
-@pytest.fixture
-def codes():
+def made_codes():
     """Six bits: 0 and 3 equal, 1 opposite to them, 4 always 0, 5 always 1, 2 by itself."""
     random = np.random.default_rng(0)
     base, free = random.random(200), random.random(200)
@@ -20,6 +16,11 @@ def codes():
     values[:2] = values[2]
     grm = np.array([[0, 0, 0.4, 0.6, 1, 0.5], [0.9, 0, 0.7, 0, 0.51, 0]])
     return CodeSet(values.astype(np.float32), np.zeros((200, 1), np.float32), grm.astype(np.float32))
+
+
+@pytest.fixture
+def codes():
+    return made_codes()
 
 
 def test_dead_and_duplicate_bits(codes):
@@ -64,16 +65,6 @@ def test_rule_matrix(codes):
     health = code_health(codes)
     assert health.grm_zeros == pytest.approx(5 / 12)
     assert health.bits_per_class.tolist() == [2, 3] and health.classes_per_bit.tolist() == [1, 0, 1, 1, 2, 0]
-
-
-def test_command_writes_json_and_figure(tmp_path, codes, capsys):
-    save_codes(tmp_path / "codes.npz", codes)
-    arguments = [str(tmp_path / "codes.npz"), "--json", str(tmp_path / "out.json"), "--figure", str(tmp_path / "f.png")]
-    assert COMMAND(arguments) == 0
-    metrics = json.loads((tmp_path / "out.json").read_text())["metrics"]
-    assert metrics["dead_bits_index"] == [4, 5] and metrics["duplicate_bits_index"] == [[0, 1], [0, 3], [1, 3]]
-    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
-    assert "bit balance" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -12,6 +11,7 @@ import numpy as np
 from ibc.files import atomic_write
 from ibc.labels import NO_CATEGORY
 from ibc.report.metrics import row_key
+from ibc.report.text import columns, number, official_number
 from ibc.retrieval.average_precision import MeanAveragePrecision, RetrievalScores
 from ibc.retrieval.category import BitChoice, CategoryRow, CategoryScores
 from ibc.retrieval.means import deviation
@@ -19,23 +19,6 @@ from ibc.retrieval.means import deviation
 SELF_WORDS = {"keep": "query kept in its ranking", "exclude": "query left out", "hit": "query counted as a hit",
               None: "separate database"}
 TIE_WORDS = {"stable": "database order", "expected": "expected over ties", "bounds": "expected [worst, best order]"}
-
-
-def number(value: float) -> str:
-    """Four decimals, as the official programs print; "none" where there is nothing to average."""
-    return "none" if math.isnan(value) else f"{value:.4f}"
-
-
-def official_number(value: float) -> str:
-    """Four decimals, and Octave's word for what is not a number."""
-    return "NaN" if math.isnan(value) else f"{value:.4f}"
-
-
-def columns(lines: Sequence[Sequence[str]], indent: str = "") -> Iterator[str]:
-    """Rows of cells as lines, each column as wide as its content and flush left."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        yield indent + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
 
 
 def official_category_lines(scores: CategoryScores) -> Iterator[str]:
