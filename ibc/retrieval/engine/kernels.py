@@ -51,7 +51,7 @@ def distances(query, query_mask, db, db_mask, out):
         for j in range(items):
             known = m & db_mask[w, j]
             unequal = _popcount((db[w, j] ^ q) & known)
-            out[j] += np.uint16(unequal + unequal - _popcount(known))  # may wrap around; the sum does not
+            out[j] += np.uint16(unequal + unequal - _popcount(known))  # modulo 2^16; the last sum is right
 
 
 @compiled
