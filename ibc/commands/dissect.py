@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ibc.commands.command import Command, CommandParser, speaker
-from ibc.commands.dissect_defaults import DissectDefaults, read_settings_file
+from ibc.commands.dissect_defaults import LIBRARY_DEFAULTS, DissectDefaults, read_settings_file
 from ibc.commands.dissect_flags import DissectOptions, build_parser, settings_from
 from ibc.errors import input_error
 
@@ -31,7 +31,7 @@ def command_with(settings_module: ModuleType, prog: str) -> Command[DissectOptio
     return Command(parser, DissectOptions, lambda options: run(options, read_settings_file(settings_module)))
 
 
-def run(options: DissectOptions, defaults: DissectDefaults = DissectDefaults()) -> None:  # noqa: B008 - it is frozen
+def run(options: DissectOptions, defaults: DissectDefaults = LIBRARY_DEFAULTS) -> None:
     """Dissect, or with ``--compare`` compare dissections."""
     if options.compare:
         from ibc.commands.dissect_compare import compare_runs

@@ -47,6 +47,9 @@ class DissectDefaults:
     settings_file: Path | None = None
 
 
+LIBRARY_DEFAULTS = DissectDefaults()
+
+
 def read_settings_file(module: ModuleType) -> DissectDefaults:
     """The values of a settings file, an imported module. Relative paths in it start at its folder.
 

@@ -26,6 +26,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from ibc.device import tune_process
+
+tune_process()  # before torch, as in the commands
+
+# ruff: noqa: E402
+
 import numpy as np
 import torch
 
