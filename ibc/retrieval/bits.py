@@ -96,7 +96,7 @@ def bits_of_concepts(tally: str | os.PathLike | Tally, concepts: Iterable[str], 
         best[name] = max(iou, best.get(name, 0.0))
     found: set[int] = set()
     for concept in concepts:
-        wanted = _plain(concept)
+        wanted = plain_concept(concept)
         if wanted not in best:
             raise input_error(source, f"no unit labelled '{concept}'", "a concept of the table", _near(wanted, best))
         bits = {unit - 1 for unit, name, iou in units if name == wanted and iou >= min_iou}
@@ -139,7 +139,7 @@ def _read_units(tally: str | os.PathLike, any_category: bool) -> list[tuple[int,
         units = []
         for row in reader:
             try:
-                units += [(int(row["unit"]), _plain(row[label]), float(row[score])) for label, score in pairs
+                units += [(int(row["unit"]), plain_concept(row[label]), float(row[score])) for label, score in pairs
                           if row[label]]
             except (ValueError, TypeError):
                 raise input_error(tally, f"unit '{row['unit']}' with a score that is not a number",
@@ -152,12 +152,12 @@ def _units_of(tally: Tally, any_category: bool) -> list[tuple[int, str, float]]:
     labels, scores = tally.best_label, tally.best_iou
     if not any_category:
         labels, scores = tally.label[:, None], tally.score[:, None]
-    return [(unit, _plain(tally.names[label]), score)
+    return [(unit, plain_concept(tally.names[label]), score)
             for unit, own_labels, own_scores in zip(tally.units.tolist(), labels.tolist(), scores.tolist(), strict=True)
             for label, score in zip(own_labels, own_scores, strict=True) if tally.names[label]]
 
 
-def _plain(name: str) -> str:
+def plain_concept(name: str) -> str:
     """A concept's name without Broden's ending and underscores, in small letters."""
     return re.sub(r"-[cs]$", "", name.strip().casefold()).replace("_", " ")
 
