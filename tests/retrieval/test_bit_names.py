@@ -81,5 +81,5 @@ def test_what_is_no_dissection_of_this_model(folder, tmp_path):
         with pytest.raises(ValueError, match=r"tally\.json: found"):
             load_bit_names(tmp_path, 3)
     (tmp_path / "other.csv").write_text("unit,label\n1,dog\n")
-    with pytest.raises(ValueError, match="no column 'category'"):
+    with pytest.raises(ValueError, match="no column 'score'"):
         load_bit_names(tmp_path / "other.csv", 3)
