@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ibc.retrieval.average_precision import mean_average_precision
     from ibc.retrieval.bits import bits_of_concepts, expert_bits
+    from ibc.retrieval.index import CodeIndex, SearchResult, search
     from ibc.retrieval.mutual_info import mutual_info_score
 
-__all__ = ["bits_of_concepts", "expert_bits", "mean_average_precision", "mutual_info_score"]
+__all__ = ["CodeIndex", "SearchResult", "bits_of_concepts", "expert_bits", "mean_average_precision",
+           "mutual_info_score", "search"]
 _HOME = {"mean_average_precision": "average_precision", "expert_bits": "bits", "bits_of_concepts": "bits",
-         "mutual_info_score": "mutual_info"}
+         "mutual_info_score": "mutual_info", "search": "index", "CodeIndex": "index", "SearchResult": "index"}
 
 
 def __getattr__(name: str) -> object:

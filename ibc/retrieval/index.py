@@ -1,0 +1,104 @@
+"""Customised retrieval: the nearest items of a query by some of the bits, by weights, or by a graded query.
+
+``search`` takes codes as they are; a ``CodeIndex`` keeps a database for many searches. Exact: every item is compared.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ibc.codes import as_signs, load_codes
+from ibc.errors import input_error
+from ibc.retrieval.engine.device import Device
+from ibc.retrieval.engine.queries import SearchQueries, make_queries
+
+
+class SearchResult(NamedTuple):
+    """The nearest items of Q queries, nearest first.
+
+    rows: (Q, top) int64, 0-based rows of the database. distances: (Q, top), int64 where every distance is a whole
+    number by its nature (no weights, no undecided bit in the database), else float64.
+    """
+
+    rows: np.ndarray
+    distances: np.ndarray
+
+
+class CodeIndex:
+    """Codes of D items of K bits, ready to be searched.
+
+    bits: (D, K) signs -1, 0, +1, or bool.
+    """
+
+    def __init__(self, bits: Any) -> None:
+        """Take the codes ``bits``. Raises InputError for other values, such as sigmoid codes."""
+        self._signs = as_signs("db_bits", bits)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike) -> CodeIndex:
+        """The index of a codes file (``.npz`` or ``.mat``). Raises InputError where it cannot be read."""
+        return cls(load_codes(path).bits)
+
+    def __len__(self) -> int:
+        """D, the number of items."""
+        return len(self._signs)
+
+    @property
+    def code_length(self) -> int:
+        """K, the number of bits."""
+        return self._signs.shape[1]
+
+    def add(self, bits: Any) -> None:
+        """Append (N, K) signs -1, 0, +1, or bool, as the last rows. Raises InputError for another K."""
+        more = as_signs("bits", bits)
+        if more.shape[1] != self.code_length:
+            raise input_error(None, f"codes of {more.shape[1]} bits", f"{self.code_length}, as in the database")
+        self._signs = np.concatenate([self._signs, more])
+
+    def search(self, query_bits: Any, *, bits: Any = None, weights: Any = None, top: int = 100,
+               device: Device = "cpu") -> SearchResult:
+        """The nearest items of each query; arguments as ``ibc.retrieval.search`` takes them."""
+        queries = make_queries(query_bits, bits, weights, self.code_length)
+        if isinstance(top, bool) or int(top) != top or top < 1:
+            raise input_error(None, f"top {top}", "a whole number from 1")
+        return _search(self._signs, queries, min(int(top), len(self)))
+
+
+def search(db_bits: Any, query_bits: Any, *, bits: Any = None, weights: Any = None, top: int = 100,
+           device: Device = "cpu") -> SearchResult:
+    """The ``top`` nearest items of the database for each query, nearest first.
+
+    The distance is the sum, over the chosen bits, of the bit's weight where the bit differs. So without weights it is
+    the Hamming distance on the chosen bits. Items at equal distance come in database order.
+
+    db_bits: (D, K) signs -1, 0, +1 (``CodeSet.bits``) or bool; or a ``CodeIndex``, which is packed only once. A 0 of
+      the database is an undecided bit: it counts half.
+    query_bits: (Q, K) signs or bool. A 0 takes that bit out of the query. Or graded: real values in [-1, 1], where
+      the bit of a value q counts with its sign, times |q|.
+    bits: 0-based numbers of the chosen bits: one set, or one set a query; None: all. A number given twice counts once.
+    weights: (K,) or (Q, K), finite numbers from 0; None: 1 each.
+    top: as many items at most; D where it is larger.
+    device: "cpu" (all cores), "cuda", "auto" or a torch device.
+
+    Raises InputError where shapes or values do not fit, and for a query on which no bit counts.
+    """
+    index = db_bits if isinstance(db_bits, CodeIndex) else CodeIndex(db_bits)
+    return index.search(query_bits, bits=bits, weights=weights, top=top, device=device)
+
+
+def _search(database: np.ndarray, queries: SearchQueries, top: int) -> SearchResult:
+    whole = queries.weights is None and bool(database.all())
+    rows = np.empty((len(queries), top), np.int64)
+    distances = np.empty((len(queries), top), np.int64 if whole else np.float64)
+    for number, signs in enumerate(queries.signs):
+        used = np.flatnonzero(signs)
+        weights = np.ones(len(used)) if queries.weights is None else queries.weights[number, used]
+        distance = np.zeros(len(database))
+        for bit, weight in zip(used, weights, strict=True):  # bit by bit: equal sums are equal to the last digit
+            distance += weight * (1 - signs[bit] * database[:, bit]) / 2
+        rows[number] = np.argsort(distance, kind="stable")[:top]
+        distances[number] = distance[rows[number]]
+    return SearchResult(rows, distances)

@@ -1,0 +1,101 @@
+"""Search: equal to a slow twin for every kind of query, in every order of ties; bad input is named."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ibc.retrieval
+from ibc.errors import InputError
+from ibc.retrieval import CodeIndex, search
+from tests.retrieval.slow_search import slow_search
+
+
+def random_search(seed, items, queries, length, kind, zeros, weighting, sets):
+    """(db, queries, bits, weights). Weights are eighths, so that sums are exact and ties are ties."""
+    random = np.random.default_rng(seed)
+    db = np.where(random.random((items, length)) < 0.5, -1, 1)
+    db[random.random(db.shape) < zeros] = 0
+    wanted = random.integers(-8, 9, (queries, length)) / 8 if kind == "graded" else random.integers(
+        -1, 2, (queries, length))
+    if kind == "full":
+        wanted = np.where(wanted > 0, 1, -1)
+    wanted[:, 0] = 1
+    weights = None
+    if weighting != "none":
+        weights = random.integers(0, 17, (queries, length) if weighting == "own" else length) / 8
+        weights[..., 0] = 1.5
+    bits = None
+    if sets == "one":
+        bits = [0, *np.flatnonzero(random.random(length) < 0.4).tolist()]
+    elif sets == "own":
+        bits = [[0, *np.flatnonzero(random.random(length) < 0.4).tolist()] for _ in range(queries)]
+    return db, wanted, bits, weights
+
+
+cases = st.builds(random_search, seed=st.integers(0, 10**6), items=st.integers(1, 60), queries=st.integers(1, 4),
+                  length=st.sampled_from([1, 3, 13, 63, 64, 65, 130]),
+                  kind=st.sampled_from(["full", "masked", "graded"]), zeros=st.sampled_from([0.0, 0.1]),
+                  weighting=st.sampled_from(["none", "one", "own"]), sets=st.sampled_from(["all", "one", "own"]))
+
+
+@settings(max_examples=150, deadline=None)
+@given(case=cases, top=st.sampled_from([1, 5, 100]))
+def test_equal_to_the_slow_twin(case, top):
+    db, queries, bits, weights = case
+    found = search(db, queries, bits=bits, weights=weights, top=top)
+    rows, distances = slow_search(db, queries, bits, weights, top)
+    assert found.rows.dtype == np.int64 and found.rows.shape == (len(queries), min(top, len(db)))
+    assert found.rows.tolist() == rows
+    assert np.array_equal(found.distances, np.array(distances, np.float64))
+
+
+def test_documented_names_stay_functions():
+    assert callable(ibc.retrieval.search) and callable(ibc.retrieval.search) and ibc.retrieval.CodeIndex is CodeIndex
+
+
+def test_whole_distances_are_whole_numbers():
+    db = np.array([[1, 1], [1, -1]])
+    assert search(db, db).distances.dtype == np.int64
+    assert search(db, db, weights=[1, 0.5]).distances.dtype == np.float64
+    assert search([[1, 0], [1, 1]], db).distances.tolist() == [[0, 0.5], [0.5, 1]]
+
+
+def test_bool_bits_and_an_index_that_grows():
+    random = np.random.default_rng(0)
+    db, more, queries = (random.random((count, 70)) < 0.5 for count in (100, 37, 5))
+    index = CodeIndex(db[:60])
+    index.add(db[60:])
+    index.add(more)
+    whole = search(np.concatenate([db, more]), queries, top=20)
+    found = index.search(queries, top=20)
+    assert len(index) == 137 and index.code_length == 70
+    assert np.array_equal(found.rows, whole.rows) and np.array_equal(found.distances, whole.distances)
+    assert np.array_equal(search(index, queries, top=20).rows, whole.rows)
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    ({"bits": []}, "an empty set of bits"),
+    ({"bits": [[1], []]}, "an empty set of bits"),
+    ({"bits": [[1], [2], [3]]}, "3 bit sets for 2 queries"),
+    ({"bits": [8]}, "bit 8"),
+    ({"bits": [-1]}, "bit -1"),
+    ({"bits": [0.5]}, "whole numbers from 0"),
+    ({"weights": np.zeros(8)}, "no bit that counts in query 1"),
+    ({"weights": np.full(8, -1)}, "the weight -1"),
+    ({"weights": np.full(8, np.nan)}, "the weight nan"),
+    ({"weights": np.ones(7)}, "weights of shape (7,)"),
+    ({"top": 0}, "top 0"),
+    ({"top": 2.5}, "top 2.5"),
+    ({"query_bits": np.ones((2, 7))}, "queries of 7 bits, expected 8"),
+    ({"query_bits": np.zeros((2, 8))}, "no bit that counts in query 1"),
+    ({"query_bits": np.full((2, 8), 1.5)}, "the value 1.5 in query_bits"),
+    ({"query_bits": np.ones(8)}, "query_bits of shape (8,)"),
+    ({"db_bits": np.full((2, 8), 0.7)}, "the value 0.7"),
+])
+def test_bad_input(arguments, words):
+    good = {"db_bits": np.ones((5, 8)), "query_bits": np.ones((2, 8))}
+    with pytest.raises(InputError, match=re.escape(words)):
+        search(**(good | arguments))
