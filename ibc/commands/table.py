@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": "mAP of codes: category, expert bits, attributes, customised retrieval",
     "health": "balance, dead and duplicate bits of codes",
     "dissect": "name each filter, and so each bit, by the concept that it responds to",
+    "explore": "a page on which one searches images by their codes, offline",
     "report": "one page on one or several runs",
     "summary": "one table of a demo folder",
 }

@@ -1,0 +1,1 @@
+"""The explorer: a static page on which a person searches a set of images by their codes. See docs/explorer.md."""

@@ -1,0 +1,191 @@
+"""Thumbnails in sprite sheets: a few JPEG files that hold many small squares each.
+
+Image files flow in; ``sheet-0000.jpg`` and so on flow out, and where the thumbnail of each image is. A sheet has at
+most 2,048 pixels a side, which every browser and graphics chip can show. A second run makes only the sheets whose
+images have changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ibc.data.decode import ImageError, decode_image
+from ibc.data.zip_folder import split
+from ibc.errors import input_error
+from ibc.files import atomic_write
+from ibc.process_pool import run_batches
+from ibc.progress import Progress
+
+SHEET_SIDE = 2048     # pixels; beyond it some devices show nothing
+QUALITY = 80          # of the JPEG
+SMALLEST, LARGEST = 16, 512  # pixels a side of a thumbnail
+BACKGROUND = 128      # grey, where there is no thumbnail
+STATE = "sheets.json"  # in the folder of the sheets: what each was made from
+VERSION = 1           # of how sheets are drawn; another one makes them anew
+
+
+@dataclass(frozen=True)
+class Sheets:
+    """Thumbnails of N images.
+
+    size: pixels a side of a square cell. columns, rows: cells of a sheet. files: names of the sheets. places: (N,)
+    int32, the cell of each image, counted row by row over all sheets; -1 without a thumbnail. unreadable: one line for
+    each image that could not be read. chosen: images that should have one. made: sheets that were not there from an earlier run.
+    """
+
+    size: int
+    columns: int
+    rows: int
+    files: list[str]
+    places: np.ndarray
+    unreadable: list[str]
+    chosen: int
+    made: int
+
+
+@dataclass(frozen=True)
+class _SheetJob:
+    """One sheet: its number, the files of its cells in order, and what it depends on."""
+
+    number: int
+    files: list[str]
+    key: str
+
+
+def sheet_name(number: int) -> str:
+    """File name of a sheet."""
+    return f"sheet-{number:04d}.jpg"
+
+
+def spread_sample(count: int, shown: int, wanted: Sequence[int] | np.ndarray = ()) -> np.ndarray:
+    """``shown`` of ``count`` items, ascending int64: ``wanted`` and others evenly spread; all where there are fewer.
+
+    At most half of them are wanted ones, the first of ``wanted``.
+    """
+    if shown >= count:
+        return np.arange(count)
+    chosen = np.zeros(count, bool)
+    chosen[np.array(list(dict.fromkeys(int(item) for item in wanted))[: shown // 2], np.int64)] = True
+    others = np.flatnonzero(~chosen)
+    more = shown - int(chosen.sum())
+    chosen[others[np.arange(more) * len(others) // max(more, 1)]] = True
+    return np.flatnonzero(chosen)
+
+
+def write_sheets(folder: Path, files: Sequence[str], size: int, chosen: np.ndarray, workers: int) -> Sheets:
+    """Write the sheets of the images ``chosen`` (ascending places in ``files``) to ``folder``.
+
+    files: what to open, one an image; ``pack.zip:member`` is taken too. size: pixels a side of a thumbnail: the middle
+    square of the image. workers: processes. Raises InputError where not one of the images can be read.
+    """
+    side = SHEET_SIDE // size
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [_job(number, [files[place] for place in chosen[begin : begin + side * side]], size)
+            for number, begin in enumerate(range(0, len(chosen), side * side))]
+    state = _read_state(folder)
+    ready = {job.number: state[job.key] for job in jobs if job.key in state and state[job.key]["number"] == job.number
+             and (folder / sheet_name(job.number)).is_file()}
+    bad = {number: entry["bad"] for number, entry in ready.items()}
+    missing = [job for job in jobs if job.number not in ready]
+    kept = {job.key: ready[job.number] for job in jobs if job.number in ready}
+    _write_state(folder, kept)  # before the sheets it speaks of are replaced
+    if missing:
+        with Progress(len(chosen), "thumbnails", initial=sum(len(job.files) for job in jobs if job.number in ready)
+                      ) as bar:
+            draw = _SheetDrawer(folder, size, side)
+            for job, failed in run_batches(draw, iter([job] for job in missing), min(workers, len(missing))):
+                bad[job.number] = failed
+                kept[job.key] = {"number": job.number, "bad": failed}
+                _write_state(folder, kept)
+                bar.update(len(job.files))
+    places = np.full(len(files), -1, np.int32)
+    places[chosen] = np.arange(len(chosen))
+    unreadable = []
+    for job in jobs:
+        for cell, message in bad[job.number]:
+            places[chosen[job.number * side * side + cell]] = -1
+            unreadable.append(message)
+    if len(chosen) and len(unreadable) == len(chosen):
+        raise input_error("--images", f"none of {len(chosen)} images that can be read ({unreadable[0]})",
+                          "the folder that the paths of the codes file start from",
+                          "give the folder in which the images are now")
+    names = [sheet_name(job.number) for job in jobs]
+    for old in set(folder.glob("sheet-*.jpg")) - {folder / name for name in names}:
+        old.unlink()
+    return Sheets(size, side, side, names, places, unreadable, len(chosen), len(missing))
+
+
+def _job(number: int, files: list[str], size: int) -> _SheetJob:
+    state = [(file, *_stamp(file)) for file in files]
+    text = json.dumps([VERSION, SHEET_SIDE, QUALITY, size, state])
+    return _SheetJob(number, files, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _stamp(file: str) -> tuple[int, int]:
+    """Size and time of a file, or of the zip that it is in; (-1, -1) where it is not there."""
+    found = split(file)
+    try:
+        status = os.stat(found[0] if found else file)
+    except (OSError, ValueError):  # ValueError: a zero byte in the name
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        return content if isinstance(content, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _write_state(folder: Path, state: dict[str, Any]) -> None:
+    with atomic_write(folder / STATE, "w") as handle:
+        handle.write(json.dumps(state) + "\n")
+
+
+class _SheetDrawer:
+    """Draws a sheet and writes it, in a worker process: [job] -> (job, [[cell, message] of each unreadable image])."""
+
+    def __init__(self, folder: Path, size: int, side: int):
+        self.folder, self.size, self.side = folder, size, side
+
+    def __call__(self, batch: list[_SheetJob]) -> tuple[_SheetJob, list[tuple[int, str]]]:
+        (job,) = batch
+        rows = -(-len(job.files) // self.side)
+        sheet = np.full((rows * self.size, self.side * self.size, 3), BACKGROUND, np.uint8)
+        failed = []
+        for cell, file in enumerate(job.files):
+            try:
+                image = thumbnail(file, self.size)
+            except ImageError as error:
+                failed.append((cell, str(error)))
+                continue
+            top, left = cell // self.side * self.size, cell % self.side * self.size
+            sheet[top : top + self.size, left : left + self.size] = image
+        with atomic_write(self.folder / sheet_name(job.number)) as handle:
+            Image.fromarray(sheet).save(handle, "JPEG", quality=QUALITY)
+        return job, failed
+
+
+def thumbnail(file: str, size: int) -> np.ndarray:
+    """(size, size, 3) uint8: the middle square of an image. Raises ImageError where it cannot be read."""
+    try:
+        pixels = decode_image(file)
+    except ValueError as error:  # a zero byte in the name
+        raise error if isinstance(error, ImageError) else ImageError(file, f"{file}: {error}") from None
+    image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    box = (left, top, left + side, top + side)
+    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0))
