@@ -39,7 +39,7 @@ class Sheets:
 
     size: pixels a side of a square cell. columns, rows: cells of a sheet. files: names of the sheets. places: (N,)
     int32, the cell of each image, counted row by row over all sheets; -1 without a thumbnail. unreadable: one line for
-    each image that could not be read. chosen: images that should have one. made: sheets that were not there from an earlier run.
+    each image that could not be read. chosen: images that should have one. made: sheets that no earlier run had made.
     """
 
     size: int
