@@ -30,6 +30,7 @@ class ExploreOptions:
     dissection: str | None
     class_names: str | None
     attribute_names: str | None
+    train: str | None
     title: str | None
     thumb: int
     max_thumbs: int
@@ -54,6 +55,9 @@ def build_parser(prog: str | None = None) -> CommandParser:
                         help="results folder of ibc dissect, or its tally.json: names of bits (a folder: masks too)")
     parser.add_argument("--class_names", metavar="FILE", help="one name a line, in the order of the class numbers")
     parser.add_argument("--attribute_names", metavar="FILE", help="one name a line, one for each attribute column")
+    parser.add_argument("--train", metavar="CODES",
+                        help="codes of the training images: what bits tell of classes and attributes is measured on "
+                             "them (default: on the shown images)")
     parser.add_argument("--title", help="heading of the page (default: from the name of the codes file)")
     parser.add_argument("--thumb", type=int, default=THUMB, metavar="PX",
                         help=f"pixels a side of a thumbnail (default: {THUMB})")
@@ -84,12 +88,13 @@ def run(options: ExploreOptions) -> None:
         raise input_error("--thumb", str(options.thumb), f"{SMALLEST} to {LARGEST} pixels")
     source = Path(options.codes).absolute()
     settings = ExplorerSettings(
-        codes_file=options.codes, images=options.images, dissection=options.dissection,
+        codes_file=options.codes, images=options.images, dissection=options.dissection, train_file=options.train,
         class_names=options.class_names, attribute_names=options.attribute_names,
         title=options.title or f"{source.parent.name}: {source.stem}", thumb=options.thumb,
         max_thumbs=options.max_thumbs, top_k=options.top_k_bits, multi_label=options.multi_label,
         workers=options.workers or usable_cores(), seed=options.seed)
-    page = build_page(options.output, load_codes(options.codes), settings)
+    train = load_codes(options.train) if options.train else None
+    page = build_page(options.output, load_codes(options.codes), settings, train)
     for line in page.sheets.unreadable[:LISTED]:
         print(f"no thumbnail: {line}", file=sys.stderr)
     if (more := len(page.sheets.unreadable) - LISTED) > 0:

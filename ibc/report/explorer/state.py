@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ibc.errors import input_error
+from ibc.retrieval import search
 
 MODES = ("all", "expert", "bits")
 
@@ -60,7 +61,7 @@ class ViewQuery(NamedTuple):
 
 
 class PageRanking(NamedTuple):
-    """rows: (top,) int64 item numbers, nearest first. distances: (top,) float64, multiples of 0.5."""
+    """rows: (top,) int64 item numbers, nearest first. distances: (top,), multiples of 0.5."""
 
     rows: np.ndarray
     distances: np.ndarray
@@ -84,11 +85,11 @@ def rank(signs: np.ndarray, state: PageState, expert_bits: Sequence[Sequence[int
          top: int = 100) -> PageRanking:
     """The images of a state, nearest first, as the page shows them; arguments as in ``view_query``."""
     query, bits = view_query(signs, state, expert_bits)
-    distances = np.zeros(len(signs))
-    for bit in bits:
-        distances += np.abs(signs[:, bit] - query[bit]) / 2
-    rows = np.argsort(distances, kind="stable")[:top]
-    return PageRanking(rows, distances[rows])
+    if not len(bits):
+        rows = np.arange(min(top, len(signs)))
+        return PageRanking(rows, np.zeros(len(rows)))
+    found = search(signs, query[None], bits=bits, top=top)
+    return PageRanking(found.rows[0], found.distances[0])
 
 
 def _sign_of_examples(signs: np.ndarray, state: PageState) -> np.ndarray:

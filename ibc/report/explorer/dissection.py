@@ -1,0 +1,55 @@
+"""What a page takes from a dissection: names of bits, how well bit and filter agree, strips of images with masks."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ibc.dissection.outputs import TALLY_JSON
+from ibc.dissection.page.strips import strip_name
+from ibc.files import atomic_write
+from ibc.retrieval.bit_names import BitName, find_table, load_bit_names
+
+STRIPS = Path("html", "image")  # in a dissection's folder
+
+
+@dataclass(frozen=True)
+class PageDissection:
+    """names: of K bits. alignment: bit (from 0) -> correlation of its code value with its filter's response.
+
+    strips: bit -> JPEG of the filter's top images with their masks; only where a folder was given that has them.
+    """
+
+    names: list[BitName]
+    alignment: dict[int, float]
+    strips: dict[int, Path]
+
+
+def read_dissection(path: str | os.PathLike, code_length: int) -> PageDissection:
+    """The dissection of a results folder, or of one of its tables. Raises InputError for that of other codes."""
+    names = load_bit_names(path, code_length)
+    table = find_table(path)
+    if table.name != TALLY_JSON:
+        return PageDissection(names, {}, {})
+    content = json.loads(table.read_text(encoding="utf-8-sig"))
+    units = {int(unit["unit"]) - 1: unit for unit in content["units"]}
+    alignment = {bit: float(unit["bit"]["correlation"]) for bit, unit in units.items()
+                 if isinstance(unit.get("bit"), dict) and unit["bit"].get("correlation") is not None}
+    strips = {}
+    if Path(path).is_dir() and "layer" in content:
+        files = {bit: table.parent / STRIPS / strip_name(str(content["layer"]), bit + 1) for bit in units}
+        strips = {bit: file for bit, file in files.items() if file.is_file()}
+    return PageDissection(names, alignment, strips)
+
+
+def copy_strips(strips: dict[int, Path], folder: Path) -> dict[int, str]:
+    """Copy strips to ``folder``; returns bit -> file name there. Strips of an earlier page are deleted."""
+    names = {bit: f"bit-{bit + 1:04d}.jpg" for bit in strips}
+    for bit, name in names.items():
+        with atomic_write(folder / name) as handle:
+            handle.write(strips[bit].read_bytes())
+    for old in set(folder.glob("bit-*.jpg")) - {folder / name for name in names.values()}:
+        old.unlink()
+    return names
