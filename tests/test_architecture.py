@@ -15,7 +15,7 @@ LAYERS = (
     ("network", "normalise", "batch_labels", "losses", "optimiser", "schedule", "update", "trainer", "pretrained",
      "checkpoint", "train_state", "train_log", "train_loop", "extraction", "accelerate"),
     ("datasets", "retrieval", "dissection"),
-    ("report",),
+    ("report", "export"),
     ("commands", "__main__"),
 )
 # python -m ibc.data.prepare and its like: the old names of commands

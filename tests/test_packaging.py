@@ -17,7 +17,7 @@ from ibc.config import load_config
 from ibc.ready_configs import find_config, ready_config, ready_folder, ready_names
 
 SOURCES = ["ibc", "configs", "pyproject.toml", "setup.py", "README.md", "LICENSE", "requirements.txt",
-           "requirements-test.txt", "requirements-doctor.txt"]
+           "requirements-test.txt", "requirements-doctor.txt", "requirements-export.txt"]
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ COMMANDS = {
     "health": "balance, dead and duplicate bits of codes",
     "dissect": "name each filter, and so each bit, by the concept that it responds to",
     "explore": "a page on which one searches images by their codes, offline",
+    "export": "codes for DuckDB, ClickHouse, Spark, PostgreSQL and faiss; the encoder as ONNX",
     "report": "one page on one or several runs",
     "summary": "one table of a demo folder",
 }
