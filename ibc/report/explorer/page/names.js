@@ -1,0 +1,67 @@
+// Names of bits, and what an image shows for relevance: which attribute a concept's name stands for.
+"use strict";
+
+(function (X) {
+  // Broden writes colours and scenes as "red-c" and "street-s"; beside its category the ending says nothing.
+  function plainConcept(name) {
+    const ending = { color: "-c", scene: "-s" }[name.category];
+    const text = ending && name.concept.endsWith(ending) ? name.concept.slice(0, -2) : name.concept;
+    return text.replaceAll("_", " ");
+  }
+
+  class BitNames {
+    constructor(data) {
+      for (const bit of data.bits) bit.names = bit.names.filter((name) => name.concept);
+      this.bits = data.bits;
+      this.byAttribute = new Map((data.attributes || []).map((attribute, number) => [attribute.name.toLowerCase(), number]));
+      // The first name that beats chance, else the first one.
+      this.best = data.bits.map((bit) => bit.names.find((name) => name.beats_chance) || bit.names[0] || null);
+      this.short = this.best.map((name, bit) => (name ? plainConcept(name) : `bit ${bit + 1}`));
+    }
+
+    // "sea" or "not sea": what is asked of a bit.
+    wish(bit, sign) {
+      return sign > 0 ? this.short[bit] : `not ${this.short[bit]}`;
+    }
+
+    // "sea (bit 12)", for places where the number matters too.
+    long(bit) {
+      return this.best[bit] ? `${this.short[bit]} (bit ${bit + 1})` : this.short[bit];
+    }
+
+    // Number of the labelled attribute that a bit's name stands for, or null.
+    attributeOf(bit) {
+      for (const name of this.bits[bit].names) {
+        const number = this.byAttribute.get(plainConcept(name).toLowerCase()) ?? this.byAttribute.get(name.concept.toLowerCase());
+        if (number !== undefined) return number;
+      }
+      return null;
+    }
+  }
+
+  // Which images count as right: those with the wanted attributes where the chips name labelled ones, else those of a
+  // class of the positive examples (or of the chosen class). null where nothing says what is right.
+  function relevance(codes, data, names, state) {
+    const wanted = new Map();
+    for (const [bit, sign] of Object.entries(state.chips)) {
+      const number = names.attributeOf(Number(bit));
+      if (number !== null) wanted.set(number, sign);
+    }
+    if (wanted.size) {
+      const pairs = [...wanted];
+      return {
+        text: pairs.map(([number, sign]) => (sign > 0 ? "" : "not ") + data.attributes[number].name).join(", "),
+        test: (item) => pairs.every(([number, sign]) => codes.hasAttribute(item, number) === sign > 0),
+      };
+    }
+    const classes = state.positive.length ? [...new Set(state.positive.flatMap((item) => codes.classesOf(item)))]
+      : state.class !== null ? [state.class] : [];
+    if (!classes.length || !codes.hasClasses) return null;
+    return {
+      text: classes.length === 1 ? `class ${data.classes[classes[0]]}` : "a class of the examples",
+      test: (item) => classes.some((number) => codes.inClass(item, number)),
+    };
+  }
+
+  Object.assign(X, { BitNames, plainConcept, relevance });
+})(window.IBCExplorer);
