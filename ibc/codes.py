@@ -2,7 +2,7 @@
 
 A ``CodeSet`` holds the sigmoid codes of N images, their labels and the gated rule matrix (GRM). It is stored as
 ``.npz`` or ``.mat`` under the official keys ``binary_codes``, ``lab``, ``code_length``, ``GRM``, and, added here,
-``paths``. ``binarise`` makes signs of the codes, ``pack_bits`` packs 64 of them into a word.
+``paths`` and ``model``. ``binarise`` makes signs of the codes, ``pack_bits`` packs 64 of them into a word.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ class CodeSet:
       each class, where an image has a set of labels.
     grm: (C, K) float32 in [0, 1], or None where the file has none.
     paths: N image paths as in the list file, or None.
+    model: fingerprint of the network that made the codes, or None; a dissection of it has the same.
     """
 
     binary_codes: np.ndarray
     labels: np.ndarray
     grm: np.ndarray | None = None
     paths: list[str] | None = None
+    model: str | None = None
 
     def __len__(self) -> int:
         """Number of images."""
@@ -123,7 +125,8 @@ def load_codes(path: str | os.PathLike, label_path: str | os.PathLike | None = N
     """
     path = Path(path)
     label_path = path if label_path is None else Path(label_path)
-    values = read_arrays(path, ("binary_codes", "lab", "GRM", "code_length", "paths"), text=("paths",))
+    values = read_arrays(path, ("binary_codes", "lab", "GRM", "code_length", "paths", "model"),
+                         text=("paths", "model"))
     if label_path != path:
         values.pop("lab", None)
         values.update(read_arrays(label_path, ("lab",)))
@@ -158,7 +161,8 @@ def load_codes(path: str | os.PathLike, label_path: str | os.PathLike | None = N
     paths = strings(values["paths"]) if "paths" in values else None
     if paths is not None and len(paths) != len(codes):
         raise input_error(path, f"{len(paths)} paths", f"{len(codes)}, one for each row of binary_codes")
-    return CodeSet(codes, labels, grm, paths)
+    model = strings(values["model"]) if "model" in values else []
+    return CodeSet(codes, labels, grm, paths, model[0] if len(model) == 1 else None)
 
 
 def save_codes(path: str | os.PathLike, codes: CodeSet) -> None:
@@ -172,6 +176,8 @@ def save_codes(path: str | os.PathLike, codes: CodeSet) -> None:
         content["GRM"] = np.asarray(codes.grm, np.float32)
     if codes.paths is not None:
         content["paths"] = list(codes.paths)
+    if codes.model is not None:
+        content["model"] = [codes.model]
     write_arrays(Path(path), content)
 
 

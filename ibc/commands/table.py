@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": "mAP of codes: category, expert bits, attributes, customised retrieval",
     "health": "balance, dead and duplicate bits of codes",
     "dissect": "name each filter, and so each bit, by the concept that it responds to",
+    "search": "images like these, by all bits of their codes or by those of some concepts",
     "explore": "a page on which one searches images by their codes, offline",
     "export": "codes for DuckDB, ClickHouse, Spark, PostgreSQL and faiss; the encoder as ONNX",
     "report": "one page on one or several runs",

@@ -45,10 +45,10 @@ def attribute_bits(signs: np.ndarray, column: np.ndarray, name: str, seed: int =
                           "at least 4 images that have it and 4 that do not", "choose the bits on other codes")
     counts = [count for count in COUNTS if count < signs.shape[1]] + [signs.shape[1]]
     order = np.random.default_rng(seed).permutation(len(signs))
-    # both halves get their share of the images that have it
+    # Every other image of each kind goes to the same half: both get their share of the images that have it.
     order = np.concatenate([order[flags[order]], order[~flags[order]]])
     halves = [np.sort(order[start::2][:: max(1, -(-len(order) // (2 * MOST_ITEMS)))]) for start in (0, 1)]
-    tried = {count: 0.0 for count in counts}
+    tried = dict.fromkeys(counts, 0.0)
     for ranked, judged in (halves, halves[::-1]):
         information = _information(signs[ranked], flags[ranked])
         best = np.argsort(-information, kind="stable")

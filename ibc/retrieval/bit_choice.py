@@ -1,6 +1,6 @@
 """Which bits a search goes by: all, the expert bits of a class, those of concepts or of an attribute, a typed list.
 
-A ``BitChoice`` flows out: the bits, what they are called, and a title and notes for people.
+A ``ChosenBits`` flows out: the bits, what they are called, and a title and notes for people.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ibc.retrieval.engine.ranking import NOT_THERE, Ranking
 
 
 @dataclass(frozen=True)
-class BitChoice:
+class ChosenBits:
     """Bits to search by.
 
     title: short, for people. bits: (n,) int64 from 0, each once. names: bit -> the concept that it is known by here.
@@ -36,41 +36,41 @@ class BitChoice:
     facts: dict[str, object]
 
 
-def all_bits(length: int, names: Iterable[BitName]) -> BitChoice:
+def all_bits(length: int, names: Iterable[BitName]) -> ChosenBits:
     """Every bit of the code."""
-    return BitChoice(f"all {length} bits", np.arange(length), main_names(names), (), {"bits": "all"})
+    return ChosenBits(f"all {length} bits", np.arange(length), main_names(names), (), {"bits": "all"})
 
 
-def listed_bits(bits: np.ndarray, names: Iterable[BitName]) -> BitChoice:
+def listed_bits(bits: np.ndarray, names: Iterable[BitName]) -> ChosenBits:
     """A list of 0-based bits as typed; one that comes twice counts once."""
     chosen = np.array(list(dict.fromkeys(bits.tolist())), np.int64)
     numbers = ", ".join(str(bit + 1) for bit in chosen[:8]) + (", …" if len(chosen) > 8 else "")
     title = f"bit {numbers}" if len(chosen) == 1 else f"{len(chosen)} chosen bits ({numbers})"
-    return BitChoice(title, chosen, main_names(names), (), {"bits": "listed"})
+    return ChosenBits(title, chosen, main_names(names), (), {"bits": "listed"})
 
 
-def bits_of_names(chosen: Sequence[BitName], names: Iterable[BitName], title: str) -> BitChoice:
+def bits_of_names(chosen: Sequence[BitName], names: Iterable[BitName], title: str) -> ChosenBits:
     """The bits of entries of the dissection, each known by the concept that it was chosen for."""
     bits = np.array(list(dict.fromkeys(name.bit for name in chosen)), np.int64)
     own = {name.bit: name for name in reversed(chosen)}
-    return BitChoice(title, bits, main_names(names) | own, (), {"bits": "concepts"})
+    return ChosenBits(title, bits, main_names(names) | own, (), {"bits": "concepts"})
 
 
 def concept_choice(names: Sequence[BitName], concepts: Sequence[str], min_iou: float = DETECTOR_IOU, *,
-                   any_category: bool = False, source: str | os.PathLike | None = None) -> BitChoice:
+                   any_category: bool = True, source: str | os.PathLike | None = None) -> ChosenBits:
     """The bits that detect one of the concepts, see ``bit_names.bits_named``. Raises InputError for an unknown one."""
     found = [name for concept in concepts
              for name in bits_named(names, concept, min_iou, any_category=any_category, source=source)]
     count = len({name.bit for name in found})
     shown = dict.fromkeys(name.concept for name in found)
     choice = bits_of_names(found, names, f"{_bits(count)} of {', '.join(shown)}")
-    return BitChoice(choice.title, choice.bits, choice.names, (),
+    return ChosenBits(choice.title, choice.bits, choice.names, (),
                      {"bits": "concepts", "concepts": list(concepts), "min_iou": min_iou,
                       "any_category": any_category})
 
 
 def expert_choice(grm: np.ndarray | None, label: int, top_k: int, names: Iterable[BitName], *, how: str,
-                  class_name: str = "") -> BitChoice:
+                  class_name: str = "") -> ChosenBits:
     """The expert bits of a class: the ``top_k`` bits with the largest entries in its row of the rule matrix.
 
     how: how the class is known, for people. Raises InputError without a rule matrix, and for a class that it lacks.
@@ -86,7 +86,7 @@ def expert_choice(grm: np.ndarray | None, label: int, top_k: int, names: Iterabl
     note = f"{called}: {how}"
     weak = int((grm[label, bits] <= 0.5).sum())
     notes = (note,) if not weak else (note, f"{weak} of these bits have a GRM entry of at most 0.5 for the class")
-    return BitChoice(f"{top_k} expert bits of {called}", bits, main_names(names), notes,
+    return ChosenBits(f"{top_k} expert bits of {called}", bits, main_names(names), notes,
                      {"bits": "expert", "class": label, "class_name": class_name or None, "class_found_by": how,
                       "grm": grm[label, bits]})
 

@@ -75,18 +75,29 @@ def find_table(path: str | os.PathLike) -> Path:
     return found[0]
 
 
+def dissected_model(path: str | os.PathLike) -> str | None:
+    """The fingerprint of the model that was dissected, from the ``tally.json`` of a dissection; None without it."""
+    file = find_table(path)
+    json_file = file if file.suffix == ".json" else file.with_name(FILES[0])
+    try:
+        model = json.loads(json_file.read_text(encoding="utf-8-sig")).get("model")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return model if isinstance(model, str) and model else None
+
+
 def concept_bits(names: Iterable[BitName], concept: str) -> list[BitName]:
     """The entries of a concept, best IoU first. Names match as in ``ibc.retrieval.bits_of_concepts``."""
     wanted = plain_concept(concept)
     return sorted((name for name in names if plain_concept(name.concept) == wanted), key=lambda name: -name.iou)
 
 
-def bits_named(names: Sequence[BitName], concept: str, min_iou: float = DETECTOR_IOU, *, any_category: bool = False,
+def bits_named(names: Sequence[BitName], concept: str, min_iou: float = DETECTOR_IOU, *, any_category: bool = True,
                source: str | os.PathLike | None = None) -> list[BitName]:
     """The bits that detect ``concept`` with an IoU of at least ``min_iou``, best first; at least one.
 
-    A bit detects the concept that it has its best IoU with; with ``any_category`` also its best concept of every other
-    category. This is the rule of ``ibc.retrieval.bits_of_concepts``. source: of the names, for messages. Raises
+    A bit detects its best concept of every category; without ``any_category`` only the one that it has its best IoU
+    with, which is the stricter rule of ``ibc.retrieval.bits_of_concepts``. source: of the names, for messages. Raises
     InputError for an unknown concept (with similar names), and where no bit reaches ``min_iou``; the message then says
     which bit comes nearest.
     """
@@ -96,7 +107,8 @@ def bits_named(names: Sequence[BitName], concept: str, min_iou: float = DETECTOR
         other = concept_bits(names, concept)
         if other:
             raise input_error(source, f"no bit with '{concept}' as its best concept", "at least one",
-                              f"bit {other[0].bit + 1} comes nearest, IoU {other[0].iou:.3f}; --any_category takes it")
+                              f"bit {other[0].bit + 1} comes nearest, IoU {other[0].iou:.3f}; leave --best_only out to "
+                              "take it")
         known = sorted({plain_concept(name.concept) for name in names})
         raise input_error(source, f"no bit named '{concept}'", "a concept of the dissection",
                           near_names(plain_concept(concept), known) or f"for example: {', '.join(known[:8])}")

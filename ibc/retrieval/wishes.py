@@ -14,7 +14,7 @@ import numpy as np
 
 from ibc.codes import binarise
 from ibc.errors import input_error
-from ibc.retrieval.bit_names import BitName
+from ibc.retrieval.bit_names import BitName, main_names
 
 WEIGHTS = ("iou", "margin")  # or a file
 
@@ -73,17 +73,30 @@ class Wish:
 def make_wish(want: Iterable[BitName], without: Iterable[BitName]) -> Wish:
     """A wish in which every bit says one thing.
 
-    A bit that names both a wanted and an unwanted concept is left out, with a note. Raises InputError where no bit is
-    left.
+    A bit that names both a wanted and an unwanted concept goes to the one with the larger IoU (to the wanted one of
+    equals), with a note. Raises InputError for a concept that is wanted and unwanted, and for one that is left without
+    any bit.
     """
     want, without = list(want), list(without)
-    torn = {name.bit for name in want} & {name.bit for name in without}
-    notes = tuple(f"bit {bit + 1} names a wanted and an unwanted concept and is left out" for bit in sorted(torn))
-    wish = Wish([name for name in want if name.bit not in torn], [name for name in without if name.bit not in torn],
-                notes)
-    if not len(wish.bits):
-        raise input_error("--want", "only bits that are wanted and unwanted at once", "at least one other bit")
-    return wish
+    both = {name.concept for name in want} & {name.concept for name in without}
+    if both:
+        raise input_error("--without", f"'{min(both)}', which --want names too", "a concept in one of the two")
+    wanted, unwanted = main_names(want), main_names(without)
+    torn = sorted(set(wanted) & set(unwanted))
+    notes = []
+    for bit in torn:
+        kept, lost = wanted[bit], unwanted[bit]
+        if lost.iou > kept.iou:
+            kept, lost = lost, kept
+        notes.append(f"bit {bit + 1} detects both {wanted[bit].concept} and {unwanted[bit].concept}; it is taken for "
+                     f"{kept.concept}, IoU {kept.iou:.3f} against {lost.iou:.3f}")
+    want_left = [name for name in want if name.bit not in torn or unwanted[name.bit].iou <= wanted[name.bit].iou]
+    without_left = [name for name in without if name.bit not in torn or unwanted[name.bit].iou > wanted[name.bit].iou]
+    gone = {name.concept for name in (*want, *without)} - {name.concept for name in (*want_left, *without_left)}
+    if gone:
+        raise input_error("--want", f"no bit left for '{min(gone)}'", "a bit of its own",
+                          "all its bits detect another concept of the wish better")
+    return Wish(want_left, without_left, tuple(notes))
 
 
 def apply_wish(wish: Wish, query: Query | None, length: int) -> Query:

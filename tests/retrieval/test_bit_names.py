@@ -55,16 +55,16 @@ def test_the_folder_and_each_file(folder):
 
 def test_concepts_and_main_names():
     assert [name.bit for name in concept_bits(EXPECTED, "Blue-C")] == [0, 1]
-    assert [name.bit for name in bits_named(EXPECTED, "blue")] == [1]
-    assert [name.bit for name in bits_named(EXPECTED, "blue", any_category=True)] == [0, 1]
+    assert [name.bit for name in bits_named(EXPECTED, "blue", any_category=False)] == [1]
+    assert [name.bit for name in bits_named(EXPECTED, "blue")] == [0, 1]
     assert {bit: name.concept for bit, name in main_names(EXPECTED).items()} == {0: "sea", 1: "blue", 2: "dog"}
     with pytest.raises(ValueError, match="found no bit named 'blu', expected a concept of the dissection; near names: "
                                          "blue"):
         bits_named(EXPECTED, "blu")
-    with pytest.raises(ValueError, match=r"'dog' at IoU 0.010 at best, by bit 3, expected 0.04 or more"):
+    with pytest.raises(ValueError, match=r"'dog' at IoU 0.020 at best, by bit 2, expected 0.04 or more"):
         bits_named(EXPECTED, "dog")
     with pytest.raises(ValueError, match=r"no bit with 'red' as its best concept, .* bit 1 comes nearest, IoU 0.200"):
-        bits_named([*EXPECTED, BitName(0, "red", "color", 0.2, 0.1, True)], "red")
+        bits_named([*EXPECTED, BitName(0, "red", "color", 0.2, 0.1, True)], "red", any_category=False)
 
 
 def test_what_is_no_dissection_of_this_model(folder, tmp_path):
