@@ -10,6 +10,8 @@
       this.codes = new X.CodeSet(data);
       this.names = new X.BitNames(data);
       this.shares = data.bits.map((bit) => bit.share);
+      this.counts = data.bits.map((bit) => (data.undecided ? Math.round(bit.share * data.count)
+        : bit.histogram.slice(bit.histogram.length / 2).reduce((sum, count) => sum + count, 0)));
       this.thumbnails = new X.Thumbnails(data, this.codes);
       this.limits = { images: this.codes.count, bits: this.codes.length, classes: data.classes.length, attributes: (data.attributes || []).length };
       this.panel = document.getElementById("panel");
@@ -28,6 +30,7 @@
     describe() {
       const { data } = this;
       document.title = data.title;
+      document.documentElement.style.setProperty("--thumb", `${Math.max(108, Math.min(160, data.thumbs.size))}px`);
       document.getElementById("title").textContent = data.title;
       if (data.sampled) {
         const note = document.getElementById("sampled");
@@ -101,10 +104,12 @@
       this.change({ positive: without(this.state.positive), negative: without(this.state.negative) });
     }
 
-    setChip(bit, sign) {
-      const chips = { ...this.state.chips };
+    // sign: +1 want, -1 must not, 0 ignore. place: among the bit's names, what the bit is called from now on.
+    setChip(bit, sign, place = this.state.called[bit]) {
+      const chips = { ...this.state.chips }, called = { ...this.state.called };
       if (sign) chips[bit] = sign; else delete chips[bit];
-      this.change({ chips });
+      if (place !== undefined) called[bit] = place;
+      this.change({ chips, called });
     }
 
     chipsAsExamples() {
@@ -137,6 +142,7 @@
         this.drawn = key;
         this.ranking = X.rankState(this.codes, state);
         this.ranked = performance.now() - begin;
+        this.names.call(state.called);
         this.asked.show(state, this.ranking);
         this.chips.show(state);
         this.filters.show(state);

@@ -82,7 +82,9 @@
         return state.mode === "bits" ? "Choose bits by number to rank the images by them."
           : "Choose an image to find more like it, or a concept to ask for it.";
       }
-      if ((state.mode === "chips" || state.mode === "bits") && !chips) return "Choose the bits that count; until then the order says nothing.";
+      const chipsAlone = state.mode === "chips" || state.mode === "bits";
+      if (chipsAlone && !chips) return "Choose the bits that count; until then nothing is compared.";
+      if (chipsAlone && state.positive.length + state.negative.length) return "In this mode only the chips count.";
       if (state.mode === "expert" && X.expertClass(this.app.codes, state) === null) return "No class is known for the example: all its bits count. Choose a class.";
       if (ranking && !ranking.bits.length) return "The examples cancel out: no bit is left to compare.";
       return null;

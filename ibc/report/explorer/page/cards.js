@@ -73,7 +73,7 @@
     const bit = app.data.bits[number], names = app.names;
     const step = (by) => el("button", { class: "quiet", disabled: number + by < 0 || number + by >= app.codes.length,
       onclick: () => app.open({ kind: "bit", number: number + by }) }, by < 0 ? "‹ Previous" : "Next ›");
-    const information = bit.information ? Object.entries(bit.information).sort((a, b) => b[1] - a[1]).slice(0, ROWS_SHOWN) : [];
+    const told = bit.information;
     return { title: names.best[number] ? `Bit ${number + 1}: ${names.short[number]}` : `Bit ${number + 1}`, content: [
       el("div", { class: "acts-line" }, step(-1), step(1), choice(app, number)),
       section("Names", nameTable(bit)),
@@ -84,14 +84,13 @@
       section("Nearest to the threshold", strip(app, bit.near)),
       section("Code value", histogram(bit.histogram), el("p", { class: "note" }, "Images by code value; bar heights go by the square root. Above 0.5 the bit is 1.")),
       section("In figures", facts([
-        ["images that have it", `${countText(Math.round(bit.share * app.codes.count))} (${percentText(bit.share)})`],
+        ["images that have it", `${countText(app.counts[number])} (${percentText(bit.share)})`],
         ["balance (entropy)", bit.entropy === null ? null : `${bit.entropy.toFixed(3)} bit of 1`, "1 bit: half of the images have it"],
-        ["alignment with its filter", typeof bit.alignment === "number" ? bit.alignment.toFixed(3) : null, "how well the bit follows the filter that the dissection names"],
+        ["tells most of", told ? `${told.name} (${told.kind}), ${told.nats.toFixed(3)} nat` : null, "mutual information; the images with the label and the others weigh half each"],
+        ["alignment with its filter", typeof bit.alignment === "number" ? bit.alignment.toFixed(3) : null, "correlation of the bit with the filter that the dissection looked at"],
       ])),
       bit.classes.length ? section("Classes that use it", bars(bit.classes.slice(0, ROWS_SHOWN).map(([c, value]) =>
         [app.data.classes[c], value, value.toFixed(2), () => app.open({ kind: "class", number: c })]))) : null,
-      information.length ? section("Information about", bars(information.map(([name, nats]) =>
-        [name, nats / Math.max(information[0][1], 1e-9), `${nats.toFixed(3)} nat`]))) : null,
     ] };
   }
 

@@ -38,13 +38,13 @@
       const groups = new Map();
       let weak = 0;
       names.bits.forEach((card, bit) => {
-        card.names.forEach((name) => {
+        card.names.forEach((name, place) => {
           if (name.beats_chance === false) {
             weak++;
             if (!this.weak) return;
           }
           if (!groups.has(name.category)) groups.set(name.category, []);
-          groups.get(name.category).push({ bit, name });
+          groups.get(name.category).push({ bit, name, place });
         });
       });
       const head = el("h2", {}, "Concepts");
@@ -55,9 +55,9 @@
       }
       const sections = [...groups].map(([category, chips]) => {
         chips.sort((a, b) => (b.name.iou ?? 0) - (a.name.iou ?? 0) || a.bit - b.bit);
-        return el("details", { open: true, class: "group" },
+        return el("details", { open: category !== "class" && category !== "attribute", class: "group" },
           el("summary", {}, category || "other", el("small", {}, String(chips.length))),
-          ...chips.map(({ bit, name }) => this.makeChip(bit, name)));
+          ...chips.map(({ bit, name, place }) => this.makeChip(bit, name, place)));
       });
       return [head, el("p", { class: "note" }, "Click: want · again: must not · again: ignore"), ...sections, ...this.weakButton(weak)];
     }
@@ -70,13 +70,13 @@
       } }, this.weak ? "Hide names no better than chance" : `Show ${weak} names no better than chance`)];
     }
 
-    makeChip(bit, name) {
+    makeChip(bit, name, place) {
       const { app } = this;
-      const count = Math.round(app.shares[bit] * app.codes.count);
+      const count = app.counts[bit];
       const text = X.plainConcept(name);
       const iou = name.iou === null || name.iou === undefined ? null : `IoU ${name.iou.toFixed(2)}`;
       const details = [`bit ${bit + 1}`, iou, countText(count)].filter(Boolean).join(" · ");
-      const node = el("button", { class: "chip", onclick: (event) => this.clicked(event, bit), title:
+      const node = el("button", { class: "chip", onclick: (event) => this.clicked(event, bit, place), title:
         `${name.concept} (${name.category}), bit ${bit + 1}${iou ? `, ${iou}` : ""}; ${countText(count)} images have it` },
       el("span", { class: "mark", "aria-hidden": "true" }), el("span", { class: "name" }, text), el("small", {}, details));
       this.chips.push({ node, bit, label: `${text}, ${name.category}, ${details} images` });
@@ -101,14 +101,14 @@
         el("div", { class: "board" }, ...cells)];
     }
 
-    clicked(event, bit) {
+    clicked(event, bit, place) {
       const { app } = this;
       const now = app.state.chips[bit] || 0;
       if (this.byNumber && app.state.positive.length) {
         const own = X.wantedSigns(app.codes, { ...app.state, mode: "all", chips: {} })[bit] || 1;
         app.setChip(bit, now === 0 ? own : now === own ? -own : 0);
       } else {
-        app.setChip(bit, (event.shiftKey ? BEFORE : NEXT)[now]);
+        app.setChip(bit, (event.shiftKey ? BEFORE : NEXT)[now], place);
       }
     }
   }

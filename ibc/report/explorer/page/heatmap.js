@@ -17,7 +17,7 @@
     } }, "Bits by concept");
     return { title: "Rules (GRM)", wide: true, content: [
       el("p", { class: "note" }, "How much each class (row) relies on each bit (column), from 0 to 1. Click a cell: bit card; a class name, or Shift + click: class. ",
-        "Arrow keys move, Enter opens the bit, c the class."),
+        "Arrow keys move, Enter opens the bit, c the class. Dots: expert bits of the class."),
       el("div", { class: "acts-line" }, map.readout, order), el("div", { class: "map" }, map.canvas),
     ], shown: () => map.layout() };
   }
@@ -37,7 +37,7 @@
       const room = this.canvas.parentElement.clientWidth;
       this.left = room < 600 ? 70 : 190;
       this.cellWidth = Math.max(3, Math.min(20, Math.floor((room - this.left) / this.columns)));
-      this.cellHeight = this.rows <= 60 ? 18 : this.rows <= 200 ? 8 : 4;
+      this.cellHeight = this.rows <= 40 ? 22 : this.rows <= 80 ? 15 : this.rows <= 200 ? 8 : 4;
       this.order = Array.from({ length: this.columns }, (_, bit) => bit);
       if (this.byConcept) {
         const key = (bit) => {
@@ -84,8 +84,9 @@
       context.clearRect(0, 0, this.canvas.width, this.canvas.height);
       context.imageSmoothingEnabled = false;
       context.drawImage(this.image, left, TOP, this.columns * cellWidth, this.rows * cellHeight);
+      if (cellWidth >= 9 && cellHeight >= 9 && this.app.codes.expertBits) this.drawExperts(context);
       if (cellHeight >= 11) {
-        context.font = `12px ${style.getPropertyValue("font-family") || "sans-serif"}`;
+        context.font = `12px ${getComputedStyle(document.body).fontFamily}`;
         context.textBaseline = "middle";
         for (let row = 0; row < this.rows; row++) {
           context.fillStyle = this.at && this.at.row === row ? ink : soft;
@@ -98,6 +99,19 @@
         context.strokeRect(left + 0.5, TOP + this.at.row * cellHeight + 0.5, this.columns * cellWidth - 1, cellHeight - 1);
         if (this.at.column >= 0) context.strokeRect(left + this.at.column * cellWidth + 0.5, TOP + 0.5, cellWidth - 1, this.rows * cellHeight - 1);
       }
+    }
+
+    // A dot in the cells of each class's expert bits.
+    drawExperts(context) {
+      const column = new Map(this.order.map((bit, place) => [bit, place]));
+      context.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--dot");
+      this.app.codes.expertBits.forEach((bits, row) => {
+        for (const bit of bits) {
+          context.beginPath();
+          context.arc(this.left + (column.get(bit) + 0.5) * this.cellWidth, TOP + (row + 0.5) * this.cellHeight, 1.8, 0, 7);
+          context.fill();
+        }
+      });
     }
 
     fit(context, text, room) {

@@ -6,7 +6,7 @@
   function plainConcept(name) {
     const ending = { color: "-c", scene: "-s" }[name.category];
     const text = ending && name.concept.endsWith(ending) ? name.concept.slice(0, -2) : name.concept;
-    return text.replaceAll("_", " ");
+    return (name.source === "class" ? "class " : "") + text.replaceAll("_", " ");
   }
 
   class BitNames {
@@ -14,8 +14,15 @@
       for (const bit of data.bits) bit.names = bit.names.filter((name) => name.concept);
       this.bits = data.bits;
       this.byAttribute = new Map((data.attributes || []).map((attribute, number) => [attribute.name.toLowerCase(), number]));
-      // The first name that beats chance, else the first one.
-      this.best = data.bits.map((bit) => bit.names.find((name) => name.beats_chance) || bit.names[0] || null);
+      this.call({});
+    }
+
+    // Which name each bit goes by. called: bit -> place among its names, as a person chose the chip; others go by the
+    // first name that beats chance (a class last: it says least about what is seen), else the first one.
+    call(called) {
+      const good = ({ names }) => names.find((name) => name.beats_chance && name.category !== "class")
+        || names.find((name) => name.beats_chance) || names[0] || null;
+      this.best = this.bits.map((bit, number) => bit.names[called[number]] || good(bit));
       this.short = this.best.map((name, bit) => (name ? plainConcept(name) : `bit ${bit + 1}`));
     }
 
@@ -29,9 +36,10 @@
       return this.best[bit] ? `${this.short[bit]} (bit ${bit + 1})` : this.short[bit];
     }
 
-    // Number of the labelled attribute that a bit's name stands for, or null.
+    // Number of the labelled attribute that a bit's name stands for (any that beats chance, its own first), or null.
     attributeOf(bit) {
-      for (const name of this.bits[bit].names) {
+      const others = this.bits[bit].names.filter((name) => name.beats_chance && name.category !== "class");
+      for (const name of this.best[bit] ? [this.best[bit], ...others] : []) {
         const number = this.byAttribute.get(plainConcept(name).toLowerCase()) ?? this.byAttribute.get(name.concept.toLowerCase());
         if (number !== undefined) return number;
       }

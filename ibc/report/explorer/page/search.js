@@ -23,11 +23,11 @@
       const entries = [];
       app.names.bits.forEach((card, bit) => {
         const names = card.names.length ? card.names : [{ concept: `bit ${bit + 1}`, category: "no name", iou: null }];
-        for (const name of names) {
+        names.forEach((name, place) => {
           const iou = name.iou === null || name.iou === undefined ? "" : ` · IoU ${name.iou.toFixed(2)}`;
           entries.push({ text: X.plainConcept(name), kind: "concept", more: `${name.category} · bit ${bit + 1}${iou}`, weight: name.iou ?? 0,
-            words: `${name.concept} bit ${bit + 1}`.toLowerCase(), choose: () => app.setChip(bit, 1) });
-        }
+            words: `${X.plainConcept(name)} ${name.concept} bit ${bit + 1}`.toLowerCase(), choose: () => app.setChip(bit, 1, card.names.length ? place : undefined) });
+        });
       });
       app.data.classes.forEach((name, number) => entries.push({ text: name, kind: "class", more: "class", weight: 0,
         words: name.toLowerCase(), choose: () => app.open({ kind: "class", number }) }));

@@ -1,5 +1,6 @@
 // The state of the view, and its text in the address (after #), so that a view can be shared and "back" works.
 // Bits are counted from 1 in the address, as everywhere a person reads them; images and classes by their number from 0.
+// "bits=12,30-,7~2": bit 12 wanted, bit 30 must not be there, bit 7 wanted and called by its third name.
 "use strict";
 
 (function (X) {
@@ -8,7 +9,7 @@
 
   function emptyState() {
     return {
-      positive: [], negative: [], mode: "all", class: null, chips: {}, classFilter: [], attributeFilter: {},
+      positive: [], negative: [], mode: "all", class: null, chips: {}, called: {}, classFilter: [], attributeFilter: {},
       order: "mixed", panel: null,
     };
   }
@@ -25,6 +26,7 @@
     if (!MODES.includes(state.mode)) state.mode = "all";
     if (!whole(state.class, limits.classes)) state.class = null;
     state.chips = signed(state.chips, limits.bits);
+    state.called = Object.fromEntries(Object.entries(state.called).filter(([bit, place]) => bit in state.chips && whole(place, 1000)));
     state.classFilter = list(state.classFilter, limits.classes);
     state.attributeFilter = signed(state.attributeFilter, limits.attributes);
     return state;
@@ -33,14 +35,14 @@
   function writeState(state) {
     const parts = [];
     const add = (key, text) => { if (text !== "" && text !== null) parts.push(`${key}=${text}`); };
-    const signs = (pairs, first) => Object.entries(pairs).map(([key, sign]) => `${Number(key) + first}${sign > 0 ? "" : "-"}`).join(",");
     add("like", state.positive.join(","));
     add("unlike", state.negative.join(","));
     if (state.mode !== "all") add("mode", state.mode);
     add("of", state.class);
-    add("bits", signs(state.chips, 1));
+    add("bits", Object.entries(state.chips).map(([bit, sign]) =>
+      `${Number(bit) + 1}${bit in state.called ? `~${state.called[bit]}` : ""}${sign > 0 ? "" : "-"}`).join(","));
     add("classes", state.classFilter.join(","));
-    add("attributes", signs(state.attributeFilter, 0));
+    add("attributes", Object.entries(state.attributeFilter).map(([number, sign]) => `${number}${sign > 0 ? "" : "-"}`).join(","));
     if (state.order !== "mixed") add("order", state.order);
     if (state.panel) {
       const { kind, number } = state.panel;
@@ -53,9 +55,10 @@
     const some = {};
     const numbers = (value, first = 0) => value.split(",").filter(Boolean).map((part) => Number(part) - first);
     const signs = (value, first) => Object.fromEntries(value.split(",").filter(Boolean).map((part) => {
-      const not = part.endsWith("-");
-      return [Number(not ? part.slice(0, -1) : part) - first, not ? -1 : 1];
+      const [, number, not] = /^(\d+)(?:~\d+)?(-?)$/.exec(part) || [null, NaN, ""];
+      return [Number(number) - first, not ? -1 : 1];
     }));
+    const called = (value) => Object.fromEntries([...value.matchAll(/(\d+)~(\d+)/g)].map(([, bit, place]) => [Number(bit) - 1, Number(place)]));
     for (const part of text.replace(/^#/, "").split("&")) {
       const at = part.indexOf("=");
       if (at < 0) continue;
@@ -64,7 +67,7 @@
       else if (key === "unlike") some.negative = numbers(value);
       else if (key === "mode") some.mode = value;
       else if (key === "of") some.class = Number(value);
-      else if (key === "bits") some.chips = signs(value, 1);
+      else if (key === "bits") Object.assign(some, { chips: signs(value, 1), called: called(value) });
       else if (key === "classes") some.classFilter = numbers(value);
       else if (key === "attributes") some.attributeFilter = signs(value, 0);
       else if (key === "order") some.order = value === "file" ? "file" : "mixed";
