@@ -21,6 +21,9 @@ from ibc.labels import Labels, as_labels
 from ibc.retrieval.defaults import MIS_SAMPLES, SEED
 
 ESTIMATORS = ("knn", "exact")
+# The official program forks eight worker processes, which all inherit the same state of the random generator. So eight
+# classes share one draw of the noise, the next eight the next draw, and so on.
+CLASSES_A_DRAW = 8
 Samples = int | str  # a number for each class, or "all"
 
 
@@ -54,7 +57,9 @@ def mutual_info_score(
     estimator: "knn" (official) or "exact".
     samples: M, taken for each class as in the official program: the first min(M/2, n) of the class, the others drawn.
       "all" takes every item, and weighs the class and the others half each ("exact" only).
-    seed: of the draw of negatives, ``numpy.random.RandomState(seed)``, and of scikit-learn's noise (``random_state``).
+    seed: of the draw of negatives and, by itself, of the noise of "knn", each ``numpy.random.RandomState(seed)``. Class
+      number i, of those that occur, has draw i // 8 of the noise, as in the official program. A draw has M rows; a
+      class with fewer items takes its first ones.
 
     Raises InputError for values that are not codes, labels of another length or missing, or no class at all.
     """
@@ -106,20 +111,20 @@ def _knn_table(values: np.ndarray, labels: Labels, classes: np.ndarray, samples:
     from ibc.retrieval.engine.knn_kernel import knn_information  # noqa: PLC0415 - the exact estimate needs no numba
 
     digamma = np.concatenate([[np.nan, 0.0], np.cumsum(1 / np.arange(1, samples))]) - np.euler_gamma
-    noise: dict[int, np.ndarray] = {}  # by number of rows; the same for every class, because random_state is
+    drawn = list(class_samples(labels, classes, samples, seed))
+    stream = np.random.RandomState(seed)
+    noise = [stream.standard_normal((samples, values.shape[1])) for _ in range(0, len(drawn), CLASSES_A_DRAW)]
 
-    def one_class(rows: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    def one_class(number: int) -> np.ndarray:
+        rows = drawn[number]
         taken, positives = np.concatenate(rows), len(rows[0])
-        scaled = _scaled(values[taken], noise[len(taken)])
+        scaled = _scaled(values[taken], noise[number // CLASSES_A_DRAW][: len(taken)].T)
         scaled[:, :positives].sort(axis=1)
         scaled[:, positives:].sort(axis=1)
         return knn_information(scaled, positives, digamma)
 
-    drawn = list(class_samples(labels, classes, samples, seed))
-    for size in {len(positives) + len(negatives) for positives, negatives in drawn}:
-        noise[size] = np.random.RandomState(seed).standard_normal((size, values.shape[1])).T
     with ThreadPoolExecutor(compute_threads()) as pool:
-        return np.array(list(pool.map(one_class, drawn)))
+        return np.array(list(pool.map(one_class, range(len(drawn)))))
 
 
 def _scaled(values: np.ndarray, noise: np.ndarray) -> np.ndarray:
