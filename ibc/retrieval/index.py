@@ -13,7 +13,9 @@ import numpy as np
 from ibc.codes import as_signs, load_codes
 from ibc.errors import input_error
 from ibc.retrieval.engine.device import Device
-from ibc.retrieval.engine.queries import SearchQueries, make_queries
+from ibc.retrieval.engine.plane_search import search_planes
+from ibc.retrieval.engine.planes import BitPlanes
+from ibc.retrieval.engine.queries import make_queries
 
 
 class SearchResult(NamedTuple):
@@ -35,7 +37,9 @@ class CodeIndex:
 
     def __init__(self, bits: Any) -> None:
         """Take the codes ``bits``. Raises InputError for other values, such as sigmoid codes."""
-        self._signs = as_signs("db_bits", bits)
+        signs = as_signs("db_bits", bits)
+        self._stores = [BitPlanes(signs.shape[1])]
+        self._stores[0].append(signs)
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> CodeIndex:
@@ -44,19 +48,19 @@ class CodeIndex:
 
     def __len__(self) -> int:
         """D, the number of items."""
-        return len(self._signs)
+        return sum(store.count for store in self._stores)
 
     @property
     def code_length(self) -> int:
         """K, the number of bits."""
-        return self._signs.shape[1]
+        return self._stores[0].length
 
     def add(self, bits: Any) -> None:
         """Append (N, K) signs -1, 0, +1, or bool, as the last rows. Raises InputError for another K."""
         more = as_signs("bits", bits)
         if more.shape[1] != self.code_length:
             raise input_error(None, f"codes of {more.shape[1]} bits", f"{self.code_length}, as in the database")
-        self._signs = np.concatenate([self._signs, more])
+        self._stores[-1].append(more)
 
     def search(self, query_bits: Any, *, bits: Any = None, weights: Any = None, top: int = 100,
                device: Device = "cpu") -> SearchResult:
@@ -64,7 +68,16 @@ class CodeIndex:
         queries = make_queries(query_bits, bits, weights, self.code_length)
         if isinstance(top, bool) or int(top) != top or top < 1:
             raise input_error(None, f"top {top}", "a whole number from 1")
-        return _search(self._signs, queries, min(int(top), len(self)))
+        top = min(int(top), len(self))
+        rows = np.empty((len(queries), top), np.int64)
+        half_steps = any(store.undecided for store in self._stores)
+        whole = queries.weights is None and not half_steps
+        distances = np.empty((len(queries), top), np.int64 if whole else np.float64)
+        if top:
+            step = 0.5 if half_steps and queries.weights is None else 1
+            for number, (own_rows, values) in enumerate(search_planes(self._stores, queries, top)):
+                rows[number], distances[number] = own_rows, values * step
+        return SearchResult(rows, distances)
 
 
 def search(db_bits: Any, query_bits: Any, *, bits: Any = None, weights: Any = None, top: int = 100,
@@ -87,18 +100,3 @@ def search(db_bits: Any, query_bits: Any, *, bits: Any = None, weights: Any = No
     """
     index = db_bits if isinstance(db_bits, CodeIndex) else CodeIndex(db_bits)
     return index.search(query_bits, bits=bits, weights=weights, top=top, device=device)
-
-
-def _search(database: np.ndarray, queries: SearchQueries, top: int) -> SearchResult:
-    whole = queries.weights is None and bool(database.all())
-    rows = np.empty((len(queries), top), np.int64)
-    distances = np.empty((len(queries), top), np.int64 if whole else np.float64)
-    for number, signs in enumerate(queries.signs):
-        used = np.flatnonzero(signs)
-        weights = np.ones(len(used)) if queries.weights is None else queries.weights[number, used]
-        distance = np.zeros(len(database))
-        for bit, weight in zip(used, weights, strict=True):  # bit by bit: equal sums are equal to the last digit
-            distance += weight * (1 - signs[bit] * database[:, bit]) / 2
-        rows[number] = np.argsort(distance, kind="stable")[:top]
-        distances[number] = distance[rows[number]]
-    return SearchResult(rows, distances)

@@ -99,3 +99,65 @@ def test_bad_input(arguments, words):
     good = {"db_bits": np.ones((5, 8)), "query_bits": np.ones((2, 8))}
     with pytest.raises(InputError, match=re.escape(words)):
         search(**(good | arguments))
+
+
+def dense_search(db, queries, mask, weights, top):
+    """(rows, distances) by a dense matrix of distances and a stable sort; weights whose sums are exact."""
+    factor = np.abs(queries) * mask * weights
+    signs = np.sign(queries)
+    distance = (factor.sum(axis=1)[:, None] - (factor * signs) @ db.T.astype(float)) / 2
+    # An item's bit that does not count must not matter: factor is 0 there.
+    rows = np.argsort(distance, axis=1, kind="stable")[:, :top]
+    return rows, np.take_along_axis(distance, rows, axis=1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), items=st.integers(500, 5000), length=st.sampled_from([2, 13, 64, 200, 300]),
+       top=st.sampled_from([1, 20, 700, 6000]), zeros=st.sampled_from([0.0, 0.02]), weighted=st.booleans(),
+       steps=st.integers(1, 3))
+def test_many_tiles_and_added_rows_equal_a_dense_matrix(seed, items, length, top, zeros, weighted, steps):
+    random = np.random.default_rng(seed)
+    db = np.where(random.random((items, length)) < random.random(length), -1, 1).astype(np.int8)
+    edges = np.sort(random.integers(0, items, steps - 1)).tolist()
+    db[random.random(db.shape) < zeros] = 0
+    db[: items // 3] = np.where(db[: items // 3] == 0, 1, db[: items // 3])  # zeros may come only with later rows
+    queries = random.integers(-1, 2, (3, length))
+    queries[:, 0] = 1
+    mask = random.random((3, length)) < 0.7
+    mask[:, 0] = True
+    weights = random.integers(1, 2000, (3, length)) / 64 if weighted else np.ones((3, length))
+    index = CodeIndex(db[: edges[0] if edges else items])
+    for start, stop in zip(edges, [*edges, items][1:], strict=True):
+        index.add(db[start:stop])
+    found = index.search(queries, bits=[np.flatnonzero(row) for row in mask], weights=weights if weighted else None,
+                         top=top)
+    rows, distances = dense_search(db, queries, mask, weights, top)
+    assert np.array_equal(found.rows, rows) and np.array_equal(found.distances, distances)
+
+
+def test_worst_order_of_the_database_and_all_equal_items():
+    """Every item is nearer than those before it, so candidates fall out all the time; then all are equally far."""
+    db = np.full((40_000, 16), -1, np.int8)
+    for bit in range(16):
+        db[2_500 * bit :, bit] = 1
+    query = np.ones((1, 16))
+    found = search(db, query, top=300)
+    assert found.rows[0].tolist() == list(range(37_500, 37_800)) and not found.distances.any()
+    found = search(db, query, bits=[0], weights=np.full(16, 0.1), top=300)
+    assert found.rows[0].tolist() == list(range(300))
+    found = search(db, -query, bits=[0], weights=np.full(16, 0.1), top=300)
+    assert found.rows[0].tolist() == list(range(300)) and (found.distances == 0.1).all()
+
+
+def test_any_real_weights_give_the_order_of_the_exact_sums():
+    random = np.random.default_rng(3)
+    db = np.where(random.random((30_000, 40)) < 0.5, -1, 1).astype(np.int8)
+    queries, weights = random.uniform(-1, 1, (3, 40)), random.lognormal(0, 2, 40)
+    found = search(db, queries, weights=weights, top=50)
+    distance = np.zeros((3, len(db)))
+    for bit in range(40):
+        differs = np.sign(queries[:, bit])[:, None] != db[:, bit]
+        distance += (weights[bit] * np.abs(queries[:, bit]))[:, None] * differs
+    rows = np.argsort(distance, axis=1, kind="stable")[:, :50]
+    assert np.array_equal(found.rows, rows)
+    assert np.array_equal(found.distances, np.take_along_axis(distance, rows, axis=1))

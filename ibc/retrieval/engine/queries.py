@@ -30,6 +30,10 @@ class SearchQueries:
         """Q, the number of queries."""
         return len(self.signs)
 
+    def rows(self, rows: slice) -> SearchQueries:
+        """Some of the queries."""
+        return SearchQueries(self.signs[rows], None if self.weights is None else self.weights[rows])
+
     @property
     def bits_used(self) -> np.ndarray:
         """(Q,) number of bits that count."""
