@@ -1,0 +1,115 @@
+"""The sections of ``search.sql``, run by ClickHouse, Spark and PostgreSQL; and DuckDB on 10 million codes.
+
+Each engine finds what the library finds: rows, paths, distances, ties by id. An engine that is not here is skipped:
+ClickHouse is the package chdb (640 MB), Spark is pyspark (490 MB) and Java, PostgreSQL its server's programs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ibc.export.csv_rows import write_csv
+from ibc.export.parquet import write_codes
+from ibc.export.rows import ExportRows
+from ibc.export.sql import SQL_ENGINES, search_sql
+from tests.export.small_codes import assert_same, make_rows, queries
+from tests.export.test_sql import section
+
+pytestmark = pytest.mark.slow
+LENGTHS = [256, 70, 300]
+
+
+def exported(folder: Path, length: int) -> ExportRows:
+    pytest.importorskip("pyarrow")
+    rows = make_rows(length)
+    write_codes(folder / "codes.parquet", rows, {}, lambda rows: None)
+    write_csv(folder / "codes.csv", rows, lambda rows: None)
+    return rows
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_clickhouse(tmp_path, length):
+    chdb = pytest.importorskip("chdb")
+    rows = exported(tmp_path, length)
+    with contextlib.chdir(tmp_path), contextlib.closing(chdb.connect(":memory:")) as connection:
+        for place, (query, bits, weights) in enumerate(queries(rows)):
+            statements = section(search_sql(query, rows), SQL_ENGINES["clickhouse"].title)
+            results = [connection.query(statement, "JSONCompactEachRow") for statement in statements]
+            found = [tuple(json.loads(line)) for line in str(results[-1]).splitlines()]
+            assert_same(found, rows, place, bits, weights)
+
+
+@pytest.fixture(scope="module")
+def spark():
+    pyspark = pytest.importorskip("pyspark.sql")
+    if not shutil.which("java"):
+        pytest.skip("no Java")
+    session = (pyspark.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+               .config("spark.sql.shuffle.partitions", "2").config("spark.driver.bindAddress", "127.0.0.1")
+               .config("spark.driver.host", "127.0.0.1").getOrCreate())
+    yield session
+    session.stop()
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_spark(tmp_path, spark, length):
+    rows = exported(tmp_path, length)
+    for place, (query, bits, weights) in enumerate(queries(rows)):
+        load, search = section(search_sql(query, rows), SQL_ENGINES["spark"].title)
+        spark.sql(load.replace("'codes.parquet'", f"'{tmp_path / 'codes.parquet'}'"))  # Java keeps its first folder
+        assert_same([tuple(row) for row in spark.sql(search).collect()], rows, place, bits, weights)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[list[str]]:
+    """A server of its own on a socket in a temporary folder; gives the psql command that reaches it."""
+    servers = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+    found = servers[-1] if servers else shutil.which("pg_ctl")
+    if not found or not shutil.which("psql"):
+        pytest.skip("no PostgreSQL")
+    programs = Path(found).parent
+    other: dict[str, str] = {}
+    if os.getuid() == 0:  # the server refuses to run as root
+        users = {entry.pw_name for entry in pwd.getpwall()} & {"postgres", "nobody"}
+        if not users:
+            pytest.skip("no user to run PostgreSQL as")
+        other = {"user": max(users)}
+    with tempfile.TemporaryDirectory(prefix="pg") as name:
+        folder = Path(name)
+        if other:
+            shutil.chown(folder, other["user"])
+
+        def call(program: str, *words: str) -> None:
+            subprocess.run([programs / program, *words], check=True, cwd=folder, stdout=subprocess.DEVNULL, **other)
+
+        call("initdb", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
+        call("pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o",
+             f"-k {folder} -c listen_addresses='' -c fsync=off", "start")
+        try:
+            yield ["psql", "-h", name, "-U", "postgres", "-X", "-q", "-v", "ON_ERROR_STOP=1", "--csv", "-t"]
+        finally:
+            call("pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "stop")
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_postgresql(tmp_path, postgres, length):
+    rows = exported(tmp_path, length)
+    for place, (query, bits, weights) in enumerate(queries(rows)):
+        text = search_sql(query, rows)
+        own = text.split(f"-- ==== {SQL_ENGINES['postgresql'].title} ====\n")[1]
+        done = subprocess.run(postgres, input=own, cwd=tmp_path, check=True, capture_output=True, text=True)
+        assert_same(list(csv.reader(io.StringIO(done.stdout))), rows, place, bits, weights)
