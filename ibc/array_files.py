@@ -7,6 +7,10 @@ arrays: a text vector in ``.npz``, a cell array in v5, a padded character matrix
 
 from __future__ import annotations
 
+import math
+import os
+import struct
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +42,32 @@ def read_arrays(path: Path, names: tuple[str, ...], text: tuple[str, ...] = ()) 
     except Exception as error:  # a damaged file makes the readers fail in many ways
         raise input_error(path, f"an unreadable file ({type(error).__name__}: {error})",
                           f"a whole {path.suffix} file", "write it again") from None
+
+
+def map_array(path: Path, name: str) -> np.ndarray | None:
+    """The array of an uncompressed ``.npz`` as a read-only view of the file: its parts are read when they are used.
+
+    None where that cannot be: another kind of file, a compressed one, a missing or damaged array; ``read_arrays`` then
+    reads it or says what is wrong.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entry = archive.getinfo(f"{name}.npy")
+        if entry.compress_type != zipfile.ZIP_STORED:
+            return None
+        with open(path, "rb") as handle:
+            handle.seek(entry.header_offset + 26)  # of the entry's header: lengths of its name and its extra field
+            name_bytes, extra_bytes = struct.unpack("<HH", handle.read(4))
+            handle.seek(name_bytes + extra_bytes, os.SEEK_CUR)
+            start = handle.tell()
+            read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            shape, by_columns, dtype = read_header[np.lib.format.read_magic(handle)](handle)
+            begin = handle.tell()
+        if dtype.hasobject or begin - start + math.prod(shape) * dtype.itemsize != entry.file_size:
+            return None
+        return np.memmap(path, dtype, "r", begin, shape, "F" if by_columns else "C")
+    except (KeyError, ValueError, zipfile.BadZipFile, struct.error):
+        return None
 
 
 def write_arrays(path: Path, content: Content) -> None:

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ibc.array_files import read_arrays, strings, write_arrays
+from ibc.array_files import map_array, read_arrays, strings, write_arrays
 from ibc.errors import input_error
 from ibc.labels import NEGATIVE, Labels, as_array
+
+CHECKED_ROWS = 2**16  # rows of codes that are examined at a time
 
 
 @dataclass
@@ -117,16 +119,22 @@ def _pack(flags: np.ndarray) -> np.ndarray:
     return packed.view("<u8").astype(np.uint64, copy=False)
 
 
-def load_codes(path: str | os.PathLike, label_path: str | os.PathLike | None = None) -> CodeSet:
+def load_codes(path: str | os.PathLike, label_path: str | os.PathLike | None = None, *,
+               mapped: bool = False) -> CodeSet:
     """Read a codes file (``.npz`` or ``.mat``, v5 or v7.3), of this project or of the official one.
 
-    ``label_path`` names another such file to take ``lab`` from. Raises InputError where the file is unreadable, lacks
-    ``binary_codes`` or ``lab``, has shapes that disagree, or holds codes or rules that are not finite.
+    ``label_path`` names another such file to take ``lab`` from. ``mapped``: the codes of an uncompressed ``.npz`` are a
+    read-only view of the file, for codes that do not fit into memory (its check sum is then not looked at); other
+    files are read as always. Raises InputError where the file is unreadable, lacks ``binary_codes`` or ``lab``, has
+    shapes that disagree, or holds codes or rules that are not finite.
     """
     path = Path(path)
     label_path = path if label_path is None else Path(label_path)
-    values = read_arrays(path, ("binary_codes", "lab", "GRM", "code_length", "paths", "model"),
-                         text=("paths", "model"))
+    view = map_array(path, "binary_codes") if mapped else None
+    names = ("lab", "GRM", "code_length", "paths", "model") + (() if view is not None else ("binary_codes",))
+    values = read_arrays(path, names, text=("paths", "model"))
+    if view is not None:
+        values["binary_codes"] = view
     if label_path != path:
         values.pop("lab", None)
         values.update(read_arrays(label_path, ("lab",)))
@@ -140,10 +148,12 @@ def load_codes(path: str | os.PathLike, label_path: str | os.PathLike | None = N
         labels = labels.T  # a plain vector: MATLAB and scipy store it as one row
     if len(labels) != len(codes):
         raise input_error(label_path, f"{len(labels)} rows in lab", f"{len(codes)}, one for each row of binary_codes")
-    if not np.isfinite(codes).all():
-        row = int(np.flatnonzero(~np.isfinite(codes).all(axis=1))[0])
-        raise input_error(path, f"a code that is not a finite number in row {row + 1} of binary_codes",
-                          "numbers in [0, 1]", "extract the codes again")
+    for start in range(0, len(codes), CHECKED_ROWS):
+        finite = np.isfinite(codes[start : start + CHECKED_ROWS]).all(axis=1)
+        if not finite.all():
+            row = start + int(np.flatnonzero(~finite)[0])
+            raise input_error(path, f"a code that is not a finite number in row {row + 1} of binary_codes",
+                              "numbers in [0, 1]", "extract the codes again")
     grm = None
     if "GRM" in values:
         grm = _matrix(path, "GRM", values["GRM"])

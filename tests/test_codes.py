@@ -31,6 +31,26 @@ def test_round_trip(tmp_path, codes, ending):
     assert_same(codes, load_codes(tmp_path / f"c{ending}"))
 
 
+@pytest.mark.parametrize("ending", [".npz", ".mat"])
+def test_mapped_codes_are_the_same(tmp_path, codes, ending):
+    save_codes(tmp_path / f"c{ending}", codes)
+    mapped = load_codes(tmp_path / f"c{ending}", mapped=True)
+    assert_same(codes, mapped)
+    assert isinstance(mapped.binary_codes.base, np.memmap) == (ending == ".npz")
+
+
+def test_compressed_or_damaged_codes_are_not_mapped(tmp_path, codes):
+    np.savez_compressed(tmp_path / "c.npz", binary_codes=codes.binary_codes, lab=codes.labels)
+    assert np.array_equal(load_codes(tmp_path / "c.npz", mapped=True).binary_codes, codes.binary_codes)
+    save_codes(tmp_path / "d.npz", codes)
+    content = (tmp_path / "d.npz").read_bytes()
+    (tmp_path / "d.npz").write_bytes(content[:-300])
+    with pytest.raises(InputError, match="an unreadable file"):
+        load_codes(tmp_path / "d.npz", mapped=True)
+    with pytest.raises(FileNotFoundError):
+        load_codes(tmp_path / "none.npz", mapped=True)
+
+
 def test_round_trip_v73(tmp_path, codes, monkeypatch):
     monkeypatch.setattr(array_files, "MAT5_MAX_BYTES", 100)
     save_codes(tmp_path / "c.mat", codes)

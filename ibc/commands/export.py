@@ -109,7 +109,7 @@ def run(options: ExportOptions) -> None:
     from ibc.files import atomic_write, sha256
 
     _check(options)
-    codes = load_codes(options.codes)
+    codes = load_codes(options.codes, mapped=True)
     if not len(codes):
         raise input_error(options.codes, "no image", "at least one")
     names = _bit_names(options, codes.code_length)
