@@ -25,8 +25,10 @@ def page_data(codes: CodeSet, vocabulary: Vocabulary, sheets: Sheets, cards: lis
     """The fields of ``IBC_DATA``, as plain types. top_k: expert bits of a class."""
     if codes.paths is None:
         raise ValueError("a page needs the paths of its images")
-    rests, shared = front_coded([visible(path) for path in codes.paths])
-    undecided = codes.binary_codes == 0.5
+    paths = [visible(path) for path in codes.paths]
+    order = sorted(range(len(paths)), key=paths.__getitem__)
+    rests, shared = front_coded([paths[place] for place in order])
+    undecided = np.argwhere(codes.binary_codes == 0.5).astype(np.int32)
     return {
         "version": VERSION,
         "title": visible(title),
@@ -34,9 +36,10 @@ def page_data(codes: CodeSet, vocabulary: Vocabulary, sheets: Sheets, cards: lis
         "code_length": codes.code_length,
         "words": -(-codes.code_length // 32),
         "codes": base64_of(planar_words(codes.binary_codes > 0.5)),
-        "undecided": base64_of(planar_words(undecided)) if undecided.any() else None,
+        "undecided": base64_of(undecided) if len(undecided) else None,
         "paths": rests,
         "paths_shared": base64_of(shared),
+        "paths_order": None if order == list(range(len(order))) else base64_of(np.array(order, np.int32)),
         **_labels(vocabulary),
         "classes": [visible(name) for name in vocabulary.classes],
         "attributes": [{"name": visible(name), "has": bitset(vocabulary.flags[:, column])}

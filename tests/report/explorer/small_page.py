@@ -86,20 +86,23 @@ def numbers(text: str, kind: str) -> np.ndarray:
 
 
 def paths_of(data: dict) -> list[str]:
-    """The front-coded paths, joined as JavaScript does: shared lengths count UTF-16 units."""
+    """The front-coded paths in the order of the images, joined as JavaScript does: lengths count UTF-16 units."""
     paths, before = [], b""
     for rest, shared in zip(data["paths"], numbers(data["paths_shared"], "u1").tolist(), strict=True):
         before = before[: 2 * shared] + rest.encode("utf-16-le")
         paths.append(before.decode("utf-16-le"))
-    return paths
+    if data.get("paths_order") is None:
+        return paths
+    by_image = dict(zip(numbers(data["paths_order"], "<i4").tolist(), paths, strict=True))
+    return [by_image[image] for image in range(len(paths))]
 
 
 def signs_of(data: dict) -> np.ndarray:
     """(N, K) signs of the packed codes."""
-    def flags(field: str) -> np.ndarray:
-        words = numbers(data[field], "<u4").reshape(data["words"], data["count"])
-        bits = np.arange(data["code_length"])
-        return (words[bits >> 5] >> (bits % 32)[:, None].astype(np.uint32) & 1).T.astype(bool)
-
-    signs = np.where(flags("codes"), 1, -1)
-    return signs if data["undecided"] is None else np.where(flags("undecided"), 0, signs)
+    words = numbers(data["codes"], "<u4").reshape(data["words"], data["count"])
+    bits = np.arange(data["code_length"])
+    signs = np.where((words[bits >> 5] >> (bits % 32)[:, None].astype(np.uint32) & 1).T, 1, -1)
+    if data["undecided"] is not None:
+        images, undecided = numbers(data["undecided"], "<i4").reshape(-1, 2).T
+        signs[images, undecided] = 0
+    return signs

@@ -18,12 +18,27 @@ window.IBCExplorer = {};
     return Array.from({ length: words }, (_, w) => all.subarray(w * count, (w + 1) * count));
   }
 
-  // Each path without what it shares with the one before it, and (a byte each) how many characters that is.
-  function decodePaths(rests, shared) {
+  // Sorted paths, each without what it shares with the one before it, and (a byte each) how many characters that is.
+  // order: the image of each sorted path; null where the images are in that order.
+  function decodePaths(rests, shared, order) {
     if (!shared) return rests;
     const same = bytes(shared);
+    const images = order ? new Int32Array(bytes(order).buffer) : null;
+    const paths = new Array(rests.length);
     let before = "";
-    return rests.map((rest, i) => (before = before.slice(0, same[i]) + rest));
+    rests.forEach((rest, i) => {
+      before = before.slice(0, same[i]) + rest;
+      paths[images ? images[i] : i] = before;
+    });
+    return paths;
+  }
+
+  // Planes with a 1 at each of the pairs (image, bit).
+  function planesOfPairs(base64, words, count) {
+    const pairs = new Int32Array(bytes(base64).buffer);
+    const out = Array.from({ length: words }, () => new Uint32Array(count));
+    for (let i = 0; i < pairs.length; i += 2) out[pairs[i + 1] >> 5][pairs[i]] |= 1 << (pairs[i + 1] & 31);
+    return out;
   }
 
   class CodeSet {
@@ -33,13 +48,13 @@ window.IBCExplorer = {};
       this.words = data.words;
       this.planes = planes(data.codes, data.words, data.count);
       // Bits of exactly 0.5: neither 0 nor 1, they count half a difference.
-      this.undecided = data.undecided ? planes(data.undecided, data.words, data.count) : null;
+      this.undecided = data.undecided ? planesOfPairs(data.undecided, data.words, data.count) : null;
       this.labels = data.labels ? new Int32Array(bytes(data.labels).buffer) : null;
       this.labelSets = data.label_sets || null;
       this.attributes = (data.attributes || []).map((attribute) => bytes(attribute.has));
       this.grm = data.grm ? bytes(data.grm) : null;
       this.expertBits = data.expert_bits || null;
-      this.paths = decodePaths(data.paths, data.paths_shared);
+      this.paths = decodePaths(data.paths, data.paths_shared, data.paths_order);
     }
 
     // +1: the image has the bit, -1: it has not, 0: undecided.
