@@ -1,5 +1,6 @@
 """``ibc explore``: the folder it writes, and what it says to bad input."""
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from ibc.codes import load_codes, save_codes
+from ibc.report.explorer.snippets import sql_snippet
 from ibc.retrieval import expert_bits, search
 from tests.report.explorer.small_page import (
     ATTRIBUTES,
@@ -93,23 +95,28 @@ def test_the_python_call_gives_the_views_result(page, capsys):
         f"{distance:g}  {paths[row]}" for row, distance in zip(rows[0], distances[0], strict=True)]
 
 
-def test_the_sql_gives_the_views_result(page):
+@pytest.mark.parametrize("length", [40, 200])
+def test_the_sql_gives_the_views_result(tmp_path, length):
+    """On what ibc export writes, with few and with all bits chosen."""
     duckdb = pytest.importorskip("duckdb")
-    data = read_data(page)
-    bits, text = (signs_of(data) > 0).astype(object), data["sql"]
-    words = bits @ [1 << bit for bit in range(40)]
-    chosen = sum(1 << bit for bit in (0, 3, 9))
-    for name, value in (("q0", words[5]), ("m0", chosen), ("top", 30)):
-        text = text.replace(f"{{{name}}}", str(value))
-    with duckdb.connect() as base:
-        base.execute("create table codes (id bigint, path varchar, w0 ubigint)")
-        base.executemany("insert into codes values (?, ?, ?)",
-                         [[place, path, int(word)] for place, (path, word) in enumerate(
-                             zip(paths_of(data), words, strict=True))])
-        rows = base.execute(text.replace("read_parquet('codes.parquet')", "codes")).fetchall()
-    expected = search(bits.astype(bool), bits[5:6].astype(bool), bits=[0, 3, 9], top=30)
-    assert [row[0] for row in rows] == expected.rows[0].tolist()
-    assert [row[2] for row in rows] == expected.distances[0].tolist()
+    pytest.importorskip("pyarrow")
+    codes = small_codes([f"{number}.jpg" for number in range(50)], length)
+    codes.binary_codes[0, 2] = 0.9
+    save_codes(tmp_path / "codes.npz", codes)
+    assert run("ibc/commands/export", tmp_path / "codes.npz", "-o", tmp_path / "e").returncode == 0
+    for bits in ([0, 3, 39], list(range(length))):
+        text = sql_snippet(length).replace("{top}", "50")
+        for word in range(-(-length // 64)):
+            places = range(64 * word, min(64 * word + 64, length))
+            wanted = sum(1 << place % 64 for place in places if codes.bits[5, place] > 0)
+            chosen = sum(1 << place % 64 for place in places if place in bits)
+            text = text.replace(f"{{q{word}}}", str(wanted)).replace(f"{{m{word}}}", str(chosen))
+        with contextlib.chdir(tmp_path / "e"), duckdb.connect(config={"threads": 1}) as base:
+            rows = base.execute(text).fetchall()
+        expected = search(codes.bits, codes.bits[5:6], bits=bits, top=50)
+        assert [row[0] for row in rows] == expected.rows[0].tolist()
+        assert [row[2] for row in rows] == expected.distances[0].tolist()
+    assert max(row[2] for row in rows) > length // 2
 
 
 def test_a_second_run_reuses_the_sheets_and_takes_new_codes(small, page, tmp_path):

@@ -46,11 +46,11 @@ def write_page(folder: Path, data: dict[str, Any]) -> Path:
     """Write ``data.js``, the scripts and styles, and last ``index.html``; returns its path."""
     with atomic_write(folder / DATA, "w") as handle:
         handle.write(data_script(data))
-    for source in sorted(PAGE.glob("*")):
+    for source in sorted(PAGE.iterdir()):
         if source.is_file() and source.name != INDEX:
             with atomic_write(folder / source.name) as handle:
                 handle.write(source.read_bytes())
-    template = (PAGE / INDEX).read_text(encoding="utf-8") if (PAGE / INDEX).is_file() else "{{ title }}"
+    template = (PAGE / INDEX).read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
     with atomic_write(folder / INDEX, "w") as handle:
         handle.write(environment.from_string(template).render(title=visible(data["title"])))

@@ -26,7 +26,8 @@ def python_snippet(codes_file: str | os.PathLike) -> str:
 
 def sql_snippet(code_length: int) -> str:
     """DuckDB's SQL for what ``ibc export`` writes. Placeholders: {q0}, ... and {m0}, ... a 64-bit word, and {top}."""
-    terms = [f"bit_count(xor(w{word}, {{q{word}}}::UBIGINT) & {{m{word}}}::UBIGINT)"
+    # bit_count is a TINYINT in DuckDB: a sum of them would overflow beyond 127
+    terms = [f"bit_count(xor(w{word}, {{q{word}}}::UBIGINT) & {{m{word}}}::UBIGINT)::INTEGER"
              for word in range(-(-code_length // 64))]
     total = "\n     + ".join(terms)
     return (f"-- DuckDB, in the folder that ibc export wrote\nSELECT id, path, {total} AS distance\n"
