@@ -19,6 +19,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from ibc.errors import InputError, input_error
+from ibc.text_files import decode_text
+
+_NOTHING = (None, "", "~")  # an unquoted text that means no value in any place
+_IMPLICIT = tuple(f"tag:yaml.org,2002:{name}" for name in ("timestamp", "int", "float", "value", "merge"))
 
 
 class ConfigError(InputError):
@@ -38,12 +42,18 @@ class Entry(NamedTuple):
     """A value with the place it came from.
 
     value: a plain value, or a dict of name -> Entry for a section. where: the file, or the flag ``--set``.
-    line: from 1; None where there is none to name.
+    line: from 1; None where there is none to name. text: a single value as it is written, for keys that hold text: YAML
+    reads 2024, no, 1e5 and 2024-01-01 as something else. None where it is quoted or not known.
     """
 
     value: Any
     where: str
     line: int | None
+    text: str | None = None
+
+
+class _NoValue(str):
+    """Why an unquoted text, such as a date that does not exist, is no value; it may still be meant as text."""
 
 
 def wrap(value: Any, source: str) -> Entry:
@@ -56,8 +66,7 @@ def wrap(value: Any, source: str) -> Entry:
 def read_tree(path: Path) -> Entry:
     """The file as nested entries that know their lines. Raises ConfigError where it is not a YAML section."""
     try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(decode_text(path.read_bytes(), path, kind=ConfigError), Loader=yaml.SafeLoader)
         if node is None:
             raise input_error(path, "an empty file", "keys and values", kind=ConfigError)
         tree = _entry(path, node)
@@ -66,8 +75,6 @@ def read_tree(path: Path) -> Entry:
         return tree
     except RecursionError:
         raise input_error(path, "a section within itself", "key: value", kind=ConfigError) from None
-    except UnicodeDecodeError:
-        raise input_error(path, "bytes that are not UTF-8", "a YAML text file", kind=ConfigError) from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise input_error(path, f"text that is not YAML ({error.problem})", "key: value", line=line,
@@ -79,9 +86,9 @@ def read_tree(path: Path) -> Entry:
 def _entry(path: Path, node: yaml.Node) -> Entry:
     line = node.start_mark.line + 1
     if not isinstance(node, yaml.MappingNode):
-        constructor = yaml.constructor.SafeConstructor()
+        text = node.value if isinstance(node, yaml.ScalarNode) and not node.style else None
         try:
-            return Entry(constructor.construct_object(node, deep=True), os.fspath(path), line)
+            return Entry(_construct(node), os.fspath(path), line, text)
         except (ValueError, TypeError, OverflowError) as error:  # for example a date that does not exist
             raise input_error(path, f"a value that cannot be read ({error})", "a number, a word or a [list]",
                               line=line, kind=ConfigError) from None
@@ -98,6 +105,16 @@ def _entry(path: Path, node: yaml.Node) -> Entry:
     return Entry(entries, os.fspath(path), line)
 
 
+def _construct(node: yaml.Node) -> Any:
+    """The value of a node that is no section."""
+    try:
+        return yaml.constructor.SafeConstructor().construct_object(node, deep=True)
+    except (ValueError, yaml.constructor.ConstructorError) as error:
+        if isinstance(node, yaml.ScalarNode) and not node.style and node.tag in _IMPLICIT:
+            return _NoValue(str(error).splitlines()[0])
+        raise
+
+
 def override(tree: Entry, text: str) -> None:
     """Replace (or add) the value in ``tree`` that a text such as ``model.code_len=64`` names.
 
@@ -107,7 +124,8 @@ def override(tree: Entry, text: str) -> None:
     if not equals or not name:
         raise input_error("--set", f"'{text}'", "key=value, as in lr=1e-3 or model.code_len=64", kind=ConfigError)
     try:
-        parsed = yaml.safe_load(value)
+        node = yaml.compose(value, Loader=yaml.SafeLoader)
+        parsed = None if node is None else _construct(node)
     except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError):
         raise input_error(f"--set {text}", "a value that is not YAML", "a number, a word or a [list]",
                           kind=ConfigError) from None
@@ -118,7 +136,8 @@ def override(tree: Entry, text: str) -> None:
             raise input_error(f"--set {text}", f"'{section}', which holds no keys", "a section such as model",
                               kind=ConfigError)
         tree = below
-    tree.value[key] = Entry(parsed, f"--set {text}", None)
+    written = node.value if isinstance(node, yaml.ScalarNode) and not node.style else None
+    tree.value[key] = Entry(parsed, f"--set {text}", None, written)
 
 
 def build(kind: type, tree: Entry, path: str, prefix: str = "") -> Any:
@@ -163,7 +182,11 @@ def _convert(entry: Entry, hint: Any, field: dataclasses.Field, path: str, name:
         if entry.value is None:
             return None
         (hint,) = [option for option in typing.get_args(hint) if option is not types.NoneType]
-    value = _value(entry.value, hint)
+    is_text = hint is str and entry.text not in _NOTHING
+    if isinstance(entry.value, _NoValue) and not is_text:
+        raise input_error(entry.where, f"a value that cannot be read ({entry.value})", _expected(hint), line=entry.line,
+                          kind=ConfigError)
+    value = _value(entry.text if is_text else entry.value, hint)
     if value is None:
         raise input_error(entry.where, f"{name}: {_show(entry.value)}", _expected(hint), line=entry.line,
                           kind=ConfigError)

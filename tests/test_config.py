@@ -100,7 +100,7 @@ def test_step_policy_needs_its_keys(path):
 @pytest.mark.parametrize("text, expected", [
     ("", "an empty file"), ("a: [", "not YAML"), ("- 1\n- 2", "keys and values"), ("lr: 1\nlr: 2\n", "twice"),
     ("? [a, b]\n: 1", ":1: found a list or section as a key"), ("a: &a {b: *a}", "a section within itself"),
-    ("lr: 1\nmodel_name: 2024-02-31", ":2: found a value that cannot be read")])
+    ("lr: 1\nbeta1: 2024-02-31", ":2: found a value that cannot be read")])
 def test_files_that_are_no_configuration(path, text, expected):
     assert expected in message(path, text)
 
@@ -110,7 +110,8 @@ def test_overrides(path):
     assert (config.lr, config.model.code_len, config.filter_labels) == (1e-3, 16, [1, 2])
     assert "--set model.codelen=3" in message(path, overrides=["model.codelen=3"])
     assert "'lr'" in message(path, overrides=["lr"])
-    assert "a value that is not YAML" in message(path, overrides=["model_name=2024-02-31"])
+    assert "a value that cannot be read" in message(path, overrides=["max_iter=2024-02-31"])
+    assert "a value that is not YAML" in message(path, overrides=["model_name=[1"])
     assert "holds no keys" in message(path, overrides=["lr.x=3"])
     assert "an even number" in message(path, overrides=["batch_size=3"])
     assert "keys and values" in message(path, "- 1", overrides=["lr=1"])
@@ -118,6 +119,35 @@ def test_overrides(path):
 
 def test_numbers_that_yaml_reads_as_text(path):
     assert load_config(path, ["lr=1e-5", "max_iter=5e4"]).max_iter == 50000
+
+
+NAMES = ["2024", "007", "no", "on", "null", "2024-01-01", "2024-02-31", "1_000", "0x10", ".5", "12:30", "1e-3", "=",
+         "<<", ".inf"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_text_is_read_as_it_is_written(path, name):
+    assert load_config(path, [f"model_name={name}"]).model_name == name
+    text = path.read_text().replace("model_name: small", f"model_name: {name}")
+    path.write_text(text)
+    config = load_config(path)
+    assert config.model_name == name
+    path.write_text(yaml.safe_dump(config.as_dict()))
+    assert load_config(path).model_name == name
+
+
+def test_a_quoted_value_and_no_value_stay(path):
+    assert load_config(path, ["model_name='no'", "cache=off"]).cache == "off"
+    for nothing in ("", "~"):
+        assert "nothing" in message(path, overrides=[f"model_name={nothing}"])
+    assert load_config(path, ["model.weights_file=null"]).model.weights_file is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_byte_order_marks(path, encoding):
+    before = load_config(path).as_dict()
+    path.write_bytes(path.read_text().encode(encoding))
+    assert load_config(path).as_dict() == before
 
 
 def test_plain_types_survive_the_round_trip(path):

@@ -1,25 +1,32 @@
 """List files: which images, with which labels.
 
-One image a line: ``path label [attribute ...]``, separated by any white space. A path with spaces is quoted. Blank
-lines and lines that begin with ``#`` are skipped. Column 0 of the labels is the category id (99999: none); in
-multi-label sets the row is a 0/1 vector over the classes.
+One image a line: ``path label [attribute ...]``, separated by any white space. A path with spaces is quoted; a line
+break in it is written ``\\u000a`` or ``\\u000d``; ``\\`` and the quote stand after a ``\\``. Blank lines and lines that
+begin with ``#`` are skipped. Column 0 of the labels is the category id (99999: none); in multi-label sets the row is a
+0/1 vector over the classes. The file is UTF-8, or UTF-16 with its byte order mark.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ibc.data.zip_folder import file_of, is_zip_folder, open_zip_folder, path_in_zip, read_bytes
+from ibc.data.accents import find_alike
+from ibc.data.zip_folder import file_of, is_zip_folder, member_name, open_zip_folder, path_in_zip, read_bytes
 from ibc.errors import input_error
 from ibc.files import atomic_write
 from ibc.labels import NEGATIVE, NO_CATEGORY
+from ibc.text_files import decode_text, has_undecoded
 
 LARGEST_LABEL = 2**24  # float32, in which labels are kept, holds no larger odd number
+_LINE_END = re.compile("\r\n|\n|\r")  # and no other character that Python calls a line separator: names may hold it
+_ESCAPED = {"\n": "\\u000a", "\r": "\\u000d"}
+_UNESCAPED = {text: character for character, text in _ESCAPED.items()}
 IMAGE_ENDINGS = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"))
 
 
@@ -61,7 +68,7 @@ def read_list(
     if in_zip := is_zip_folder(data_folder):
         open_zip_folder(data_folder)
     source = file_of(data_folder, list_file)
-    names, rows, numbers = _parse(source, read_bytes(source).decode("utf-8-sig", "surrogateescape"))
+    names, rows, numbers = _parse(source, decode_text(read_bytes(source), source, keep_bytes=True))
     labels = _label_columns(source, rows, filter_labels)
     if class_num is not None:
         _check_labels(source, labels, numbers, class_num, multi_label)
@@ -92,8 +99,10 @@ def write_list(path: str | os.PathLike, names: Iterable[str], labels: Iterable[S
 
 def _quote(name: str) -> str:
     """The path as ``_split`` reads it."""
-    if not name or name[0] in "\"'#" or any(character.isspace() for character in name):
+    if not name or name[0] in "\"'#\ufeff" or any(character.isspace() for character in name):
         escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        for character, text in _ESCAPED.items():
+            escaped = escaped.replace(character, text)
         return f'"{escaped}"'
     return name
 
@@ -103,7 +112,7 @@ def _parse(source: str, content: str) -> tuple[list[str], list[list[int]], list[
     names: list[str] = []
     rows: list[list[int]] = []
     numbers: list[int] = []
-    for number, text in enumerate(content.splitlines(), start=1):
+    for number, text in enumerate(_LINE_END.split(content), start=1):
         text = text.strip()
         if not text or text.startswith("#"):
             continue
@@ -151,6 +160,10 @@ def _split(source: str, number: int, text: str) -> tuple[str, list[str]]:
         return name, fields
     quote, characters, position = text[0], [], 1
     while position < len(text) and text[position] != quote:
+        if (escaped := text[position : position + 6]) in _UNESCAPED:
+            characters.append(_UNESCAPED[escaped])
+            position += len(escaped)
+            continue
         if text[position] == "\\" and text[position + 1 : position + 2] in ("\\", quote):
             position += 1
         characters.append(text[position])
@@ -193,11 +206,21 @@ def _locate(source: str, number: int, folder: str, in_zip: bool, name: str) -> s
     if os.path.isabs(name):
         # The official loader joins folder and field as texts, so "/a.jpg" may also mean "<folder>/a.jpg".
         joined = path_in_zip(folder, name) if in_zip else folder.rstrip("/") + name
+        if not name.isascii() and not in_zip and not os.path.exists(name) and not os.path.exists(joined):
+            return find_alike("/", name[1:]) or find_alike(folder, name.lstrip("/")) or name
         return joined if folder and not os.path.exists(name) and (in_zip or os.path.exists(joined)) else name
     if ".." in name and os.path.normpath(name).split(os.sep)[0] == os.pardir:
         raise input_error(source, f"path '{name}'", f"a path inside the data folder '{folder}'",
                           "write an absolute path if it is meant", line=number)
-    return path_in_zip(folder, name) if in_zip else os.path.join(folder, name)
+    path = path_in_zip(folder, name) if in_zip else os.path.join(folder, name)
+    if name.isascii() or (member_name(name) in open_zip_folder(folder).members if in_zip else os.path.exists(path)):
+        return path
+    if alike := find_alike(folder, name):
+        return alike
+    if has_undecoded(name):
+        raise input_error(source, f"the path {name!a}, which is not UTF-8 and of no file", "text in UTF-8",
+                          "save the list as UTF-8", line=number)
+    return path
 
 
 def images_below(folder: str | os.PathLike) -> ImageList:

@@ -73,6 +73,55 @@ def test_written_lists_are_read_back(tmp_path):
     assert images.names == names and images.labels[:, 0].tolist() == [0, 1, 2, 3, 4]
 
 
+ODD = ["line\u2028separator.jpg", "next\x85line.jpg", "new\nline.jpg", "return\rhere.jpg", "both\r\n.jpg",
+       "tab\x0b.jpg", "unit\x1c.jpg", "\ufeffmark.jpg", "no\xa0break.jpg", "'single.jpg", '"', "a\\", "a\\u000a b",
+       "\u3000wide", "b\udcff.jpg", "emoji\U0001f600.jpg", "\u200bzero.jpg", " lead", "trail ", "\\ b", "é" * 127]
+
+
+def test_names_with_any_character_are_read_back(tmp_path):
+    for first in ODD:
+        names = [first, *ODD]
+        for name in names:
+            (tmp_path / name).write_bytes(b"")
+        write_list(tmp_path / "list.txt", names, [[i] for i in range(len(names))])
+        images = read_list("list.txt", tmp_path)
+        assert images.names == names and images.files == [str(tmp_path / name) for name in names]
+
+
+def test_only_line_ends_end_a_line(tmp_path):
+    assert read(tmp_path, "a 0\rb 1\r\nc 2\n").names == ["a", "b", "c"]
+    assert read(tmp_path, "a 0\x1c\nb\u2028 1\n").names == ["a", "b"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+def test_texts_of_other_programs(tmp_path, encoding):
+    text = "0.jpg 0\r\n\u732b.jpg 1\r\n"
+    if encoding.endswith("e"):
+        with pytest.raises(InputError, match=r"list\.txt: found text in UTF-16 without a byte order mark"):
+            read(tmp_path, text.encode(encoding))
+        text = "\ufeff" + text
+    assert read(tmp_path, text.encode(encoding)).names == ["0.jpg", "\u732b.jpg"]
+
+
+def test_a_cut_utf16_text_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"list\.txt:2: found bytes that are not UTF-16"):
+        read(tmp_path, "a 0\nb 1".encode("utf-16")[:-1])
+
+
+def test_accents_composed_otherwise_are_found(tmp_path):
+    (tmp_path / "cafe\u0301").mkdir()
+    (tmp_path / "cafe\u0301" / "u\u0308.jpg").write_bytes(b"")
+    assert read(tmp_path, "caf\xe9/\xfc.jpg 0\n").files == [f"{tmp_path}/cafe\u0301/u\u0308.jpg"]
+    (tmp_path / "caf\xe9").mkdir()
+    (tmp_path / "caf\xe9" / "\xfc.jpg").write_bytes(b"")
+    assert read(tmp_path, "caf\xe9/\xfc.jpg 0\n").files == [f"{tmp_path}/caf\xe9/\xfc.jpg"]  # the exact name first
+
+
+def test_bytes_that_name_no_file_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"list\.txt:2: found the path .*, which is not UTF-8 and of no file"):
+        read(tmp_path, b"a.jpg 0\ngr\xfcn.jpg 0\n")
+
+
 def test_attribute_list_is_repeated_as_often_as_it_fits(tmp_path):
     images = read(tmp_path, "".join(f"{i} {i}\n" for i in range(7)))
     attributes = read(tmp_path, "a 8\nb 9\nc 9\n")

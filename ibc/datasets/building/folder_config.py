@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from ibc.files import atomic_write
 from ibc.ready_configs import ready_config
@@ -26,10 +30,10 @@ def write_config(folder: Path, manifest: dict[str, Any], link: bool) -> Path | N
     text = ready_config(_TEMPLATE).read_text(encoding="utf-8")
     head = f"# {name}: {classes} classes, 256 bits; the settings of imagenet100, fewer updates.\n"
     text = re.sub(r"\A(#.*\n)+", lambda _: head, text)
-    for key, value in {"model_name": name, "class_num": classes, "thr_g": _GRM_PER_CLASS * classes,
+    for key, value in {"model_name": yaml_text(name), "class_num": classes, "thr_g": _GRM_PER_CLASS * classes,
                        "max_iter": _UPDATES, "step_size": _UPDATES * 3 // 5, "snapshot_save_iter": _UPDATES // 2,
                        "batch_size": max(2, min(_BATCH, images // 2 * 2)),
-                       "data_folder": _quoted(f"{folder}/")}.items():
+                       "data_folder": yaml_text(f"{folder}/")}.items():
         line = f"{key}: {value}".replace("\\", r"\\")
         text = re.sub(rf"(?m)^(\s*){key}: .*$", rf"\g<1>{line}", text, count=1)
     if "class_weights" in manifest:
@@ -42,5 +46,10 @@ def write_config(folder: Path, manifest: dict[str, Any], link: bool) -> Path | N
     return folder / "config.yaml"
 
 
-def _quoted(text: str) -> str:
-    return text if re.fullmatch(r"[\w./-]+", text) else "'" + text.replace("'", "''") + "'"
+def yaml_text(text: str) -> str:
+    """The text as a YAML value that is read as this text and nothing else: 2024, no and null stand in quotes."""
+    if re.fullmatch(r"[\w./-]+", text, re.ASCII):
+        with contextlib.suppress(yaml.YAMLError, ValueError):
+            if yaml.safe_load(text) == text and ("/" in text or text[0].isalpha()):  # 1e3: a number in newer YAML
+                return text
+    return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=math.inf).rstrip("\n")
