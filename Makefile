@@ -1,4 +1,4 @@
-# make demo   concept scenes: draw, train, extract, score, dissect; one table at the end
+# make demo   concept scenes: draw, train, extract, score, dissect, search; one table at the end
 # make test   style, types and the default tests
 # make slow   the long tests as well
 # Each makes its own environment in .venv; PYTHON chooses the interpreter (3.11 to 3.13).
@@ -23,6 +23,11 @@ demo: .venv/installed
 	    --json $(DEMO)/retrieval.json > $(DEMO)/retrieval.txt
 	$(IBC) dissect --checkpoint $(MODEL) --broden $(DEMO)/data/broden --quantile 0.02 --output $(DEMO)/dissection \
 	    --json $(DEMO)/dissection.json > $(DEMO)/dissection.txt
+	$(IBC) search $(CODES) --item 4 --rows all,expert,concept:blue --best_only --top 8 --images $(DEMO)/data \
+	    --dissection $(DEMO)/dissection --class_names $(DEMO)/data/classes.txt --sheet $(DEMO)/search.png \
+	    > $(DEMO)/search.txt
+	$(IBC) explore $(CODES) --images $(DEMO)/data --dissection $(DEMO)/dissection \
+	    --class_names $(DEMO)/data/classes.txt --attribute_names $(DEMO)/data/attributes.txt -o $(DEMO)/explorer
 	$(IBC) report $(MODEL) --codes $(CODES) --output $(DEMO)/report
 	$(IBC) summary $(DEMO)
 

@@ -103,6 +103,8 @@ def test_the_demo_from_the_installed_package(installed, tmp_path):
         f"health {codes} --figure health.png",
         "dissect --checkpoint demo/outputs/demo --broden demo/data/broden --output demo/dissection "
         "--json demo/dissection.json",
+        f"search {codes} --item 4 --rows all,expert --images demo/data --sheet demo/search.png",
+        f"explore {codes} --images demo/data --dissection demo/dissection -o demo/explorer",
         f"report demo/outputs/demo --codes {codes} --output demo/report",
         "summary demo",
     ):

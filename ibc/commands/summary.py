@@ -19,6 +19,8 @@ EXAMPLE = "{prog} demo"
 PAGES = {
     "data/overview.jpg": "one picture of each class",
     "dissection/html/*.html": "which bit stands for which concept",
+    "search.png": "one query, ranked by all bits, by expert bits and by the bits of a concept",
+    "explorer/index.html": "search by example, by concept and by single bits",
     "report/report.html": "curves, rule matrix, classes, code health",
 }
 
