@@ -10,8 +10,10 @@
       this.codes = new X.CodeSet(data);
       this.names = new X.BitNames(data);
       this.shares = data.bits.map((bit) => bit.share);
-      this.counts = data.bits.map((bit) => (data.undecided ? Math.round(bit.share * data.count)
-        : bit.histogram.slice(bit.histogram.length / 2).reduce((sum, count) => sum + count, 0)));
+      // Images that have each bit; the upper half of the histogram begins with the undecided ones.
+      const open = this.codes.undecidedCounts();
+      this.counts = data.bits.map(({ histogram }, bit) =>
+        histogram.slice(histogram.length / 2).reduce((sum, count) => sum + count, 0) - open[bit]);
       this.thumbnails = new X.Thumbnails(data, this.codes);
       this.limits = { images: this.codes.count, bits: this.codes.length, classes: data.classes.length, attributes: (data.attributes || []).length };
       this.panel = document.getElementById("panel");
@@ -32,12 +34,14 @@
       document.title = data.title;
       document.documentElement.style.setProperty("--thumb", `${Math.max(108, Math.min(160, data.thumbs.size))}px`);
       document.getElementById("title").textContent = data.title;
+      const notes = [], unreadable = data.thumbs.unreadable || 0;
       if (data.sampled) {
-        const note = document.getElementById("sampled");
-        note.hidden = false;
-        note.textContent = `${X.countText(data.sampled.shown)} of ${X.countText(data.sampled.of)} images have a thumbnail, an evenly spread sample; `
-          + "the others are ranked all the same and show their file name.";
+        notes.push(`${X.countText(data.sampled.shown)} of ${X.countText(data.sampled.of)} images have a thumbnail, an evenly spread sample; `
+          + "the others are ranked all the same and show their file name.");
       }
+      if (unreadable) notes.push(`${X.countText(unreadable)} image files could not be read when the page was made.`);
+      document.getElementById("sampled").hidden = !notes.length;
+      document.getElementById("sampled").textContent = notes.join(" ");
       const from = data.provenance || {};
       document.getElementById("made").textContent = `${X.countText(data.count)} images, ${data.code_length} bits${from.codes ? `, from ${from.codes}` : ""}. `
         + "Distances are exact; equal ones stand in the order of the file.";
@@ -59,6 +63,7 @@
         event.preventDefault();
         this.close();
       });
+      this.panel.addEventListener("close", () => { if (this.state.panel) this.close(); });
       this.panel.addEventListener("mousedown", (event) => { if (event.target === this.panel) this.close(); });
       window.addEventListener("hashchange", () => {
         if (location.hash.slice(1) === X.writeState(this.state)) return;
@@ -87,8 +92,12 @@
       this.render();
     }
 
+    // Where only chips count, they take the values of the new example: like this one, by these bits.
     query(item) {
-      this.change({ positive: [item], negative: [], panel: null });
+      const { mode, chips } = this.state;
+      const own = Object.entries(chips).map(([bit, sign]) => [bit, this.codes.sign(item, Number(bit)) || sign]);
+      this.change({ positive: [item], negative: [], panel: null,
+        chips: mode === "chips" || mode === "bits" ? Object.fromEntries(own) : chips });
       window.scrollTo({ top: 0, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
     }
 
@@ -196,7 +205,8 @@
       }
       const make = { bit: X.bitCard, class: X.classCard, image: X.imageCard, grm: X.rulesPanel, export: X.exportPanel, help: X.helpCard };
       const { title, content, wide, shown } = make[panel.kind](this, panel.number);
-      const same = this.panel.dataset.of === `${panel.kind} ${panel.number}`, top = this.panel.scrollTop;
+      const same = this.panel.open && this.panel.dataset.of === `${panel.kind} ${panel.number}`, top = this.panel.scrollTop;
+      const focus = same ? [...this.panel.querySelectorAll("button")].indexOf(document.activeElement) : -1;
       this.panel.dataset.of = `${panel.kind} ${panel.number}`;
       this.panel.classList.toggle("wide", Boolean(wide));
       this.panel.replaceChildren(
@@ -205,7 +215,7 @@
         ...content.filter(Boolean));
       if (!this.panel.open) this.panel.showModal();
       this.panel.scrollTop = same ? top : 0;
-      document.getElementById("panel-title").focus({ preventScroll: true });
+      (this.panel.querySelectorAll("button")[focus] || document.getElementById("panel-title")).focus({ preventScroll: true });
       if (shown) shown();
     }
 

@@ -8,8 +8,8 @@
   const MODES = [
     ["all", "All bits", "Every bit on which the examples agree"],
     ["expert", "Expert bits", "Only the bits that the class's rule relies on"],
-    ["chips", "Chips", "Only the concepts that you choose, whatever the examples are"],
-    ["bits", "Single bits", "Only the bits that you choose by number, whatever the examples are"],
+    ["chips", "Chips", "Only the concepts that you choose; they take the values of an image that you click"],
+    ["bits", "Single bits", "Only the bits that you choose by number; they take the values of an image that you click"],
   ];
 
   class Asked {
@@ -58,8 +58,9 @@
     wishes(state, ranking) {
       const { app } = this;
       const chips = Object.entries(state.chips).map(([bit, sign]) => [Number(bit), sign]);
+      const filters = this.filterPills(state);
       if (!state.positive.length && !state.negative.length && !chips.length) {
-        return [el("p", { class: "hint" }, this.hint(state))];
+        return [el("p", { class: "hint" }, this.hint(state)), filters.length ? el("div", { class: "pills" }, ...filters) : null].filter(Boolean);
       }
       const parts = [
         ...state.positive.map((item) => this.example(item, true)),
@@ -67,6 +68,7 @@
       ];
       const pills = chips.slice(0, CHIPS_SHOWN).map(([bit, sign]) => this.pill(bit, sign));
       if (chips.length > CHIPS_SHOWN) pills.push(el("span", { class: "calm" }, `and ${chips.length - CHIPS_SHOWN} more bits`));
+      pills.push(...filters);
       if (pills.length) parts.push(el("div", { class: "pills" }, ...pills));
       parts.push(el("div", { class: "acts-line" },
         this.hint(state, ranking) ? el("span", { class: "calm" }, this.hint(state, ranking)) : null,
@@ -84,7 +86,7 @@
       }
       const chipsAlone = state.mode === "chips" || state.mode === "bits";
       if (chipsAlone && !chips) return "Choose the bits that count; until then nothing is compared.";
-      if (chipsAlone && state.positive.length + state.negative.length) return "In this mode only the chips count.";
+      if (chipsAlone && state.positive.length + state.negative.length) return "Only the chosen bits count.";
       if (state.mode === "expert" && X.expertClass(this.app.codes, state) === null) return "No class is known for the example: all its bits count. Choose a class.";
       if (ranking && !ranking.bits.length) return "The examples cancel out: no bit is left to compare.";
       return null;
@@ -106,6 +108,18 @@
       return el("span", { class: `pill ${sign > 0 ? "want" : "without"}` },
         el("button", { title: `Bit card of bit ${bit + 1}`, onclick: () => app.open({ kind: "bit", number: bit }) }, wish),
         el("button", { class: "remove", "aria-label": `Remove ${wish}`, title: "Remove", onclick: () => app.setChip(bit, 0) }, "×"));
+    }
+
+    filterPills({ classFilter, attributeFilter }) {
+      const { app } = this;
+      const pill = (text, change) => el("span", { class: "pill offer filter-pill" }, el("span", {}, text),
+        el("button", { class: "remove", "aria-label": `Remove the filter ${text}`, title: "Remove", onclick: () => app.change(change) }, "×"));
+      const rest = (number) => Object.fromEntries(Object.entries(attributeFilter).filter(([key]) => key !== number));
+      return [
+        ...classFilter.map((number) => pill(`only class ${app.data.classes[number]}`, { classFilter: classFilter.filter((other) => other !== number) })),
+        ...Object.entries(attributeFilter).map(([number, sign]) =>
+          pill(`only ${sign > 0 ? "with" : "without"} ${app.data.attributes[number].name}`, { attributeFilter: rest(number) })),
+      ];
     }
 
     // Precision of this view beside all bits, as many random bits, and chance. Takes a moment, so it comes after the images.

@@ -157,12 +157,12 @@
     const { data } = app;
     const from = data.provenance || {};
     return { title: "Help and keys", content: [
-      el("p", {}, "Click an image: the others come in the order of their distance, the number of compared bits that differ. ",
+      el("p", { class: "lead" }, "Click an image: the others come in the order of their distance, the number of compared bits that differ. ",
         "The distance is exact; equal ones stand in the order of the codes file."),
       facts([
         ["All bits", "every bit on which the examples agree counts"],
         ["Expert bits", "only the bits that the rule (GRM) of a class relies on"],
-        ["Chips", "only the concepts that you choose: wanted, or must not be there"],
+        ["Chips", "only the concepts that you choose: wanted, or must not be there. A click on an image sets them as they are in it"],
         ["Single bits", "the same by bit number"],
         ["✓ ✕", "chosen bits on which an image agrees and does not"],
         ["Precision", "share of right images among the first 20: of the wanted attributes, else of the example's class. Random bits are seeded, the mean of ten draws"],

@@ -57,6 +57,16 @@ window.IBCExplorer = {};
       this.paths = decodePaths(data.paths, data.paths_shared, data.paths_order);
     }
 
+    // Images in which each bit is undecided.
+    undecidedCounts() {
+      const counts = new Uint32Array(this.length);
+      if (!this.undecided) return counts;
+      this.undecided.forEach((plane, w) => plane.forEach((word) => {
+        for (let b = 0; word; b++, word >>>= 1) if (word & 1) counts[w * 32 + b]++;
+      }));
+      return counts;
+    }
+
     // +1: the image has the bit, -1: it has not, 0: undecided.
     sign(item, bit) {
       const w = bit >> 5, shift = bit & 31;

@@ -17,7 +17,7 @@
     } }, "Bits by concept");
     return { title: "Rules (GRM)", wide: true, content: [
       el("p", { class: "note" }, "How much each class (row) relies on each bit (column), from 0 to 1. Click a cell: bit card; a class name, or Shift + click: class. ",
-        "Arrow keys move, Enter opens the bit, c the class. Dots: expert bits of the class."),
+        "Arrow keys move, Enter opens the bit, c the class.", codes.expertBits ? " Dots, where there is room: expert bits of the class." : ""),
       el("div", { class: "acts-line" }, map.readout, order), el("div", { class: "map" }, map.canvas),
     ], shown: () => map.layout() };
   }
@@ -84,7 +84,7 @@
       context.clearRect(0, 0, this.canvas.width, this.canvas.height);
       context.imageSmoothingEnabled = false;
       context.drawImage(this.image, left, TOP, this.columns * cellWidth, this.rows * cellHeight);
-      if (cellWidth >= 9 && cellHeight >= 9 && this.app.codes.expertBits) this.drawExperts(context);
+      if (cellWidth >= 7 && cellHeight >= 7 && this.app.codes.expertBits) this.drawExperts(context);
       if (cellHeight >= 11) {
         context.font = `12px ${getComputedStyle(document.body).fontFamily}`;
         context.textBaseline = "middle";

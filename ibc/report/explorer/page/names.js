@@ -53,8 +53,9 @@
     const wanted = new Map();
     for (const [bit, sign] of Object.entries(state.chips)) {
       const number = names.attributeOf(Number(bit));
-      if (number !== null) wanted.set(number, sign);
+      if (number !== null) wanted.set(number, wanted.has(number) && wanted.get(number) !== sign ? 0 : sign);
     }
+    for (const [number, sign] of wanted) if (sign === 0) wanted.delete(number); // two bits of one name, asked both ways
     if (wanted.size) {
       const pairs = [...wanted];
       return {
