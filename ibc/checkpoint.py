@@ -8,6 +8,7 @@ besides (iteration, optimiser state, random state).
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import zipfile
@@ -26,6 +27,8 @@ from ibc.network import IBC, PLACES_CLASSES, alias_groups
 NAME = "checkpoint_{:08d}.pt"
 PATTERN = re.compile(r"checkpoint_?(\d+)\.pt")
 OPTIMIZER = "optimizer.pt"
+# What codes and concept maps depend on: not the classifiers, the rule matrix, and second names of shared weights.
+CODE_WEIGHTS = ("enc_style.conv_basic.", "enc_style.conv_last.", "enc_style.pre_hash_layer.", "enc_style.hash_layer.")
 
 
 def save_file(path: Path, content: dict[str, Any]) -> None:
@@ -126,6 +129,16 @@ def load_model(path: str | os.PathLike, config: ModelConfig | None = None) -> IB
         model = IBC(config or infer_model_config(weights, path), init=None)
     model.load_state_dict(_fitting(model, weights, path), assign=True)
     return model.eval().requires_grad_(False)
+
+
+def code_fingerprint(model: IBC) -> str:
+    """SHA-256, as hex digits, of the weights that the codes depend on: tells whether two files are of one model."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        if name.startswith(CODE_WEIGHTS):
+            digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
+            digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def infer_model_config(weights: Mapping[str, Tensor], source: str | os.PathLike) -> ModelConfig:

@@ -97,7 +97,7 @@ def run(options: ExtractOptions) -> None:
 
     import numpy as np
 
-    from ibc.checkpoint import find_checkpoint, load_model
+    from ibc.checkpoint import code_fingerprint, find_checkpoint, load_model
     from ibc.codes import CodeSet, save_codes
     from ibc.extraction import encode_images
     from ibc.processes import processes
@@ -121,7 +121,7 @@ def run(options: ExtractOptions) -> None:
 
     say = speaker(options.json_path)
     kept = images.subset(encoded.indices)
-    codes = CodeSet(encoded.codes, kept.labels, model.grm.cpu().numpy(), kept.names)
+    codes = CodeSet(encoded.codes, kept.labels, model.grm.cpu().numpy(), kept.names, code_fingerprint(model))
     for ending in (".npz", ".mat"):
         path = Path(options.output_path, "results", config.model_name, options.save_name + ending)
         save_codes(path, codes)

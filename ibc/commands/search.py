@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ibc.commands.command import Command, speaker
 from ibc.commands.search_flags import SearchOptions, build_parser
-from ibc.errors import InputError, input_error
+from ibc.errors import input_error
 
 if TYPE_CHECKING:
     from ibc.codes import CodeSet
@@ -88,13 +88,15 @@ def _search(options: SearchOptions, database: CodeSet, names: list[BitName], enc
             ) -> SearchReport:
     from dataclasses import replace
 
-    from ibc.commands.search_bits import BitChooser
+    from ibc.commands.search_bits import BitChooser, names_of
     from ibc.commands.search_query import read_query
     from ibc.report.search_report import SearchReport
+    from ibc.retrieval.bit_names import main_names
 
     labels = database.item_labels(options.multi_label, options.codes)
-    class_names = _class_names(options)
-    report = SearchReport(database, labels, "none", [], [], class_names, options.images or "", options.weight)
+    class_names = names_of(options.class_names, options.images, "classes.txt")
+    report = SearchReport(database, labels, "none", [], [], class_names, options.images or "", options.weight,
+                          names=main_names(names))
     if options.common not in (None, "results") and not _asks(options):
         return replace(report, common=_common(options, database, encoder, []))
     examples = read_query(options, database, names, encoder)
@@ -155,24 +157,6 @@ def _common(options: SearchOptions, database: CodeSet, encoder: QueryEncoder | N
     raise input_error("--common", f"'{wanted}'", "results, items such as 3,7,10-14, or a folder",
                       f"a folder of the codes file is for example "
                       f"{os.path.dirname(database.paths[0])}" if database.paths else None)
-
-
-def _class_names(options: SearchOptions) -> list[str]:
-    """Names of the classes: from the file asked for, else from classes.txt in the folder of the images, else none."""
-    from ibc.data.zip_folder import file_of, read_bytes
-
-    if not options.class_names and not options.images:
-        return []
-    try:
-        text = read_bytes(options.class_names or file_of(options.images or "", "classes.txt")).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise input_error(options.class_names or options.images, "a file that is not text", "names, one a line"
-                          ) from None
-    except (OSError, InputError):
-        if options.class_names:
-            raise
-        return []
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _write_images(options: SearchOptions, report: SearchReport) -> list[str]:

@@ -18,6 +18,26 @@ if TYPE_CHECKING:
 KINDS = "all, expert, random, concept:NAME+NAME, attribute:NAME or bits:1+7-9"
 
 
+def names_of(file: str | None, folder: str | None, default: str) -> list[str]:
+    """The names in ``file``, one a line; without it those of the file ``default`` in the folder of the images, if any.
+
+    Raises InputError for a file that is not text, OSError for one that is missing.
+    """
+    from ibc.data.zip_folder import file_of, read_bytes
+
+    if not file and not folder:
+        return []
+    try:
+        text = read_bytes(file or file_of(folder or "", default)).decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        if not file:
+            return []
+        if isinstance(error, UnicodeDecodeError):
+            raise input_error(file, "a file that is not text", "names, one a line") from None
+        raise
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
 class BitChooser:
     """Makes choices of bits for one query."""
 
@@ -145,9 +165,10 @@ class BitChooser:
         columns = codes.labels.shape[1] - first
         if columns < 1:
             raise input_error(where, "no attribute columns", "columns of lab after the category")
-        known = next((names for names in KNOWN_NAMES.values() if len(names) == columns), ())
-        if options.multi_label:
-            known = ()
+        known: tuple[str, ...] = () if options.multi_label else next(
+            (names for names in KNOWN_NAMES.values() if len(names) == columns), ())
+        if not options.attribute_names and not known:
+            known = tuple(names_of(None, options.images, "attributes.txt"))
         all_names = column_names(columns, known, options.attribute_names)
         column = find_column(wanted, all_names)
         found = attribute_bits(codes.bits, codes.labels[:, first + column], all_names[column], options.seed)

@@ -127,8 +127,10 @@ def build_parser(prog: str | None = None) -> CommandParser:
     out.add_argument("--sheet", metavar="FILE", help="write a contact sheet (PNG)")
     out.add_argument("--columns", type=int, default=8, metavar="N", help="results in a row of the sheet (default: 8)")
     out.add_argument("--page", metavar="FILE", help="write a page (HTML, all in one file)")
-    out.add_argument("--class_names", metavar="FILE", help="names of the classes, one a line")
-    out.add_argument("--attribute_names", metavar="FILE", help="names of the attribute columns, one a line")
+    out.add_argument("--class_names", metavar="FILE",
+                     help="names of the classes, one a line (default: classes.txt in --images)")
+    out.add_argument("--attribute_names", metavar="FILE",
+                     help="names of the attribute columns, one a line (default: attributes.txt in --images)")
     out.add_argument("--multi_label", action="store_true", help="every column of lab is a class, 1 where an image has "
                                                                 "it; else column 1 is the class")
     add_seed_flag(parser, SEED, "of the halves on which the number of bits of an attribute is chosen, and of random "

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ibc.accelerate.trunk import for_inference
+from ibc.checkpoint import CODE_WEIGHTS, code_fingerprint
 from ibc.errors import input_error
 from ibc.network import IBC
 
@@ -66,6 +67,10 @@ class Encoder:
                 digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
+    def model(self) -> str:
+        """The fingerprint that codes files of this network hold too (``code_fingerprint``); empty without codes."""
+        return ""
+
     def matters(self, name: str) -> bool:
         """Whether the responses depend on the weight of this name."""
         return True
@@ -75,7 +80,6 @@ class IBCEncoder(Encoder):
     """The concept filters of an IBC network, with its codes; one pass through the trunk gives both."""
 
     module: IBC
-    USED = ("enc_style.conv_basic.", "enc_style.conv_last.", "enc_style.pre_hash_layer.", "enc_style.hash_layer.")
 
     def __init__(self, module: IBC):
         super().__init__(module, [CONCEPT_LAYER])
@@ -94,9 +98,13 @@ class IBCEncoder(Encoder):
         """Concept maps (B, K, 6, 6) and codes (B, K)."""
         return [Response(self.network.maps_from(encoded[0]), self.network.codes_from(encoded[0]))]
 
+    def model(self) -> str:
+        """``ibc.checkpoint.code_fingerprint`` of the network."""
+        return code_fingerprint(self.module)
+
     def matters(self, name: str) -> bool:
         """False for the classifiers, the rule matrix, and for the second names of shared weights."""
-        return name.startswith(self.USED)
+        return name.startswith(CODE_WEIGHTS)
 
 
 class HookedEncoder(Encoder):

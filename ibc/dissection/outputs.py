@@ -24,7 +24,7 @@ from ibc.files import atomic_write
 
 TALLY_CSV, UNITS_CSV, TALLY_JSON = "tally.csv", "units.csv", "tally.json"
 THRESHOLDS, TALLY_FILE = "quantile.npy", "tally.npz"
-_TEXT = ("layer", "key", "categories", "names", "image_names", "settings", "rank_error", "images")  # kept as JSON
+_TEXT = ("layer", "key", "model", "categories", "names", "image_names", "settings", "rank_error", "images")  # as JSON
 
 
 def write_results(folder: Path, tally: Tally, score_threshold: float) -> list[Path]:
@@ -94,8 +94,8 @@ def summary(tally: Tally, score_threshold: float) -> dict[str, dict[str, dict[st
 def write_tally_json(path: Path, tally: Tally, score_threshold: float) -> None:
     """Settings, the summary, and everything about each unit."""
     report = {
-        "layer": tally.layer, "key": tally.key, "images": tally.images, "settings": tally.settings,
-        "threshold_rank_error": tally.rank_error, "categories": tally.categories,
+        "layer": tally.layer, "key": tally.key, "model": tally.model, "images": tally.images,
+        "settings": tally.settings, "threshold_rank_error": tally.rank_error, "categories": tally.categories,
         "summary": summary(tally, score_threshold),
         "units": [unit_record(tally, row) for row in range(len(tally.units))],
     }

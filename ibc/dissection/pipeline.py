@@ -93,7 +93,8 @@ def dissect_layers(encoder: Encoder, broden: Broden, settings: DissectionSetting
         tally_pass.run()
         end = time.perf_counter()
 
-    tallies = [_tally(name, broden, settings, survey, values, counts, tally_pass.truth, key) for
+    model = encoder.model()
+    tallies = [_tally(name, broden, settings, survey, values, counts, tally_pass.truth, key, model) for
                name, survey, values, counts in zip(encoder.layers, surveys, found, tally_pass.layers, strict=True)]
     if write is not None:
         write(tallies)
@@ -122,7 +123,7 @@ def _workers(wanted: int, device: torch.device) -> tuple[int, int]:
 
 
 def _tally(layer: str, broden: Broden, settings: DissectionSettings, survey: LayerSurvey, thresholds: np.ndarray,
-           counts: LayerCounts, truth: np.ndarray, key: str) -> Tally:
+           counts: LayerCounts, truth: np.ndarray, key: str, model: str) -> Tally:
     """What both passes found of one layer, as plain arrays."""
     alignment = None
     if survey.alignment is not None:
@@ -142,4 +143,4 @@ def _tally(layer: str, broden: Broden, settings: DissectionSettings, survey: Lay
         pixels=counts.counts.pixels, null=best_by_chance(counts.counts, truth, broden.primary),
         top_images=places.reshape(survey.top.image.shape), top_peaks=survey.top.peak.cpu().numpy(),
         top_maps=survey.top.maps.cpu().numpy(), image_names=names, images=len(broden), alignment=alignment,
-        settings=settings.numbers() | given, key=key)
+        settings=settings.numbers() | given, key=key, model=model)

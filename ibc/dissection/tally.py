@@ -67,6 +67,7 @@ class Tally:
     null: (K, R) float64 best IoU of each chance pairing.
     top_images: (K, T) int64 places in ``image_names``, where "" stands for none. top_peaks: (K, T) float32 maxima.
     top_maps: (K, T, h, w) float32. settings: those that can change a number. key: of model, data and settings.
+    model: fingerprint of the network, as in the codes files of the same network; empty where it has no codes.
     """
 
     layer: str
@@ -89,6 +90,7 @@ class Tally:
     alignment: Alignment | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     key: str = ""
+    model: str = ""
 
     @cached_property
     def iou(self) -> np.ndarray:

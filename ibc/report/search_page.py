@@ -47,7 +47,7 @@ def search_page(report: SearchReport) -> str:
         examples=[{"title": image.title, "wanted": image.wanted, "url": data.get(report.query_file(image) or "")}
                   for image in report.query_images],
         rankings=[_ranking(report, ranked, data) for ranked in report.rankings],
-        common=None if report.common is None else _common(report.common, report.rankings[0].choice.names))
+        common=None if report.common is None else _common(report.common, report.names))
 
 
 def _ranking(report: SearchReport, ranked: Ranked, data: dict[str, str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ibc.codes import CodeSet
 from ibc.data.zip_folder import file_of
 from ibc.labels import NO_CATEGORY, Labels
+from ibc.retrieval.bit_names import BitName
 from ibc.retrieval.explained_search import Hit, Ranked
 from ibc.retrieval.shared_bits import SharedBit
 
@@ -39,6 +40,7 @@ class SearchReport:
     """Rankings of one query over a codes file, and its context.
 
     codes, labels: of the database. folder: that its paths are in, or "". weight: kind of weights, or None.
+    names: bit -> the concept with its best IoU.
     """
 
     codes: CodeSet
@@ -50,6 +52,7 @@ class SearchReport:
     folder: str = ""
     weight: str | None = None
     common: CommonBits | None = None
+    names: dict[int, BitName] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def path(self, row: int) -> str:

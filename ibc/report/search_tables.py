@@ -18,7 +18,8 @@ ORDER = "images at equal distance are in the order of the codes file"
 
 def search_lines(report: SearchReport) -> Iterator[str]:
     """The whole search as text."""
-    yield f"query: {report.title}"
+    if report.rankings:
+        yield f"query: {report.title}"
     yield from (f"note: {note}" for note in report.notes)
     for ranked in report.rankings:
         yield ""
@@ -30,8 +31,9 @@ def search_lines(report: SearchReport) -> Iterator[str]:
         yield from result_lines(report, ranked)
         yield f"exact distances {distance_words(ranked)}; {ORDER}"
     if report.common is not None:
-        yield ""
-        yield from common_lines(report.common, report.rankings[0].choice.names if report.rankings else {})
+        if report.rankings:
+            yield ""
+        yield from common_lines(report.common, report.names)
 
 
 def distance_words(ranked: Ranked) -> str:
@@ -99,9 +101,8 @@ def search_metrics(report: SearchReport) -> dict[str, Any]:
                                for image in report.query_images]},
         "rankings": [_ranking(report, ranked) for ranked in report.rankings]}
     if report.common is not None:
-        names = report.rankings[0].choice.names if report.rankings else {}
         metrics["common"] = {"set": report.common.title, "images": report.common.count,
-                             "bits": [_shared(shared, names) for shared in report.common.bits]}
+                             "bits": [_shared(shared, report.names) for shared in report.common.bits]}
     return metrics
 
 

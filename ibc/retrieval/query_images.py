@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ibc.checkpoint import find_checkpoint, load_model, read_file
+from ibc.checkpoint import code_fingerprint, find_checkpoint, load_model, read_file
 from ibc.codes import CodeSet
 from ibc.config import Config, config_from_dict, load_config
 from ibc.data.decode import decode_image
@@ -44,13 +44,18 @@ class QueryEncoder:
         self.model: IBC = load_model(self.checkpoint, self.config.model).to(device)
 
     def check(self, codes: CodeSet, where: str | os.PathLike) -> None:
-        """Raises InputError where the codes of the file ``where`` are of another model: bits or rule matrix differ."""
+        """Raises InputError where the codes of the file ``where`` are of another model: their number of bits,
+        fingerprint or rule matrix differs."""
         classes, bits = self.model.grm.shape
         if bits != codes.code_length:
             raise input_error(self.checkpoint, f"a model of {bits} bits", f"{codes.code_length}, as in {where}")
-        grm = self.model.grm.cpu().numpy()
-        if codes.grm is not None and (len(codes.grm) != classes or not np.allclose(codes.grm, grm, atol=1e-6)):
-            raise input_error(self.checkpoint, f"another model than that of {where} (its rule matrix differs)",
+        if codes.model is not None:
+            same = codes.model == code_fingerprint(self.model)
+        else:  # codes of another program, or older ones
+            grm = self.model.grm.cpu().numpy()
+            same = codes.grm is None or (len(codes.grm) == classes and np.allclose(codes.grm, grm, atol=1e-6))
+        if not same:
+            raise input_error(self.checkpoint, f"another model than that of {where}",
                               "the checkpoint that made the codes")
 
     def encode(self, files: Sequence[str | os.PathLike], resize: str = "auto") -> np.ndarray:
