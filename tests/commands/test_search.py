@@ -227,8 +227,8 @@ def test_a_new_image_has_the_codes_of_extraction(tmp_path):
     assert "another model than that of" in error
     old = replace(other, model=None, grm=1 - other.grm)
     save_codes(tmp_path / "old.npz", old)
-    assert "another model than that of" in error_of(run("ibc.commands.search", tmp_path / "old.npz", "--image", files[2],
-                                                        "--checkpoint", checkpoint, "--device", "cpu"))
+    words = ["--image", files[2], "--checkpoint", checkpoint, "--device", "cpu"]
+    assert "another model than that of" in error_of(run("ibc.commands.search", tmp_path / "old.npz", *words))
     common = run("ibc.commands.search", codes, "--common", tmp_path / "images", "--checkpoint", checkpoint, "--device",
                  "cpu")
     assert "24 images" in common.stdout
