@@ -9,8 +9,9 @@ from tests.conftest import ROOT
 
 # From the ground up; a file imports from its own layer and those before it.
 LAYERS = (
-    ("errors", "files", "cores", "signals", "progress", "json_report", "device", "compiled", "triton_trial",
-     "ready_configs", "process_pool", "processes", "typed_yaml", "config", "labels", "array_files", "codes"),
+    ("errors", "files", "text_files", "cores", "signals", "progress", "json_report", "device", "compiled",
+     "triton_trial", "ready_configs", "process_pool", "processes", "typed_yaml", "config", "labels", "array_files",
+     "codes"),
     ("data",),
     ("network", "normalise", "batch_labels", "losses", "optimiser", "schedule", "update", "trainer", "pretrained",
      "checkpoint", "train_state", "train_log", "train_loop", "extraction", "accelerate"),

@@ -11,6 +11,7 @@ from ibc.codes import CodeSet
 from ibc.errors import input_error
 from ibc.labels import Labels
 from ibc.retrieval.attribute_names import KNOWN_NAMES, column_names
+from ibc.text_files import read_text
 
 MOST_CLASSES = 65536  # a category id beyond it is no class number but some other code
 
@@ -50,8 +51,7 @@ def read_vocabulary(codes: CodeSet, path: str | os.PathLike, multi_label: bool, 
 def _class_names(path: str | None, count: int) -> list[str]:
     if path is None:
         return [f"class {number}" for number in range(count)]
-    with open(path, encoding="utf-8-sig", errors="surrogateescape") as handle:
-        names = [line.strip() for line in handle if line.strip()]
+    names = [line.strip() for line in read_text(path, keep_bytes=True).split("\n") if line.strip()]
     if len(names) < count:
         raise input_error(path, f"{len(names)} class names", f"{count}, one for each class")
     return names
