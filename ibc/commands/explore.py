@@ -53,8 +53,10 @@ def build_parser(prog: str | None = None) -> CommandParser:
                         help="folder of the page: new, empty, or made by this command")
     parser.add_argument("--dissection", metavar="DIR|FILE",
                         help="results folder of ibc dissect, or its tally.json: names of bits (a folder: masks too)")
-    parser.add_argument("--class_names", metavar="FILE", help="one name a line, in the order of the class numbers")
-    parser.add_argument("--attribute_names", metavar="FILE", help="one name a line, one for each attribute column")
+    parser.add_argument("--class_names", metavar="FILE",
+                        help="one name a line, in the order of the class numbers (default: classes.txt in --images)")
+    parser.add_argument("--attribute_names", metavar="FILE",
+                        help="one name a line, one for each attribute column (default: attributes.txt in --images)")
     parser.add_argument("--train", metavar="CODES",
                         help="codes of the training images: what bits tell of classes and attributes is measured on "
                              "them (default: on the shown images)")

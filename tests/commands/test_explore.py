@@ -193,6 +193,22 @@ def test_label_sets_and_codes_without_labels_or_rules(small, tmp_path):
     assert data["bits"][0]["information"] is None and data["bits"][0]["names"] == []
 
 
+def test_names_beside_the_images_are_taken_where_they_fit(small, tmp_path):
+    images = tmp_path / "images"
+    shutil.copytree(small.images, images)
+    (images / "classes.txt").write_text("".join(f"{name}\r\n" for name in CLASSES), encoding="utf-16")
+    (images / "attributes.txt").write_text("only one\n")
+    flags = [str(small.codes), "--images", str(images), "--workers", "1", "-o", str(tmp_path / "page")]
+    assert run(COMMAND, *flags).returncode == 0
+    data = read_data(tmp_path / "page")
+    assert data["classes"] == CLASSES and [item["name"] for item in data["attributes"]] == ["column 1", "column 2"]
+
+
+def test_a_dissection_of_the_same_model(small, tmp_path):
+    result = run(COMMAND, *of_models(small, tmp_path, "a" * 64, "a" * 64), "-o", tmp_path / "page")
+    assert result.returncode == 0 and read_data(tmp_path / "page")["provenance"]["fingerprint"] == "a" * 64
+
+
 def test_information_of_training_codes(small, tmp_path):
     train = small_codes([f"{number}.jpg" for number in range(60)], seed=3)
     train.binary_codes[:, 0] = 1 - train.binary_codes[:, 0]  # there the bit speaks against class 0
@@ -219,7 +235,16 @@ def with_file(small, tmp_path, name, content):
     return path
 
 
+def of_models(small, tmp_path, codes_model, dissected):
+    dissection = write_dissection(tmp_path / "d", 40)
+    table = dissection / "tally.json"
+    table.write_text(table.read_text().replace('{"layer"', f'{{"model": "{dissected}", "layer"', 1))
+    return [*changed(small, tmp_path, model=codes_model), "--dissection", str(dissection)]
+
+
 BAD = {
+    "another model": (lambda small, tmp: of_models(small, tmp, "a" * 64, "b" * 64),
+                      "found the dissection of another model (bbbbbbbbbbbb…), expected that of the model that made"),
     "no paths": (lambda small, tmp: changed(small, tmp, paths=None), "no array 'paths'"),
     "images elsewhere": (lambda small, tmp: changed(small, tmp, paths=[f"x{n}" for n in range(30)]),
                          "none of 30 images that can be read"),

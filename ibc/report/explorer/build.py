@@ -31,9 +31,10 @@ class ExplorerSettings:
 
     codes_file: the path of the codes, for the page's provenance. images: folder or zip that their paths start from.
     dissection: results folder or table of a dissection, or None. train_file: path of the training codes, or None; what
-    bits tell about labels is measured on them. class_names, attribute_names: files of one name a
-    line, or None. thumb: pixels a side of a thumbnail. max_thumbs: images with one. top_k: expert bits of a class.
-    multi_label: whether every label column is a class. workers: processes that read images. seed: of random images.
+    bits tell about labels is measured on them. class_names, attribute_names: files of one name a line; None:
+    classes.txt and attributes.txt among the images, where they are and fit. thumb: pixels a side of a thumbnail.
+    max_thumbs: images with one. top_k: expert bits of a class. multi_label: whether every label column is a class.
+    workers: processes that read images. seed: of random images.
     """
 
     codes_file: str
@@ -67,10 +68,11 @@ def build_page(folder: Path, codes: CodeSet, settings: ExplorerSettings, train: 
     names that do not fit, and where no image can be read.
     """
     files = image_files(codes, settings)
-    vocabulary = read_vocabulary(codes, settings.codes_file, settings.multi_label, settings.class_names,
-                                 settings.attribute_names)
+    vocabulary = read_vocabulary(codes, settings.codes_file, settings.multi_label, settings.images,
+                                 settings.class_names, settings.attribute_names)
     cards = bit_cards(codes.binary_codes, codes.grm, settings.seed)
-    dissection = None if settings.dissection is None else read_dissection(settings.dissection, codes.code_length)
+    dissection = None if settings.dissection is None else read_dissection(
+        settings.dissection, codes, settings.codes_file)
     source, labels, flags = measured_on(codes, vocabulary, train, settings)
     claim_folder(folder)
     if dissection is not None:
@@ -84,9 +86,8 @@ def build_page(folder: Path, codes: CodeSet, settings: ExplorerSettings, train: 
     chosen = spread_sample(len(codes), settings.max_thumbs, shown)
     sheets = write_sheets(folder / SPRITES, files, settings.thumb, chosen, settings.workers)
     provenance = {"codes": settings.codes_file, "sha256": sha256(settings.codes_file),
-                  "model": Path(settings.codes_file).absolute().parent.name, "dissection": settings.dissection,
-                  "train": settings.train_file,
-                  "version": __version__}
+                  "model": Path(settings.codes_file).absolute().parent.name, "fingerprint": codes.model,
+                  "dissection": settings.dissection, "train": settings.train_file, "version": __version__}
     data = page_data(codes, vocabulary, sheets, cards, title=settings.title, provenance=provenance,
                      top_k=settings.top_k, python=python_snippet(settings.codes_file),
                      sql=sql_snippet(codes.code_length))
