@@ -58,7 +58,7 @@ def _adder(size):
     def add_planes(_context, tiles, tile, words, start, groups, counters, base, levels):
         """Add the planes at words[start], ... of a tile, ``groups`` x ``size`` of them, times 2^base, to the counters.
 
-        tiles: (T, P, 8) uint64. words: (n,) int32, the first word of each plane in a tile. counters: (levels or more,
+        tiles: (T, P, 8) uint64. words: int32, the first word of each plane in a tile. counters: (levels or more,
         8) uint64.
         """
         number = types.intp
@@ -154,14 +154,16 @@ def _trailing_zeros(_context, value):
 
 
 @compiled
-def _run_program(tiles, tile, words, steps, step_count, start, levels, counters):
+def _run_program(tiles, tile, words, steps, query, step_count, start, levels, counters):
     """Counters of a tile after the steps of one query, see ``programs``. True where some item is near enough.
 
+    No array is sliced here: numba would count references, which takes as long as the work.
     start: what the numbers begin with. An item with distance d < limit ends with limit - 1 - d, others below 0.
     """
     fill(counters, levels, start)
     for step in range(step_count):
-        kind, base, place, groups = steps[step, 0], steps[step, 1], steps[step, 2], steps[step, 3]
+        kind, base, groups = steps[query, step, 0], steps[query, step, 1], steps[query, step, 3]
+        place = query * words.shape[1] + steps[query, step, 2]
         if kind == ADD_SIXTEENS:
             add_sixteens(tiles, tile, words, place, groups, counters, base, levels)
         elif kind == ADD_EIGHTS:
@@ -230,7 +232,7 @@ def scan_counts(tiles, items, first_row, words, steps, step_counts, constants, l
     for tile in range(tiles.shape[0]):
         valid = min(items - tile * TILE_ITEMS, TILE_ITEMS)
         for i in range(len(limits)):
-            if not _run_program(tiles, tile, words[i], steps[i], step_counts[i],
+            if not _run_program(tiles, tile, words, steps, i, step_counts[i],
                                 constants[i] - limits[i], levels[i], counters):
                 continue
             start_limit = limits[i]  # the counters are relative to it
@@ -253,17 +255,18 @@ def scan_counts(tiles, items, first_row, words, steps, step_counts, constants, l
 
 
 @compiled
-def _weighted_distance(plane_words, item, bits, signs, weights, length):
+def _weighted_distance(tiles, tile, item, bits, signs, weights, first, last, length):
     """Sum of the weights of the bits of one item that differ, half where undecided, in the order of the bits."""
     lane, place = item >> 6, np.uint64(item & 63)
+    undecided = tiles.shape[1] > 2 * length
     distance = 0.0
-    for b in range(len(bits)):
+    for b in range(first, last):  # without an if: the processor cannot guess the bits
         bit = bits[b]
-        above = (plane_words[bit, lane] >> place) & np.uint64(1)
-        if plane_words.shape[0] > 2 * length and (plane_words[length + bit, lane] >> place) & np.uint64(1):
-            distance += 0.5 * weights[b]
-        elif (above != 0) != (signs[b] > 0):
-            distance += weights[b]
+        differs = np.float64(((tiles[tile, bit, lane] >> place) & np.uint64(1)) ^ np.uint64(signs[b] > 0))
+        if undecided:
+            half = (tiles[tile, length + bit, lane] >> place) & np.uint64(1)
+            differs = 0.5 if half else differs
+        distance += weights[b] * differs
     return distance
 
 
@@ -280,10 +283,9 @@ def scan_weights(tiles, items, first_row, words, steps, step_counts, constants, 
     for tile in range(tiles.shape[0]):
         valid = min(items - tile * TILE_ITEMS, TILE_ITEMS)
         for i in range(len(limits)):
-            if not _run_program(tiles, tile, words[i], steps[i], step_counts[i],
+            if not _run_program(tiles, tile, words, steps, i, step_counts[i],
                                 constants[i] - limits[i], levels[i], counters):
                 continue
-            own = slice(bit_starts[i], bit_starts[i + 1])
             for lane in range(LANES):
                 near = ~counters[levels[i] - 1, lane]
                 while near != 0:
@@ -292,7 +294,8 @@ def scan_weights(tiles, items, first_row, words, steps, step_counts, constants, 
                     item = lane * 64 + np.int64(place)
                     if item >= valid:
                         break
-                    value = _weighted_distance(tiles[tile], item, bits[own], signs[own], weights[own], length)
+                    value = _weighted_distance(tiles, tile, item, bits, signs, weights, bit_starts[i],
+                                               bit_starts[i + 1], length)
                     if value >= worst[i]:
                         continue
                     rows[i, used[i]], values[i, used[i]] = first_row + tile * TILE_ITEMS + item, value

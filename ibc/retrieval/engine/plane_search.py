@@ -78,7 +78,7 @@ def _scan(store: BitPlanes, first_row: int, tiles: slice, queries: SearchQueries
     count = len(queries)
     own = as_writable(store.used_tiles)[tiles]
     items = min(store.count, tiles.stop * TILE_ITEMS) - tiles.start * TILE_ITEMS
-    room = min(4 * top + 256, max(items, top) + 1)
+    room = min(2 * top + 64, max(items, top) + 1)
     first_row += tiles.start * TILE_ITEMS
     limits, used = programs.largest + 1, np.zeros(count, np.int64)
     rows = np.empty((count, room), np.int64)
