@@ -6,16 +6,19 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ibc.codes import as_signs, load_codes
 from ibc.errors import input_error
-from ibc.retrieval.engine.device import Device
-from ibc.retrieval.engine.plane_search import search_planes
+from ibc.retrieval.engine.device import Device, choose_device
+from ibc.retrieval.engine.plane_search import Nearest, search_planes
 from ibc.retrieval.engine.planes import BitPlanes
-from ibc.retrieval.engine.queries import make_queries
+from ibc.retrieval.engine.queries import SearchQueries, make_queries
+
+if TYPE_CHECKING:
+    from ibc.retrieval.engine.torch_search import DeviceDatabase
 
 
 class SearchResult(NamedTuple):
@@ -40,6 +43,7 @@ class CodeIndex:
         signs = as_signs("db_bits", bits)
         self._stores = [BitPlanes(signs.shape[1])]
         self._stores[0].append(signs)
+        self._on_device: DeviceDatabase | None = None  # made by the first search there
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> CodeIndex:
@@ -75,9 +79,21 @@ class CodeIndex:
         distances = np.empty((len(queries), top), np.int64 if whole else np.float64)
         if top:
             step = 0.5 if half_steps and queries.weights is None else 1
-            for number, (own_rows, values) in enumerate(search_planes(self._stores, queries, top)):
+            nearest = self._nearest(queries, top, choose_device(device, len(queries) * len(self)))
+            for number, (own_rows, values) in enumerate(nearest):
                 rows[number], distances[number] = own_rows, values * step
         return SearchResult(rows, distances)
+
+    def _nearest(self, queries: SearchQueries, top: int, device: Device) -> list[Nearest]:
+        if str(device) == "cpu":
+            return search_planes(self._stores, queries, top)
+        from ibc.retrieval.engine import torch_search  # noqa: PLC0415 - torch takes 2 s; a CPU needs none
+
+        known = self._on_device
+        if known is None or (str(known.device), known.count) != (str(device), len(self)):
+            self._on_device = None  # its memory is free before the next is made
+            known = self._on_device = torch_search.DeviceDatabase(self._stores, device)
+        return torch_search.search_torch(known, self._stores, queries, top)
 
 
 def search(db_bits: Any, query_bits: Any, *, bits: Any = None, weights: Any = None, top: int = 100,
