@@ -25,13 +25,13 @@ def ranked_blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray, dev
     device = torch.device(device)
     items, length = ranking.db_signs.shape
     exact = torch.float16 if device.type == "cuda" and length <= HALF_EXACT_BITS else torch.float32
-    database = torch.from_numpy(ranking.db_signs).to(device, exact).T
+    database = torch.from_numpy(ranking.db_signs).to(device).to(exact).T  # copied as int8, converted there
     db_labels = torch.from_numpy(ranking.db_labels.values).to(device)
     relevance = _shared_label if ranking.db_labels.multi_label else _same_class
     size = max(1, block_pairs // max(items, 1))
     for start in range(0, len(ranking.query_signs), size):
         rows = slice(start, start + size)
-        signs = torch.from_numpy(ranking.query_signs[rows]).to(device, exact)
+        signs = torch.from_numpy(ranking.query_signs[rows]).to(device).to(exact)
         distance = _distances(signs, database, ranking.half_steps)
         relevant = relevance(torch.from_numpy(ranking.query_labels.values[rows]).to(device), db_labels)
         if ranking.self_match in ("keep", "exclude"):
@@ -61,19 +61,30 @@ def _shared_label(labels: Tensor, db_labels: Tensor) -> Tensor:
 
 
 def _rank(distance: Tensor, relevant: Tensor, bins: int, cutoffs: np.ndarray, points: np.ndarray) -> tuple[Tensor, ...]:
-    """counts, relevant counts (Q, B), sums (Q, A) and hits (Q, N) from (Q, D) distances and relevance."""
-    items = distance.shape[1]
+    """counts, relevant counts (Q, B), sums (Q, A) and hits (Q, N) from (Q, D) distances and relevance.
+
+    Only the sort and the lookup of the relevance in its order touch every pair; the rest takes the relevant items.
+    """
+    queries, device = len(distance), distance.device
     nearest, order = torch.sort(distance, dim=1, stable=True)
-    relevant = relevant.gather(1, order)
-    del order
-    so_far = torch.nn.functional.pad(relevant.cumsum(dim=1, dtype=torch.int32), (1, 0))  # (Q, D + 1), from rank 0
-    edges = torch.arange(bins, dtype=nearest.dtype, device=nearest.device).expand(len(nearest), -1).contiguous()
+    edges = torch.arange(bins, dtype=nearest.dtype, device=device).expand(queries, -1).contiguous()
     ends = torch.searchsorted(nearest, edges, right=True)  # (Q, B) items up to each distance
     counts = torch.diff(ends, dim=1, prepend=torch.zeros_like(ends[:, :1])).to(torch.int32)
-    found = so_far.gather(1, ends)
-    relevant_counts = torch.diff(found, dim=1, prepend=torch.zeros_like(found[:, :1]))
-    hits = so_far[:, np.minimum(points, items)]
-    ranks = torch.arange(1, items + 1, dtype=torch.float64, device=nearest.device)
-    precision = (so_far[:, 1:] / ranks).mul_(relevant)
-    sums = [precision[:, : int(min(cutoff, items))].sum(dim=1) for cutoff in cutoffs]
+    query, place = relevant.gather(1, order).nonzero(as_tuple=True)  # query by query, nearest first
+    del order
+    found = torch.bincount(query, minlength=queries)
+    starts = found.cumsum(0) - found
+    so_far = torch.arange(1, len(query) + 1, device=device) - starts[query]
+    at = nearest[query, place].long()  # below ``bins``: an excluded query is not relevant
+    relevant_counts = torch.bincount(query * bins + at, minlength=queries * bins)
+    relevant_counts = relevant_counts.view(queries, bins).to(torch.int32)
+    widest = int(found.max()) if queries else 0
+    # A row a query, so that the sums have one order: ranks of its relevant items, then ranks beyond every cut-off rank.
+    ranks = torch.full((queries, widest), torch.iinfo(torch.int64).max, device=device)
+    ranks[query, so_far - 1] = place + 1
+    precision = torch.arange(1, widest + 1, dtype=torch.float64, device=device) / ranks
+    sums = [torch.where(ranks <= int(cutoff), precision, 0).sum(dim=1) for cutoff in cutoffs]
+    hits = torch.empty(queries, len(points), dtype=torch.int32, device=device)
+    for number, point in enumerate(points):
+        hits[:, number] = (ranks <= int(point)).sum(dim=1)
     return counts, relevant_counts, torch.stack(sums, dim=1), hits
