@@ -140,7 +140,7 @@ def print_bounds(count: int) -> None:
         tiles, groups = count / 512, -(-bits // 16)
         print(f"  {name}: {bits * count / 8e6:.1f} MB of planes (in a batch: from the first cache, once a batch from "
               f"memory), {tiles * groups * 30 / 1e6:.2f} million vector instructions of 512 bits in the adders")
-    print(f"  popcounts of 64-bit words would be {BITS * count / 64e6:.0f} million a query, whatever the mask; here: none")
+    print(f"  popcounts: none (of 64-bit words, whatever the mask: {BITS * count / 64e6:.0f} million a query)")
 
 
 def mapped(count: int) -> None:
@@ -252,13 +252,15 @@ def gpu_search(count: int, queries_count: int) -> None:
     groups = inner.view(len(inner), -1, torch_search.GROUP)
     nearest = groups.amax(dim=2)
     for name, work in (("upload", lambda: torch.from_numpy(block.signs).cuda().half()),
-                       ("matrix multiplication", lambda: on_device @ part), ("group maxima", lambda: groups.amax(dim=2)),
+                       ("matrix multiplication", lambda: on_device @ part),
+                       ("group maxima", lambda: groups.amax(dim=2)),
                        ("nearest groups", lambda: torch_search._largest_dense(nearest, TOP)),
                        ("groups and items", lambda: torch_search._largest(inner, TOP)),
                        ("block", lambda: torch_search._block(database, block, TOP)),
                        ("block, to lists", lambda: torch_search.search_torch(database, index._stores, block, TOP)),
                        ("checks of the queries", lambda: make_queries(masked[:900], None, None, BITS)),
-                       ("topk over all items, for comparison", lambda: torch.topk(inner[:90], TOP, dim=1))):
+                       ("topk over all items, for comparison", lambda: torch.topk(inner[:90], TOP, dim=1)),
+                       ("a whole search of 900 queries", lambda: index.search(masked[:900], top=TOP, device="cuda"))):
         number = 90 if name.startswith("topk") else 900
         print(f"  {name}: {1e6 * median(work, 3) / number:.2f} us a query")
 
@@ -268,6 +270,7 @@ def gpu_ranking(count: int) -> None:
 
     from ibc.retrieval.average_precision import mean_average_precision
     from ibc.retrieval.engine import blocks, torch_ranking
+    from ibc.retrieval.engine.ranking import make_ranking
     from tests.benchmarks.eval_speed import synthetic
 
     signs, labels = synthetic(count)
@@ -297,9 +300,8 @@ def gpu_ranking(count: int) -> None:
     relevant = torch_ranking._same_class(classes[:rows], classes)
     cutoffs, points = np.array([2**31 - 1]), np.array([], np.int64)
     order = torch.sort(distance, dim=1, stable=True).indices
-    ranked = next(torch_ranking.ranked_blocks(
-        __import__("ibc.retrieval.engine.ranking", fromlist=["make_ranking"]).make_ranking(
-            signs, labels, signs, labels, "keep"), cutoffs, points, "cuda"))
+    ranking = make_ranking(signs, labels, signs, labels, "keep")
+    ranked = next(torch_ranking.ranked_blocks(ranking, cutoffs, points, "cuda"))
     harmonic = blocks.kernels.harmonic_numbers(count)
     for name, work in (("distances", lambda: torch_ranking._distances(codes[:rows], codes.T, False)),
                        ("relevance", lambda: torch_ranking._same_class(classes[:rows], classes)),
