@@ -194,6 +194,26 @@ def test_chips_have_three_states(page, codes):
     assert page.shown() == first(codes.bits, None, {4}, mode="bits", bits=((30, int(codes.bits[4, 30])),))
 
 
+def test_chosen_bits_take_the_values_of_a_clicked_image(page, codes):
+    page.go("mode=bits&bits=3,4-,5")
+    page.click("#grid .pick", 40)
+    item = int(page.address().partition("&")[0].removeprefix("like="))
+    own = {bit: int(codes.bits[item, bit]) or before for bit, before in ((2, 1), (3, -1), (4, 1))}
+    assert page.shown() == first(codes.bits, None, {item}, mode="bits", bits=tuple(own.items()))
+    assert [text.startswith("not") for text in page.texts(".pill button:first-child")] == [s < 0 for s in own.values()]
+
+
+def test_the_wanted_attribute_says_what_is_right(page, codes):
+    page.go("mode=chips&bits=2-")  # the bit that says attribute 0, "blue"
+    page.measured()
+    assert page.texts("#measures em") == ["not blue"]
+    right = (codes.labels[page.shown()[:20], 1] != 1).mean()
+    assert page.texts(".meter.own b") == [f"{round(right * 100)}\u00a0%"]
+    assert page.texts(".meter b")[1] == "–"  # all bits need an example
+    any_image = (codes.labels[:, 1] != 1).mean()
+    assert page.texts(".meter b")[3] == f"{round(any_image * 100)}\u00a0%"
+
+
 def test_expert_bits_are_those_of_the_examples_class(page, codes):
     experts = expert_bits(codes.grm, EXPERTS).tolist()
     page.go("like=4&mode=expert")
@@ -214,7 +234,7 @@ def test_results_say_which_bits_agree_and_how_many_images_are_right(page, codes)
     page.go("like=4")
     page.measured()
     right = np.isin(codes.categories[page.shown()[:20]], codes.categories[4]).mean()
-    assert page.texts(".meter.own b") == [f"{round(right * 100)} %"]
+    assert page.texts(".meter.own b") == [f"{round(right * 100)}\u00a0%"]
     assert len(page.texts(".meter b")) == 4
     assert "Precision of the first 20" in page.texts("#status")[0]
 

@@ -116,7 +116,7 @@
         el("button", { class: "remove", "aria-label": `Remove the filter ${text}`, title: "Remove", onclick: () => app.change(change) }, "×"));
       const rest = (number) => Object.fromEntries(Object.entries(attributeFilter).filter(([key]) => key !== number));
       return [
-        ...classFilter.map((number) => pill(`only class ${app.data.classes[number]}`, { classFilter: classFilter.filter((other) => other !== number) })),
+        ...classFilter.map((number) => pill(`only ${X.classText(app.data.classes[number])}`, { classFilter: classFilter.filter((other) => other !== number) })),
         ...Object.entries(attributeFilter).map(([number, sign]) =>
           pill(`only ${sign > 0 ? "with" : "without"} ${app.data.attributes[number].name}`, { attributeFilter: rest(number) })),
       ];

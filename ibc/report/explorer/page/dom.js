@@ -27,7 +27,8 @@
   }
 
   const whole = new Intl.NumberFormat("en");
-  const percentText = (share) => `${Math.round(share * 100)} %`;
+  // With a space that does not break; below one per cent one more digit.
+  const percentText = (share) => `${share > 0 && share < 0.01 ? (share * 100).toFixed(1) : Math.round(share * 100)}\u00a0%`;
   const countText = (number) => whole.format(number);
   const distanceText = (twice) => (twice % 2 ? (twice / 2).toFixed(1) : String(twice / 2));
 

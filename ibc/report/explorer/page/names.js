@@ -6,8 +6,10 @@
   function plainConcept(name) {
     const ending = { color: "-c", scene: "-s" }[name.category];
     const text = ending && name.concept.endsWith(ending) ? name.concept.slice(0, -2) : name.concept;
-    return (name.source === "class" ? "class " : "") + text.replaceAll("_", " ");
+    return name.source === "class" ? classText(name.concept) : text.replaceAll("_", " ");
   }
+
+  const classText = (name) => (name.startsWith("class ") ? name : `class ${name}`);
 
   class BitNames {
     constructor(data) {
@@ -67,10 +69,10 @@
       : state.class !== null ? [state.class] : [];
     if (!classes.length || !codes.hasClasses) return null;
     return {
-      text: classes.length === 1 ? `class ${data.classes[classes[0]]}` : "a class of the examples",
+      text: classes.length === 1 ? classText(data.classes[classes[0]]) : "a class of the examples",
       test: (item) => classes.some((number) => codes.inClass(item, number)),
     };
   }
 
-  Object.assign(X, { BitNames, plainConcept, relevance });
+  Object.assign(X, { BitNames, plainConcept, classText, relevance });
 })(window.IBCExplorer);
