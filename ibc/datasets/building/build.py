@@ -24,6 +24,7 @@ from ibc.datasets.building.plan import PreparationPlan
 from ibc.errors import input_error
 from ibc.files import atomic_write, sha256
 from ibc.json_report import versions
+from ibc.text_files import printable
 
 STATE = ".prepare"  # folder of the destination that holds what a later run needs
 _HEADROOM = 1.1
@@ -60,7 +61,8 @@ def build(plan: PreparationPlan, options: BuildOptions) -> dict[str, Any]:
     if plan.attributes:
         _write_lines(folder / "attributes.txt", plan.attributes)
     manifest = _manifest(plan, options, lists, done, skipped)
-    with atomic_write(folder / "manifest.json", "w") as handle:
+    # A byte that is not UTF-8 is a surrogate in a name; backslashreplace writes it as JSON does: \udcfc.
+    with atomic_write(folder / "manifest.json", "w", errors="backslashreplace") as handle:
         handle.write(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
     for path in plan.temporary:
         path.unlink(missing_ok=True)
@@ -170,15 +172,15 @@ def _stored_name(stem: str, done: dict[str, Outcome], options: BuildOptions) -> 
 
 
 def _write_skipped(folder: Path, skipped: list[tuple[str, str]]) -> None:
-    with atomic_write(folder / "skipped.csv", "w", errors="surrogateescape") as handle:
+    with atomic_write(folder / "skipped.csv", "w") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(["image", "reason"])
-        writer.writerows(sorted(skipped))
+        writer.writerows((printable(name), printable(reason)) for name, reason in sorted(skipped))
 
 
 def _write_lines(path: Path, lines: list[str]) -> None:
-    with atomic_write(path, "w", errors="surrogateescape") as handle:
-        handle.writelines(f"{line}\n" for line in lines)
+    with atomic_write(path, "w") as handle:
+        handle.writelines(f"{printable(line)}\n" for line in lines)
 
 
 def _manifest(plan: PreparationPlan, options: BuildOptions, lists: dict[str, Any], done: dict[str, Outcome],

@@ -11,6 +11,8 @@ from typing import Any
 
 from ibc.datasets.building.archive import Member
 
+_MOST_BYTES = 255 - len(".jpeg")  # of a part of a path, which file systems limit to 255, with room for an ending
+
 
 @dataclass
 class PreparationPlan:
@@ -53,17 +55,35 @@ def seeded_order(names: Iterable[str], seed: int) -> list[str]:
 
 
 def name_stems(names: Sequence[str]) -> list[str]:
-    """A file name without ending for each source name. Where two would be equal, the later one keeps its ending."""
+    """A file name without ending for each source name. Where two would be equal, the later one keeps its ending.
+
+    A part of a path that leaves no room for an ending, or is longer than any file system takes, is cut, and ends in
+    a hash of the whole.
+    """
     stems: list[str] = []
     taken: set[str] = set()
     for name in names:
         path = PurePosixPath(name)
         candidates = [str(path.with_suffix("")), name]
         number = 2
-        while (stem := candidates.pop(0)).casefold() in taken:
+        while (stem := _shortened(candidates.pop(0))).casefold() in taken:
             if not candidates:
                 candidates.append(f"{name}~{number}")
                 number += 1
         taken.add(stem.casefold())
         stems.append(stem)
     return stems
+
+
+def _shortened(stem: str) -> str:
+    if len(stem) <= _MOST_BYTES // 4:  # of at most 4 bytes a character
+        return stem
+    return "/".join(_shortened_part(part) for part in stem.split("/"))
+
+
+def _shortened_part(part: str) -> str:
+    data = part.encode(errors="surrogateescape")
+    if len(data) <= _MOST_BYTES:
+        return part
+    mark = hashlib.sha256(data).hexdigest()[:12]
+    return f"{data[: _MOST_BYTES - len(mark) - 1].decode(errors='ignore')}~{mark}"

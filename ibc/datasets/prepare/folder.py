@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ def _plan(options: FolderOptions) -> PreparationPlan:
 def _finish(options: FolderOptions, manifest: dict[str, Any]) -> Iterator[str]:
     """Write a config that trains on the folder, where it has what training needs."""
     if config := write_config(Path(options.destination), manifest, options.link):
-        yield f"  next: ibc train --config {config} --output_path ."
+        yield f"  next: ibc train --config {shlex.quote(str(config))} --output_path ."
 
 
 def plan_folder(source: str | os.PathLike, name: str, *, seed: int, test_share: float,

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from ibc.commands.prepare import COMMAND as main
+from ibc.config import load_config
 from ibc.data.list_file import read_list
+from ibc.data.loader import images_for_training
 from tests.datasets.preparing import class_tree, prepare, rows, skipped
 from tests.datasets.replicas import encode, exif, jpeg, picture, write_tar, write_tree, write_zip
 
@@ -141,3 +143,33 @@ def test_link_leaves_plain_originals_where_they_are(tmp_path):
     assert not (tmp_path / "out" / "images" / "bee" / "turned.jpg").is_symlink()
     write_zip(tmp_path / "src.zip", files)
     assert main(["folder", str(tmp_path / "src.zip"), str(tmp_path / "out2"), "--link"]) == 2
+
+
+@pytest.mark.parametrize("name", ["2024", "no", "null", "a b", "gr\udcfcn", "-", "{x}", "a: b", "x" * 255, "\u732b"])
+def test_the_config_of_any_destination_loads(tmp_path, name):
+    write_tree(tmp_path / "src", class_tree(2))
+    destination = tmp_path / name
+    prepare("folder", tmp_path / "src", destination)
+    config = load_config(destination / "config.yaml")
+    assert config.data_folder == f"{destination}/" and len(images_for_training(config)) == 2
+
+
+def test_odd_file_names_are_prepared_and_read_back(tmp_path):
+    names = ["line\u2028sep.jpg", "new\nline.jpg", "next\x85.jpg", "b\udcff.jpg", "y" * 255, "y" * 251 + ".jpg",
+             "\\u000a x.jpg"]
+    files = {f"{label}/{name}": jpeg(number) for label in ("gr\udcfcn", "a\nb", "caf\xe9")
+             for number, name in enumerate(names)}
+    write_tree(tmp_path / "src", files | {"caf\xe9/n\nothing\udcfc.jpg": b"no image"})
+    manifest = prepare("folder", tmp_path / "src", tmp_path / "out", "--test_share", 0)
+    assert manifest["classes"] == ["a\nb", "caf\xe9", "gr\udcfcn"]
+    assert len(rows(tmp_path / "out", "train.txt")) == 21
+    assert (tmp_path / "out" / "classes.txt").read_text(encoding="utf-8") == "a b\ncaf\xe9\ngr\\xfcn\n"
+    assert list(skipped(tmp_path / "out")) == ["caf\xe9/n othing\\xfc.jpg"]
+    assert prepare("folder", tmp_path / "src", tmp_path / "out", "--test_share", 0) == manifest
+
+
+def test_a_table_in_another_encoding_stops_before_the_work(tmp_path, capsys):
+    write_tree(tmp_path / "src", class_tree(1))
+    (tmp_path / "a.csv").write_bytes("image,gr\xfcn\nant/0.jpg,1\n".encode("cp1252"))
+    assert main(["folder", str(tmp_path / "src"), str(tmp_path / "out"), "--attributes", str(tmp_path / "a.csv")]) == 2
+    assert "a.csv:1: found bytes that are not UTF-8" in capsys.readouterr().err and not (tmp_path / "out").exists()
