@@ -92,6 +92,8 @@ def _search(options: SearchOptions, database: CodeSet, names: list[BitName], enc
     from ibc.commands.search_query import read_query
     from ibc.report.search_report import SearchReport
     from ibc.retrieval.bit_names import main_names
+    from ibc.retrieval.explained_search import explained_search
+    from ibc.retrieval.wishes import weigh
 
     labels = database.item_labels(options.multi_label, options.codes)
     class_names = names_of(options.class_names, options.images, "classes.txt")
@@ -104,10 +106,7 @@ def _search(options: SearchOptions, database: CodeSet, names: list[BitName], enc
     query, signs = examples.whole(database.code_length), database.bits
     rankings = []
     for choice in chooser.choices():
-        from ibc.retrieval.explained_search import explained_search
-        from ibc.retrieval.wishes import weigh
-
-        own = weigh(query, options.weight, choice.names)
+        own = weigh(query, options.weight, choice.names, choice.bits)
         rankings.append(explained_search(signs, own, choice, options.top, examples.left_out, options.device))
     notes = []
     if len(rankings[0].hits) < options.top:

@@ -114,9 +114,10 @@ def build_parser(prog: str | None = None) -> CommandParser:
                       help=f"from which a bit detects a concept (default: {DETECTOR_IOU:g})")
     bits.add_argument("--best_only", action="store_true",
                       help="a bit detects only the concept with its best IoU, not the best one of every category")
-    bits.add_argument("--weight", metavar="iou|margin|FILE",
-                      help="weights of the bits: IoU of their concepts, how far the query's code is from the threshold "
-                           "0.5, or a file with one number for each bit (default: 1 each)")
+    bits.add_argument("--weight", metavar="iou|margin|concept|FILE",
+                      help="weights of the bits: IoU of their concepts; how far the query's code is from the "
+                           "threshold 0.5; each concept the same, however many bits it has; or a file with one "
+                           "number for each bit (default: 1 each)")
 
     out = parser.add_argument_group("results")
     out.add_argument("--top", type=int, default=20, metavar="N", help="results of a ranking (default: 20)")

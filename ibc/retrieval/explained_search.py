@@ -5,9 +5,10 @@ A query, a choice of bits and a database flow in; a ``Ranked`` flows out, with t
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,6 +60,7 @@ def explained_search(db_signs: np.ndarray, query: Query, choice: ChosenBits, top
     """
     check_query(query, choice.bits)
     used = query.on(choice.bits)
+    query = replace(query, weights=summable(query.weights))
     plain = bool((query.weights[used] == 1).all())
     weights = None if plain else query.weights
     found = search(db_signs, query.signs[None], bits=used, weights=weights, top=top + len(left_out), device=device)
@@ -72,6 +74,19 @@ def explained_search(db_signs: np.ndarray, query: Query, choice: ChosenBits, top
     rows = np.array([hit.row for hit in hits], np.int64)
     shared = shared_by_rows(db_signs, rows) if 0 < len(rows) < len(db_signs) else []
     return Ranked(choice, query, used, float(query.weights[used].sum()), plain and bool(db_signs.all()), hits, shared)
+
+
+def summable(weights: np.ndarray) -> np.ndarray:
+    """The weights, rounded to 30 binary digits of the largest one: their sums are then exact in any order.
+
+    Without it the last digit of a sum depends on the order of its terms, and images at equal distance would not be in
+    database order.
+    """
+    largest = float(weights.max(initial=0))
+    if not largest:
+        return weights
+    step = 2.0 ** (math.frexp(largest)[1] - 30)
+    return np.asarray(np.round(weights / step) * step)
 
 
 def bit_word(bit: int, names: dict[int, BitName]) -> str:

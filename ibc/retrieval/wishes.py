@@ -6,6 +6,7 @@ Codes of examples and bits of concepts flow in; a ``Query`` flows out: a sign fo
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from ibc.codes import binarise
 from ibc.errors import input_error
 from ibc.retrieval.bit_names import BitName, main_names
 
-WEIGHTS = ("iou", "margin")  # or a file
+WEIGHTS = ("iou", "margin", "concept")  # or a file
 
 
 @dataclass(frozen=True)
@@ -112,12 +113,13 @@ def apply_wish(wish: Wish, query: Query | None, length: int) -> Query:
     return Query(signs, weights, None if query is None else query.margin)
 
 
-def weigh(query: Query, kind: str | None, names: dict[int, BitName]) -> Query:
-    """The query with the weights of its bits multiplied. kind: None, "iou", "margin", or the path of a file.
+def weigh(query: Query, kind: str | None, names: dict[int, BitName], bits: np.ndarray) -> Query:
+    """The query with the weights of its bits multiplied. kind: None, "iou", "margin", "concept", or a file's path.
 
     iou: the IoU of the concept that names the bit, in ``names``; 0 for a bit without a name. margin: how far the codes
-    of the examples are from the threshold. A file holds one number for each bit, at least 0. Raises InputError where
-    these are missing.
+    of the examples are from the threshold. concept: 1 / n where n of the chosen ``bits`` (from 0) have the same name,
+    so that every concept counts the same; 1 for a bit without a name. A file holds one number for each bit, at least
+    0. Raises InputError where these are missing.
     """
     length = len(query.signs)
     if kind is None:
@@ -126,13 +128,14 @@ def weigh(query: Query, kind: str | None, names: dict[int, BitName]) -> Query:
         if query.margin is None:
             raise input_error("--weight", "margin with a query of concepts alone", "an example, whose code has margins")
         return replace(query, weights=np.where(query.weights > 0, query.margin, 0))
-    if kind == "iou":
+    if kind in ("iou", "concept"):
         if not names:
-            raise input_error("--weight", "iou without a dissection", "--dissection FOLDER")
-        iou = np.zeros(length)
+            raise input_error("--weight", f"{kind} without a dissection", "--dissection FOLDER")
+        factors = np.zeros(length) if kind == "iou" else np.ones(length)
+        counts = Counter(names[bit].concept for bit in bits.tolist() if bit in names)
         for bit, name in names.items():
-            iou[bit] = name.iou
-        return replace(query, weights=query.weights * iou)
+            factors[bit] = name.iou if kind == "iou" else 1 / max(counts[name.concept], 1)
+        return replace(query, weights=query.weights * factors)
     return replace(query, weights=query.weights * read_weights(kind, length))
 
 

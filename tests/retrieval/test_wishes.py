@@ -71,18 +71,22 @@ def test_a_bit_of_two_concepts_goes_to_the_better_one():
 
 def test_weights(tmp_path):
     query = query_of_examples(np.array([[0.9, 0.2, 0.6]], np.float32))
-    assert np.allclose(weigh(query, "margin", {}).weights, [0.8, 0.6, 0.2])
-    assert np.allclose(weigh(query, "iou", {1: name(1, "sea", 0.3)}).weights, [0, 0.3, 0])
-    assert weigh(query, None, {}) is query
+    bits = np.arange(3)
+    assert np.allclose(weigh(query, "margin", {}, bits).weights, [0.8, 0.6, 0.2])
+    assert np.allclose(weigh(query, "iou", {1: name(1, "sea", 0.3)}, bits).weights, [0, 0.3, 0])
+    named = {0: name(0, "sea"), 2: name(2, "sea")}
+    assert weigh(query, "concept", named, bits).weights.tolist() == [0.5, 1, 0.5]
+    assert weigh(query, "concept", named, bits[:2]).weights.tolist() == [1, 1, 1]
+    assert weigh(query, None, {}, bits) is query
     file = tmp_path / "weights.txt"
     file.write_text("# of three bits\n1, 0\n2.5\n")
-    assert weigh(query, str(file), {}).weights.tolist() == [1, 0, 2.5]
+    assert weigh(query, str(file), {}, bits).weights.tolist() == [1, 0, 2.5]
     for text, message in (("1 2\n", "2 weights, expected 3"), ("1\n-2\n3", ":2: found '-2'"), ("1 x 2", "'x'"),
                           ("1 nan 2", "'nan'"), ("1 inf 2", "'inf'")):
         file.write_text(text)
         with pytest.raises(ValueError, match=message):
             read_weights(file, 3)
     with pytest.raises(ValueError, match="iou without a dissection"):
-        weigh(query, "iou", {})
+        weigh(query, "iou", {}, bits)
     with pytest.raises(ValueError, match="margin with a query of concepts alone"):
-        weigh(apply_wish(make_wish([name(1, "sea")], []), None, 3), "margin", {})
+        weigh(apply_wish(make_wish([name(1, "sea")], []), None, 3), "margin", {}, bits)
