@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ibc.codes import as_signs, load_codes
+from ibc.codes import as_signs
 from ibc.errors import input_error
+from ibc.retrieval.engine.code_files import BLOCK_ITEMS, open_planes, write_index_file
 from ibc.retrieval.engine.device import Device, choose_device
 from ibc.retrieval.engine.plane_search import Nearest, search_planes
 from ibc.retrieval.engine.planes import BitPlanes
@@ -47,8 +49,19 @@ class CodeIndex:
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> CodeIndex:
-        """The index of a codes file (``.npz`` or ``.mat``). Raises InputError where it cannot be read."""
-        return cls(load_codes(path).bits)
+        """The codes of a file.
+
+        An index file (``save``, ``write_index``) is mapped: a search reads it from the disk or the system's cache, and
+        the process holds none of it. A codes file (``.npz``, ``.mat``), or a matrix of codes or signs (``.npy``), is
+        packed block by block: K / 8 bytes an item stay in memory. Raises InputError where it holds no codes.
+        """
+        index = cls.__new__(cls)
+        index._stores, index._on_device = [open_planes(path)], None
+        return index
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write all codes as an index file, whole or not at all."""
+        write_index_file(path, self._blocks(), any(store.undecided for store in self._stores))
 
     def __len__(self) -> int:
         """D, the number of items."""
@@ -64,6 +77,8 @@ class CodeIndex:
         more = as_signs("bits", bits)
         if more.shape[1] != self.code_length:
             raise input_error(None, f"codes of {more.shape[1]} bits", f"{self.code_length}, as in the database")
+        if not self._stores[-1].tiles.flags.writeable:  # a memory map: its file stays as it is
+            self._stores.append(BitPlanes(self.code_length))
         self._stores[-1].append(more)
 
     def search(self, query_bits: Any, *, bits: Any = None, weights: Any = None, top: int = 100,
@@ -83,6 +98,11 @@ class CodeIndex:
             for number, (own_rows, values) in enumerate(nearest):
                 rows[number], distances[number] = own_rows, values * step
         return SearchResult(rows, distances)
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        for store in self._stores:
+            for start in range(0, max(store.count, 1), BLOCK_ITEMS):
+                yield store.signs(start, min(start + BLOCK_ITEMS, store.count))
 
     def _nearest(self, queries: SearchQueries, top: int, device: Device) -> list[Nearest]:
         if str(device) == "cpu":
@@ -116,3 +136,12 @@ def search(db_bits: Any, query_bits: Any, *, bits: Any = None, weights: Any = No
     """
     index = db_bits if isinstance(db_bits, CodeIndex) else CodeIndex(db_bits)
     return index.search(query_bits, bits=bits, weights=weights, top=top, device=device)
+
+
+def write_index(path: str | os.PathLike, blocks: Iterable[Any], *, undecided: bool = False) -> int:
+    """Write an index file for ``CodeIndex.open`` from blocks of codes, (n, K) signs or bool each, one after another.
+
+    Only a block is in memory at a time. ``undecided`` makes room for signs that are 0. Returns how many items there
+    were. Raises InputError for blocks that do not fit, and for a 0 that was not announced; then no file is written.
+    """
+    return write_index_file(path, (as_signs("bits", block) for block in blocks), undecided)

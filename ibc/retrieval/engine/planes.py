@@ -45,14 +45,18 @@ class BitPlanes:
         """Add (N, K) signs -1, 0, +1 as the last items."""
         if not self.undecided and not signs.all():
             self._make_room_for_undecided()
-        needed = -(-(self.count + len(signs)) // TILE_ITEMS)
-        if needed > len(self.tiles):
-            larger = _empty_tiles(needed if not self.count else max(needed, len(self.tiles) * 3 // 2),
-                                  self.tiles.shape[1])
-            larger[: len(self.tiles)] = self.tiles
-            self.tiles = larger
+        if self.count + len(signs) > len(self.tiles) * TILE_ITEMS:
+            self.reserve(max(self.count + len(signs), self.count * 3 // 2))
         for start in range(0, len(signs), PACKED_ROWS):
             self._write(signs[start : start + PACKED_ROWS])
+
+    def reserve(self, items: int) -> None:
+        """Make room for ``items`` items in all, so that adding them copies nothing."""
+        needed = -(-items // TILE_ITEMS)
+        if needed > len(self.tiles):
+            larger = _empty_tiles(needed, self.tiles.shape[1])
+            larger[: len(self.tiles)] = self.tiles
+            self.tiles = larger
 
     def signs(self, start: int, stop: int) -> np.ndarray:
         """(stop - start, K) int8, the codes of these items."""
