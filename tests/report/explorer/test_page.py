@@ -10,11 +10,12 @@ import time
 import numpy as np
 import pytest
 
-from ibc.codes import load_codes, save_codes
+from ibc.codes import CodeSet, load_codes, save_codes
 from ibc.report.explorer.build import ExplorerSettings, build_page
 from ibc.report.explorer.state import PageState, rank
 from ibc.retrieval import expert_bits
 from tests.report.explorer.small_page import CLASSES, make_set
+from tests.small_run import make_images
 
 COUNT, LENGTH, EXPERTS = 150, 70, 9
 HOSTILE = "<img src=x onerror=window.hacked=1>"
@@ -408,6 +409,34 @@ def test_a_phone_scrolls_down_only(page):
         assert page.run("return document.getElementById('side').scrollWidth") <= 390
     finally:
         page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_codes_without_rules_and_dissection(browser, tmp_path, multi_label):
+    names = make_images(tmp_path / "images", 12)
+    random = np.random.default_rng(0)
+    values = random.random((12, 33)).astype(np.float32)
+    labels = random.integers(0, 2, (12, 4)).astype(np.float32) if multi_label else np.full((12, 1), 99999, np.float32)
+    save_codes(tmp_path / "codes.npz", CodeSet(values, labels, None, names))
+    settings = ExplorerSettings(
+        codes_file=str(tmp_path / "codes.npz"), images=str(tmp_path / "images"), dissection=None, train_file=None,
+        class_names=None, attribute_names=None, title="Bare", thumb=96, max_thumbs=100, top_k=5,
+        multi_label=multi_label, workers=1, seed=1)
+    codes = load_codes(tmp_path / "codes.npz")
+    page = Page(browser, build_page(tmp_path / "page", codes, settings).index)
+    browser.get_log("browser")
+    for address in ("", "like=3&mode=expert", "mode=chips", "bit=33", "image=2", "export=1", "grm=1", "help=1"):
+        page.go(address)
+        page.measured()
+        assert len(page.shown()) == (11 if address.startswith("like") else 12)
+    page.go("like=3")
+    assert page.shown() == first(codes.bits, None, {3}, positive=(3,))
+    page.measured()
+    assert page.run("return document.getElementById('measures').hidden") is not multi_label
+    if multi_label:
+        page.go("like=3&classes=1")
+        assert sorted([*page.shown(), 3]) == sorted({*np.flatnonzero(labels[:, 1]).tolist(), 3})
+    assert browser.get_log("browser") == []
 
 
 def test_dark_and_light(page):

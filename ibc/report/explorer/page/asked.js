@@ -6,7 +6,7 @@
   const FIRST = 20;        // results that precision and "what these share" look at
   const CHIPS_SHOWN = 24;
   const MODES = [
-    ["all", "All bits", "Every bit on which the examples agree"],
+    ["all", "All bits", "Every bit on which the examples do not cancel out"],
     ["expert", "Expert bits", "Only the bits that the class's rule relies on"],
     ["chips", "Chips", "Only the concepts that you choose; they take the values of an image that you click"],
     ["bits", "Single bits", "Only the bits that you choose by number; they take the values of an image that you click"],
@@ -87,7 +87,7 @@
       const chipsAlone = state.mode === "chips" || state.mode === "bits";
       if (chipsAlone && !chips) return "Choose the bits that count; until then nothing is compared.";
       if (chipsAlone && state.positive.length + state.negative.length) return "Only the chosen bits count.";
-      if (state.mode === "expert" && X.expertClass(this.app.codes, state) === null) return "No class is known for the example: all its bits count. Choose a class.";
+      if (state.mode === "expert" && state.positive.length + state.negative.length && X.expertClass(this.app.codes, state) === null) return "No class is known for the example: all its bits count. Choose a class.";
       if (ranking && !ranking.bits.length) return "The examples cancel out: no bit is left to compare.";
       return null;
     }

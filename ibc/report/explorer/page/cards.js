@@ -160,7 +160,7 @@
       el("p", { class: "lead" }, "Click an image: the others come in the order of their distance, the number of compared bits that differ. ",
         "The distance is exact; equal ones stand in the order of the codes file."),
       facts([
-        ["All bits", "every bit on which the examples agree counts"],
+        ["All bits", "every bit counts, but those on which the examples cancel out"],
         ["Expert bits", "only the bits that the rule (GRM) of a class relies on"],
         ["Chips", "only the concepts that you choose: wanted, or must not be there. A click on an image sets them as they are in it"],
         ["Single bits", "the same by bit number"],
