@@ -95,8 +95,10 @@ def run(options: ExploreOptions) -> None:
         title=options.title or f"{source.parent.name}: {source.stem}", thumb=options.thumb,
         max_thumbs=options.max_thumbs, top_k=options.top_k_bits, multi_label=options.multi_label,
         workers=options.workers or usable_cores(), seed=options.seed)
-    train = load_codes(options.train) if options.train else None
-    page = build_page(options.output, load_codes(options.codes), settings, train)
+    codes = load_codes(options.codes)
+    if codes.looks_multi_label and not options.multi_label:
+        print("note: lab looks like one 0/1 column for each class: if it is, give --multi_label", file=sys.stderr)
+    page = build_page(options.output, codes, settings, load_codes(options.train) if options.train else None)
     for line in page.sheets.unreadable[:LISTED]:
         print(f"no thumbnail: {line}", file=sys.stderr)
     if (more := len(page.sheets.unreadable) - LISTED) > 0:

@@ -180,6 +180,8 @@ def test_label_sets_and_codes_without_labels_or_rules(small, tmp_path):
     sets = (np.random.default_rng(0).random((30, 3)) < 0.4).astype(np.float32)
     save_codes(tmp_path / "sets.npz", dataclasses.replace(codes, labels=sets))
     images = ["--images", small.images, "--workers", 1]
+    note = run(COMMAND, tmp_path / "sets.npz", *images, "-o", tmp_path / "a")
+    assert note.returncode == 0 and "note: lab looks like one 0/1 column for each class" in note.stderr
     assert run(COMMAND, tmp_path / "sets.npz", *images, "--multi_label", "-o", tmp_path / "a").returncode == 0
     data = read_data(tmp_path / "a")
     assert data["labels"] is None and data["attributes"] == []

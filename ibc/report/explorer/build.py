@@ -22,7 +22,7 @@ from ibc.report.explorer.information import LabelInformation, label_information
 from ibc.report.explorer.names import Vocabulary, read_vocabulary
 from ibc.report.explorer.page_data import page_data
 from ibc.report.explorer.snippets import python_snippet, sql_snippet
-from ibc.report.explorer.thumbnails import Sheets, spread_sample, write_sheets
+from ibc.report.explorer.thumbnails import Sheets, remove_old_sheets, spread_sample, write_sheets
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def build_page(folder: Path, codes: CodeSet, settings: ExplorerSettings, train: 
     source, labels, flags = measured_on(codes, vocabulary, train, settings)
     claim_folder(folder)
     if dissection is not None:
-        _add_dissection(cards, dissection, folder)
+        _add_dissection(cards, dissection)
     signs = source.bits
     _add_information(cards, [
         label_information(signs, labels, [visible(name) for name in vocabulary.classes], "class", settings.seed),
@@ -85,13 +85,18 @@ def build_page(folder: Path, codes: CodeSet, settings: ExplorerSettings, train: 
     shown = [place for card in cards for place in (*card.top, *card.random, *card.near)]
     chosen = spread_sample(len(codes), settings.max_thumbs, shown)
     sheets = write_sheets(folder / SPRITES, files, settings.thumb, chosen, settings.workers)
+    if dissection is not None:
+        for bit, file in copy_strips(dissection.strips, folder / MASKS).items():
+            cards[bit].masks = f"{MASKS}/{file}"
     provenance = {"codes": settings.codes_file, "sha256": sha256(settings.codes_file),
                   "model": Path(settings.codes_file).absolute().parent.name, "fingerprint": codes.model,
                   "dissection": settings.dissection, "train": settings.train_file, "version": __version__}
     data = page_data(codes, vocabulary, sheets, cards, title=settings.title, provenance=provenance,
                      top_k=settings.top_k, python=python_snippet(settings.codes_file),
                      sql=sql_snippet(codes.code_length))
-    return BuiltPage(write_page(folder, data), len(codes), sheets)
+    index = write_page(folder, data)
+    remove_old_sheets(folder / SPRITES, sheets)
+    return BuiltPage(index, len(codes), sheets)
 
 
 def image_files(codes: CodeSet, settings: ExplorerSettings) -> list[str]:
@@ -126,15 +131,13 @@ def measured_on(codes: CodeSet, vocabulary: Vocabulary, train: CodeSet | None,
     return train, train.item_labels(settings.multi_label, settings.train_file), flags
 
 
-def _add_dissection(cards: list[BitCard], dissection: PageDissection, folder: Path) -> None:
+def _add_dissection(cards: list[BitCard], dissection: PageDissection) -> None:
     for name in dissection.names:
         cards[name.bit].names.append({
             "concept": visible(name.concept), "category": visible(name.category), "iou": name.iou,
             "chance": name.chance, "beats_chance": name.beats_chance, "source": "dissection", "nats": None})
     for bit, correlation in dissection.alignment.items():
         cards[bit].alignment = correlation
-    for bit, file in copy_strips(dissection.strips, folder / MASKS).items():
-        cards[bit].masks = f"{MASKS}/{file}"
 
 
 def _add_information(cards: list[BitCard], found: Iterable[LabelInformation | None]) -> None:

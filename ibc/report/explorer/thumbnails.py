@@ -1,8 +1,8 @@
 """Thumbnails in sprite sheets: a few JPEG files that hold many small squares each.
 
-Image files flow in; ``sheet-0000.jpg`` and so on flow out, and where the thumbnail of each image is. A sheet has at
-most 2,048 pixels a side, which every browser and graphics chip can show. A second run makes only the sheets whose
-images have changed.
+Image files flow in; sheets flow out, and where the thumbnail of each image is. A sheet has at most 2,048 pixels a side,
+which every browser and graphics chip can show. Its name says what it was made from. So a second run makes only the
+sheets whose images have changed, and never writes over one that an earlier page shows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -29,7 +28,7 @@ SHEET_SIDE = 2048     # pixels; beyond it some devices show nothing
 QUALITY = 80          # of the JPEG
 SMALLEST, LARGEST = 16, 512  # pixels a side of a thumbnail
 BACKGROUND = 128      # grey, where there is no thumbnail
-STATE = "sheets.json"  # in the folder of the sheets: what each was made from
+STATE = "sheets.json"  # in the folder of the sheets: those that are finished
 VERSION = 1           # of how sheets are drawn; another one makes them anew
 
 
@@ -60,10 +59,10 @@ class _SheetJob:
     files: list[str]
     key: str
 
-
-def sheet_name(number: int) -> str:
-    """File name of a sheet."""
-    return f"sheet-{number:04d}.jpg"
+    @property
+    def name(self) -> str:
+        """File name of the sheet."""
+        return f"sheet-{self.number:04d}-{self.key[:12]}.jpg"
 
 
 def spread_sample(count: int, shown: int, wanted: Sequence[int] | np.ndarray = ()) -> np.ndarray:
@@ -82,7 +81,7 @@ def spread_sample(count: int, shown: int, wanted: Sequence[int] | np.ndarray = (
 
 
 def write_sheets(folder: Path, files: Sequence[str], size: int, chosen: np.ndarray, workers: int) -> Sheets:
-    """Write the sheets of the images ``chosen`` (ascending places in ``files``) to ``folder``.
+    """Write the sheets of the images ``chosen`` (ascending places in ``files``) to ``folder``, beside older ones.
 
     files: what to open, one an image; ``pack.zip:member`` is taken too. size: pixels a side of a thumbnail: the middle
     square of the image. workers: processes. Raises InputError where not one of the images can be read.
@@ -91,37 +90,35 @@ def write_sheets(folder: Path, files: Sequence[str], size: int, chosen: np.ndarr
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [_job(number, [files[place] for place in chosen[begin : begin + side * side]], size)
             for number, begin in enumerate(range(0, len(chosen), side * side))]
-    state = _read_state(folder)
-    ready = {job.number: state[job.key] for job in jobs if job.key in state and state[job.key]["number"] == job.number
-             and (folder / sheet_name(job.number)).is_file()}
-    bad = {number: entry["bad"] for number, entry in ready.items()}
-    missing = [job for job in jobs if job.number not in ready]
-    kept = {job.key: ready[job.number] for job in jobs if job.number in ready}
-    _write_state(folder, kept)  # before the sheets it speaks of are replaced
+    bad = {name: failed for name, failed in _read_state(folder).items() if (folder / name).is_file()}
+    missing = [job for job in jobs if job.name not in bad]
     if missing:
-        with Progress(len(chosen), "thumbnails", initial=sum(len(job.files) for job in jobs if job.number in ready)
-                      ) as bar:
+        with Progress(len(chosen), "thumbnails",
+                      initial=len(chosen) - sum(len(job.files) for job in missing)) as bar:
             draw = _SheetDrawer(folder, size, side)
             for job, failed in run_batches(draw, iter([job] for job in missing), min(workers, len(missing))):
-                bad[job.number] = failed
-                kept[job.key] = {"number": job.number, "bad": failed}
-                _write_state(folder, kept)
+                bad[job.name] = failed
+                _write_state(folder, bad)
                 bar.update(len(job.files))
     places = np.full(len(files), -1, np.int32)
     places[chosen] = np.arange(len(chosen))
     unreadable = []
     for job in jobs:
-        for cell, message in bad[job.number]:
+        for cell, message in bad[job.name]:
             places[chosen[job.number * side * side + cell]] = -1
             unreadable.append(message)
     if len(chosen) and len(unreadable) == len(chosen):
         raise input_error("--images", f"none of {len(chosen)} images that can be read ({unreadable[0]})",
                           "the folder that the paths of the codes file start from",
                           "give the folder in which the images are now")
-    names = [sheet_name(job.number) for job in jobs]
-    for old in set(folder.glob("sheet-*.jpg")) - {folder / name for name in names}:
+    return Sheets(size, side, side, [job.name for job in jobs], places, unreadable, len(chosen), len(missing))
+
+
+def remove_old_sheets(folder: Path, sheets: Sheets) -> None:
+    """Delete the sheets of earlier pages, once the page that shows ``sheets`` is written."""
+    for old in set(folder.glob("sheet-*.jpg")) - {folder / name for name in sheets.files}:
         old.unlink()
-    return Sheets(size, side, side, names, places, unreadable, len(chosen), len(missing))
+    _write_state(folder, {name: failed for name, failed in _read_state(folder).items() if name in sheets.files})
 
 
 def _job(number: int, files: list[str], size: int) -> _SheetJob:
@@ -140,15 +137,16 @@ def _stamp(file: str) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _read_state(folder: Path) -> dict[str, Any]:
+def _read_state(folder: Path) -> dict[str, list[tuple[int, str]]]:
+    """Name of a sheet -> (cell, message) of each image that could not be read; empty where the file is damaged."""
     try:
         content = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        return content if isinstance(content, dict) else {}
-    except (OSError, ValueError):
+        return {name: [(int(cell), str(message)) for cell, message in failed] for name, failed in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def _write_state(folder: Path, state: dict[str, Any]) -> None:
+def _write_state(folder: Path, state: dict[str, list[tuple[int, str]]]) -> None:
     with atomic_write(folder / STATE, "w") as handle:
         handle.write(json.dumps(state) + "\n")
 
@@ -172,7 +170,7 @@ class _SheetDrawer:
                 continue
             top, left = cell // self.side * self.size, cell % self.side * self.size
             sheet[top : top + self.size, left : left + self.size] = image
-        with atomic_write(self.folder / sheet_name(job.number)) as handle:
+        with atomic_write(self.folder / job.name) as handle:
             Image.fromarray(sheet).save(handle, "JPEG", quality=QUALITY)
         return job, failed
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ibc.errors import InputError
-from ibc.report.explorer.thumbnails import SHEET_SIDE, sheet_name, spread_sample, thumbnail, write_sheets
+from ibc.report.explorer.thumbnails import SHEET_SIDE, remove_old_sheets, spread_sample, thumbnail, write_sheets
 
 SIZE = 512  # so that a sheet holds only 16
 
@@ -37,11 +37,12 @@ def everything(count):
 def test_every_image_is_in_its_cell(tmp_path, files):
     folder = tmp_path / "sprites"
     sheets = write_sheets(folder, files, SIZE, everything(20), workers=1)
-    assert sheets.files == [sheet_name(0), sheet_name(1)] and (sheets.columns, sheets.rows, sheets.made) == (4, 4, 2)
+    assert [name[:10] for name in sheets.files] == ["sheet-0000", "sheet-0001"]
+    assert (sheets.columns, sheets.rows, sheets.made) == (4, 4, 2)
     assert sheets.places.tolist() == list(range(20))
     for image in range(20):
         assert np.abs(colour_of(folder, sheets, image) - (10 * image, 0, 200)).max() <= 6
-    with Image.open(folder / sheet_name(1)) as last:
+    with Image.open(folder / sheets.files[1]) as last:
         assert last.size == (4 * SIZE, SIZE)
 
 
@@ -77,17 +78,27 @@ def test_none_readable_is_an_error(tmp_path, files):
 
 def test_only_what_changed_is_made_again(tmp_path, files):
     folder = tmp_path / "sprites"
-    write_sheets(folder, files, SIZE, everything(20), workers=1)
-    stamps = [(folder / sheet_name(number)).stat().st_mtime_ns for number in range(2)]
+    first = write_sheets(folder, files, SIZE, everything(20), workers=1)
     assert write_sheets(folder, files, SIZE, everything(20), workers=1).made == 0
     Image.new("RGB", (32, 32), (0, 250, 0)).save(files[18])
     sheets = write_sheets(folder, files, SIZE, everything(20), workers=1)
     assert sheets.made == 1 and np.abs(colour_of(folder, sheets, 18) - (0, 250, 0)).max() <= 6
-    assert (folder / sheet_name(0)).stat().st_mtime_ns == stamps[0]
-    (folder / sheet_name(0)).unlink()
+    assert sheets.files[0] == first.files[0] and sheets.files[1] != first.files[1]
+    (folder / sheets.files[0]).unlink()
     assert write_sheets(folder, files, SIZE, everything(20), workers=1).made == 1
-    fewer = write_sheets(folder, files[:3], 256, everything(3), workers=1)
-    assert fewer.made == 1 and not (folder / sheet_name(1)).exists()
+
+
+def test_old_sheets_stay_until_the_new_page_is_written(tmp_path, files):
+    folder = tmp_path / "sprites"
+    old = write_sheets(folder, files, SIZE, everything(20), workers=1)
+    new = write_sheets(folder, files[::-1], SIZE, everything(20), workers=1)
+    assert not set(old.files) & set(new.files)
+    for image in (0, 19):
+        assert np.abs(colour_of(folder, old, image) - (10 * image, 0, 200)).max() <= 6
+    remove_old_sheets(folder, new)
+    assert sorted(file.name for file in folder.iterdir()) == [*new.files, "sheets.json"]
+    assert write_sheets(folder, files[::-1], SIZE, everything(20), workers=1).made == 0
+    assert write_sheets(folder, files, SIZE, everything(20), workers=1).made == 2
 
 
 def test_an_interrupted_run_keeps_finished_sheets(tmp_path, files, monkeypatch):
@@ -110,7 +121,7 @@ def test_an_interrupted_run_keeps_finished_sheets(tmp_path, files, monkeypatch):
 def test_a_torn_state_makes_all_again(tmp_path, files):
     folder = tmp_path / "sprites"
     write_sheets(folder, files, SIZE, everything(20), workers=1)
-    for content in ("{", "[]", '{"key": 3}'):
+    for content in ("{", "[]", '{"sheet": 3}', '{"sheet": [[1]]}'):
         (folder / "sheets.json").write_text(content)
         assert write_sheets(folder, files, SIZE, everything(20), workers=1).made == 2
 
