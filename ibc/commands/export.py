@@ -39,6 +39,7 @@ class ExportOptions:
     csv: bool
     faiss: bool
     onnx: bool
+    first_id: int
     checkpoint: str | None
     crop: list[int] | None
     item: str
@@ -78,6 +79,8 @@ def build_parser(prog: str | None = None) -> CommandParser:
     what.add_argument("--faiss", action="store_true", help=f"{FAISS}, for faiss.read_index_binary")
     what.add_argument("--onnx", action="store_true",
                       help=f"{ENCODER}: uint8 RGB images of the crop size in, normalised inside, codes out")
+    what.add_argument("--first_id", type=int, default=0, metavar="N",
+                      help="id of the first image, where several codes files make one table (default: 0)")
     what.add_argument("--checkpoint", metavar="FILE", help="of the encoder, for --onnx")
     what.add_argument("--crop", type=int, nargs=2, metavar=("H", "W"),
                       help="size of the encoder's images in pixels (default: that of the checkpoint's configuration)")
@@ -113,15 +116,16 @@ def run(options: ExportOptions) -> None:
     if not len(codes):
         raise input_error(options.codes, "no image", "at least one")
     names = _bit_names(options, codes.code_length)
-    rows = ExportRows(codes, _labels(options, codes))
+    rows = ExportRows(codes, _labels(options, codes), options.first_id)
     text = search_sql(_query(options, codes, names), rows) if SQL in options.writes else ""
     origin: dict[str, Any] = {"codes_file": Path(options.codes).name, "codes_sha256": sha256(options.codes),
-                              "images": len(codes), "code_length": codes.code_length}
+                              "images": len(codes), "code_length": codes.code_length, "first_id": options.first_id}
     writers = _writers(options, rows, names, origin)
 
     say = speaker(options.json_path)
     folder = Path(options.output)
-    manifest = claim_folder(folder, options.writes, origin["codes_sha256"])
+    source = origin["codes_sha256"] + (f" from id {options.first_id}" if options.first_id else "")
+    manifest = claim_folder(folder, options.writes, source)
     metrics: dict[str, Any] = {"images": len(codes), "code_length": codes.code_length, "bytes": {}}
     for name in options.writes:
         if name == SQL:
@@ -129,7 +133,7 @@ def run(options: ExportOptions) -> None:
                 handle.write(text)
         else:
             metrics |= writers[name](folder / name)
-        manifest["files"][name] = origin["codes_sha256"]
+        manifest["files"][name] = source
         write_manifest(folder, manifest | _described(origin, metrics))
         metrics["bytes"][name] = (folder / name).stat().st_size
         say(f"wrote {folder / name} ({metrics['bytes'][name]:,} bytes)")
@@ -150,6 +154,8 @@ def _check(options: ExportOptions) -> None:
         raise input_error("--checkpoint", "no --onnx", "both, to write the encoder")
     if options.concepts is not None and not options.dissection:
         raise input_error("--concepts", "no --dissection", "the dissection that names the bits")
+    if not 0 <= options.first_id < 2**62:
+        raise input_error("--first_id", str(options.first_id), "a whole number from 0")
 
 
 def _bit_names(options: ExportOptions, length: int) -> list[BitName]:

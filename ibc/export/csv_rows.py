@@ -25,9 +25,8 @@ def write_csv(path: Path, rows: ExportRows, done: Callable[[int], None]) -> int:
         writer.writerow(["id", "path", *(column.name for column in rows.labels), "code"])
         for block in rows.blocks():
             labels = [column.cells(block.part) for column in rows.labels]
-            numbers = range(block.start, block.start + len(block.words))
             codes = bit_texts(block, rows.codes.code_length)
-            writer.writerows(zip(numbers, rows.paths(block.part), *labels, codes, strict=True))
+            writer.writerows(zip(rows.ids(block).tolist(), rows.paths(block.part), *labels, codes, strict=True))
             undecided += block.undecided
             done(len(block.words))
     return undecided

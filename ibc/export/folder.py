@@ -20,10 +20,10 @@ CODES, BITS, CSV, FAISS, ENCODER, SQL = ("codes.parquet", "bits.parquet", "codes
 FILES = (CODES, BITS, CSV, FAISS, ENCODER, SQL)  # what an export may write beside export.json
 
 
-def claim_folder(folder: Path, writes: Iterable[str], codes_sha256: str) -> dict[str, Any]:
+def claim_folder(folder: Path, writes: Iterable[str], source: str) -> dict[str, Any]:
     """Make the folder if it is missing, and note in it what is about to be written; returns its ``export.json``.
 
-    writes: names of the files. Raises InputError where the folder holds files that no export wrote, and where it would
+    writes: names of the files. source: tells the codes that they come from. Raises InputError where the folder holds files that no export wrote, and where it would
     be left with files of other codes.
     """
     if folder.exists() and not folder.is_dir():
@@ -37,8 +37,8 @@ def claim_folder(folder: Path, writes: Iterable[str], codes_sha256: str) -> dict
     if foreign:
         raise input_error(folder, f"'{foreign[0]}', which no export wrote", "a new or empty folder, or an export's",
                           "choose another one by --output")
-    kept = {name: source for name, source in files.items() if name not in set(writes) and (folder / name).exists()}
-    others = [name for name, source in kept.items() if source != codes_sha256]
+    kept = {name: own for name, own in files.items() if name not in set(writes) and (folder / name).exists()}
+    others = [name for name, own in kept.items() if own != source]
     if others:
         raise input_error(folder, f"{others[0]} of other codes", "an export of the same codes",
                           "choose another folder by --output, or delete this one")
@@ -72,6 +72,6 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write ``export.json``. manifest["files"]: file -> SHA-256 of the codes that it came from."""
+    """Write ``export.json``. manifest["files"]: file -> the source that it came from."""
     with atomic_write(folder / MANIFEST, "w") as handle:
         handle.write(json.dumps(manifest, indent=1) + "\n")

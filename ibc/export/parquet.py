@@ -54,7 +54,7 @@ def write_codes(path: Path, rows: ExportRows, provenance: dict[str, Any], done: 
 
 def _table(arrow: Any, schema: Any, rows: ExportRows, block: RowBlock) -> Any:
     count = len(block.words)
-    columns = [arrow.array(np.arange(block.start, block.start + count)), arrow.array(rows.paths(block.part), "string")]
+    columns = [arrow.array(rows.ids(block)), arrow.array(rows.paths(block.part), "string")]
     columns += [_column(arrow, column, block.part) for column in rows.labels]
     columns += [arrow.array(np.ascontiguousarray(word)) for word in block.words.T]
     content = arrow.py_buffer(as_bytes(block.words, rows.code_bytes).tobytes())

@@ -63,10 +63,14 @@ class RowBlock:
 
 @dataclass(frozen=True)
 class ExportRows:
-    """The codes of N images, ready to be written block by block. labels: see ``label_columns``."""
+    """The codes of N images, ready to be written block by block.
+
+    labels: see ``label_columns``. first_id: the id of the first image, where the file is one part of many.
+    """
 
     codes: CodeSet
     labels: list[LabelColumn] = field(default_factory=list)
+    first_id: int = 0
 
     def __len__(self) -> int:
         """Number of images."""
@@ -86,6 +90,10 @@ class ExportRows:
     def word_names(self) -> list[str]:
         """w0, w1, ..."""
         return [f"w{place}" for place in range(self.words)]
+
+    def ids(self, block: RowBlock) -> np.ndarray:
+        """(n,) int64 ids of the rows of a block."""
+        return np.arange(block.part.start, block.part.stop, dtype=np.int64) + self.first_id
 
     def blocks(self, rows: int = BLOCK) -> Iterator[RowBlock]:
         """The codes as words, ``rows`` images at a time."""

@@ -6,7 +6,8 @@
 Codes are random, 256 bits. Every engine first loads the export, as ``search.sql`` says, then searches by all bits and
 by 13 bits, top 100; what it finds is compared with the library. Times are medians of rounds over different queries,
 after a warm-up; rates are images for each second of a core, which other work on the machine disturbs least.
-ClickHouse needs the package chdb, Spark pyspark and Java.
+ClickHouse needs the package chdb, Spark pyspark and Java,
+PostgreSQL its server.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import contextlib
 import os
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -36,6 +38,7 @@ from ibc.export.query import MaskedQuery, masked_query  # noqa: E402
 from ibc.export.rows import BLOCK, ExportRows  # noqa: E402
 from ibc.export.sql import SQL_ENGINES  # noqa: E402
 from ibc.retrieval import CodeIndex  # noqa: E402
+from tests.export.postgres_server import NoServer, postgres_server  # noqa: E402
 
 BITS, CHOSEN, TOP, ROUNDS = 256, 13, 100, 7
 Search = Callable[[MaskedQuery], list[int]]  # the rows that a query finds
@@ -136,8 +139,32 @@ def spark(rows: ExportRows, threads: int) -> Iterator[Search]:
     session.stop()
 
 
+@contextlib.contextmanager
+def postgresql(rows: ExportRows, threads: int) -> Iterator[Search]:
+    try:
+        with postgres_server() as (psql, process):
+            write_csv(Path("codes.csv"), rows, lambda done: None)
+            subprocess.run(psql, input="\n".join(SQL_ENGINES["postgresql"].load(rows)), check=True, text=True)
+            subprocess.run(psql, input="VACUUM ANALYZE codes;", check=True, text=True)
+            session = subprocess.Popen(psql, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+            assert session.stdin and session.stdout
+            session.stdin.write(f"SET max_parallel_workers_per_gather = {threads - 1};\n")
+            servers.add(process)
+
+            def search(query: MaskedQuery) -> list[int]:
+                print(SQL_ENGINES["postgresql"].search(query), file=session.stdin, flush=True)
+                return [int(session.stdout.readline().split(",")[0]) for _ in range(TOP)]  # type: ignore[union-attr]
+
+            yield search
+            session.stdin.close()
+            session.wait()
+            servers.clear()
+    except NoServer as reason:
+        raise ImportError(str(reason)) from None
+
+
 ENGINES = {"library": library, "faiss": faiss, "duckdb": duckdb, "duckdb_file": duckdb_file, "clickhouse": clickhouse,
-           "spark": spark}
+           "spark": spark, "postgresql": postgresql}
 
 
 def measure(search: Search, queries: list[MaskedQuery], wanted: list[list[int]]) -> tuple[float, float]:
@@ -153,16 +180,19 @@ def measure(search: Search, queries: list[MaskedQuery], wanted: list[list[int]])
     return statistics.median(times), statistics.median(of_cores)
 
 
+servers: set[int] = set()  # processes of engines that are not our children
+
+
 def cpu_seconds() -> float:
-    """What this process and its children (Spark's Java) have used of all cores."""
+    """What this process, its children (Spark's Java) and servers have used of all cores."""
     ticks = 0
-    family = {os.getpid()}
+    family = {os.getpid(), *servers}
     for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda folder: int(folder.name)):
         with contextlib.suppress(OSError):
             fields = (folder / "stat").read_text().rsplit(") ", 1)[1].split()
             if int(folder.name) in family or int(fields[1]) in family:
                 family.add(int(folder.name))
-                ticks += int(fields[11]) + int(fields[12]) if int(folder.name) != os.getpid() else 0
+                ticks += sum(map(int, fields[11:15])) if int(folder.name) != os.getpid() else 0  # with ended children
     return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 

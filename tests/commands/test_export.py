@@ -81,6 +81,18 @@ def test_everything_once(folder, tmp_path):
     assert json.loads(session.get_modelmeta().custom_metadata_map["bit_names"])[0]["concept"] == "sea"
 
 
+def test_parts_of_one_table(folder, tmp_path):
+    for part in range(2):
+        flags = ["--item", "7", "--first_id", 300 * part, "--top", 10]
+        assert export(folder / "codes.npz", "-o", tmp_path / f"part{part}", *flags).returncode == 0
+    text = (tmp_path / "part0" / "search.sql").read_text()
+    with contextlib.chdir(tmp_path), duckdb.connect(config={"threads": 1}) as connection:
+        search_parts = section(text, "DuckDB")[1].replace("FROM codes", "FROM 'part*/codes.parquet'")
+        found = [row[0] for row in connection.execute(search_parts).fetchall()]
+    bits = np.concatenate([make_codes(64).bits] * 2)
+    assert found == search(bits, bits[7:8], top=10).rows[0].tolist()
+
+
 def test_undecided_bits_are_counted(tmp_path):
     codes = make_codes(16)
     codes.binary_codes[0, :2] = codes.binary_codes[9, 4] = 0.5
@@ -98,6 +110,7 @@ def test_undecided_bits_are_counted(tmp_path):
     (["--bits", "65"], "bits from 1 to 64"),
     (["--bits", ""], "bit list"),
     (["--top", "0"], "--top: found 0"),
+    (["--first_id", "-1"], "--first_id: found -1"),
     (["--concepts", "sea"], "--concepts: found no --dissection"),
     (["--concepts", "sae", "--dissection", "{folder}/units.csv"], "near names: sea"),
     (["--concepts", ",", "--dissection", "{folder}/units.csv"], "--concepts: found ','"),

@@ -10,11 +10,8 @@ import contextlib
 import csv
 import io
 import json
-import os
-import pwd
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +26,7 @@ from ibc.export.query import masked_query
 from ibc.export.rows import BLOCK, ExportRows
 from ibc.export.sql import SQL_ENGINES, search_sql
 from ibc.retrieval import CodeIndex, search
+from tests.export.postgres_server import NoServer, postgres_server
 from tests.export.small_codes import assert_same, make_rows, queries
 from tests.export.test_sql import section
 
@@ -79,33 +77,12 @@ def test_spark(tmp_path, spark, length):
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[list[str]]:
-    """A server of its own on a socket in a temporary folder; gives the psql command that reaches it."""
-    servers = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-    found = servers[-1] if servers else shutil.which("pg_ctl")
-    if not found or not shutil.which("psql"):
-        pytest.skip("no PostgreSQL")
-    programs = Path(found).parent
-    other: dict[str, str] = {}
-    if os.getuid() == 0:  # the server refuses to run as root
-        users = {entry.pw_name for entry in pwd.getpwall()} & {"postgres", "nobody"}
-        if not users:
-            pytest.skip("no user to run PostgreSQL as")
-        other = {"user": max(users)}
-    with tempfile.TemporaryDirectory(prefix="pg") as name:
-        folder = Path(name)
-        if other:
-            shutil.chown(folder, other["user"])
-
-        def call(program: str, *words: str) -> None:
-            subprocess.run([programs / program, *words], check=True, cwd=folder, stdout=subprocess.DEVNULL, **other)
-
-        call("initdb", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
-        call("pg_ctl", "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o",
-             f"-k {folder} -c listen_addresses='' -c fsync=off", "start")
-        try:
-            yield ["psql", "-h", name, "-U", "postgres", "-X", "-q", "-v", "ON_ERROR_STOP=1", "--csv", "-t"]
-        finally:
-            call("pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "stop")
+    """The psql command that reaches a server."""
+    try:
+        with postgres_server() as (psql, _):
+            yield psql
+    except NoServer as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.mark.parametrize("length", LENGTHS)
