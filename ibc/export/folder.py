@@ -23,8 +23,8 @@ FILES = (CODES, BITS, CSV, FAISS, ENCODER, SQL)  # what an export may write besi
 def claim_folder(folder: Path, writes: Iterable[str], source: str) -> dict[str, Any]:
     """Make the folder if it is missing, and note in it what is about to be written; returns its ``export.json``.
 
-    writes: names of the files. source: tells the codes that they come from. Raises InputError where the folder holds files that no export wrote, and where it would
-    be left with files of other codes.
+    writes: names of the files. source: tells the codes that they come from. Raises InputError where the folder holds
+    files that no export wrote, and where it would be left with files of other codes.
     """
     if folder.exists() and not folder.is_dir():
         raise input_error(folder, "a file", "a folder")
