@@ -85,9 +85,7 @@ class CodeIndex:
                device: Device = "cpu") -> SearchResult:
         """The nearest items of each query; arguments as ``ibc.retrieval.search`` takes them."""
         queries = make_queries(query_bits, bits, weights, self.code_length)
-        if isinstance(top, bool) or int(top) != top or top < 1:
-            raise input_error(None, f"top {top}", "a whole number from 1")
-        top = min(int(top), len(self))
+        top = min(checked_top(top), len(self))
         rows = np.empty((len(queries), top), np.int64)
         half_steps = any(store.undecided for store in self._stores)
         whole = queries.weights is None and not half_steps
@@ -136,6 +134,13 @@ def search(db_bits: Any, query_bits: Any, *, bits: Any = None, weights: Any = No
     """
     index = db_bits if isinstance(db_bits, CodeIndex) else CodeIndex(db_bits)
     return index.search(query_bits, bits=bits, weights=weights, top=top, device=device)
+
+
+def checked_top(top: Any) -> int:
+    """``top`` as a number. Raises InputError unless it is a whole number from 1."""
+    if isinstance(top, bool) or int(top) != top or top < 1:
+        raise input_error(None, f"top {top}", "a whole number from 1")
+    return int(top)
 
 
 def write_index(path: str | os.PathLike, blocks: Iterable[Any], *, undecided: bool = False) -> int:
