@@ -4,6 +4,7 @@
 (function (X) {
   const { el, countText } = X;
   const STATES = { 0: "ignored", 1: "wanted", "-1": "must not" };
+  const SHOWN = 24; // chips of a group at first
   const NEXT = { 0: 1, 1: -1, "-1": 0 };
   const BEFORE = { 0: -1, "-1": 1, 1: 0 };
 
@@ -25,12 +26,20 @@
         this.chips = [];
         this.node.replaceChildren(...(byNumber ? this.makeBoard() : this.makeList()));
       }
-      for (const { node, bit, label } of this.chips) {
-        const sign = state.chips[bit] || 0;
-        node.dataset.sign = sign;
-        node.setAttribute("aria-label", `${label}: ${STATES[sign]}`);
-        node.setAttribute("aria-pressed", sign > 0 ? "true" : sign < 0 ? "mixed" : "false");
-      }
+      for (const chip of this.chips) this.mark(chip, state.chips[chip.bit] || 0);
+    }
+
+    mark(chip, sign) {
+      if (chip.sign === sign) return;
+      chip.sign = sign;
+      chip.node.dataset.sign = sign;
+      chip.node.setAttribute("aria-label", `${chip.label}: ${STATES[sign]}`);
+      chip.node.setAttribute("aria-pressed", sign > 0 ? "true" : sign < 0 ? "mixed" : "false");
+    }
+
+    add(chip) {
+      this.mark(chip, this.app.state.chips[chip.bit] || 0);
+      this.chips.push(chip);
     }
 
     makeList() {
@@ -55,11 +64,29 @@
       }
       const sections = [...groups].map(([category, chips]) => {
         chips.sort((a, b) => (b.name.iou ?? 0) - (a.name.iou ?? 0) || a.bit - b.bit);
-        return el("details", { open: category !== "class" && category !== "attribute", class: "group" },
-          el("summary", {}, category || "other", el("small", {}, String(chips.length))),
-          ...chips.map(({ bit, name, place }) => this.makeChip(bit, name, place)));
+        return this.makeGroup(category || "other", chips);
       });
       return [head, el("p", { class: "note" }, "Click: want · again: must not · again: ignore"), ...sections, ...this.weakButton(weak)];
+    }
+
+    // A group fills when it is opened, and first with its best chips: 256 bits have a thousand names and more.
+    makeGroup(category, chips) {
+      const node = el("details", { class: "group" }, el("summary", {}, category, el("small", {}, String(chips.length))));
+      const fill = (from, end) => {
+        node.append(...chips.slice(from, end).map(({ bit, name, place }) => this.makeChip(bit, name, place)));
+        if (end >= chips.length) return;
+        const more = el("button", { class: "quiet", onclick: () => {
+          more.remove();
+          fill(end, chips.length);
+        } }, `${chips.length - end} more`);
+        node.append(more);
+      };
+      node.addEventListener("toggle", () => { if (node.childElementCount === 1) fill(0, SHOWN); });
+      if (category !== "class" && category !== "attribute") {
+        fill(0, SHOWN);
+        node.open = true;
+      }
+      return node;
     }
 
     weakButton(weak) {
@@ -79,7 +106,7 @@
       const node = el("button", { class: "chip", onclick: (event) => this.clicked(event, bit, place), title:
         `${name.concept} (${name.category}), bit ${bit + 1}${iou ? `, ${iou}` : ""}; ${countText(count)} images have it` },
       el("span", { class: "mark", "aria-hidden": "true" }), el("span", { class: "name" }, text), el("small", {}, details));
-      this.chips.push({ node, bit, label: `${text}, ${name.category}, ${details} images` });
+      this.add({ node, bit, label: `${text}, ${name.category}, ${details} images` });
       return el("div", { class: "row" }, node, el("button", { class: "about", "aria-label": `Bit card of bit ${bit + 1}`, title: "Bit card",
         onclick: () => app.open({ kind: "bit", number: bit }) }, "›"));
     }
@@ -93,7 +120,7 @@
           event.preventDefault();
           app.open({ kind: "bit", number: bit });
         });
-        this.chips.push({ node, bit, label: app.names.long(bit) });
+        this.add({ node, bit, label: app.names.long(bit) });
         return node;
       });
       return [el("h2", {}, "Bits by number"),
