@@ -15,7 +15,8 @@ The distance of an image is the number of chosen bits that differ from the wante
   the negative examples' signs); the mean of no example is 0. Bits where that is 0 do not count. In "expert" only the
   expert bits of the class count; without a class all bits do. A chip adds its bit with its own value, in place of
   the examples' one where both speak of the bit.
-- Mode "bits": the chips alone count, whatever the examples are.
+- Mode "bits": the chips alone count, whatever the examples are. The page has two modes that rank so, chips and single
+  bits.
 - Where no bit is chosen, every distance is 0: all items, in their order.
 """
 
