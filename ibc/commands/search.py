@@ -168,7 +168,7 @@ def _write_images(options: SearchOptions, report: SearchReport) -> list[str]:
     if options.sheet:
         from ibc.report.contact_sheet import contact_sheet
 
-        content = contact_sheet(report, options.columns)
+        content = contact_sheet(report, options.columns, "JPEG" if _is_jpeg(options.sheet) else "PNG")
         with atomic_write(options.sheet) as handle:
             handle.write(content)
         written.append(options.sheet)
@@ -180,6 +180,10 @@ def _write_images(options: SearchOptions, report: SearchReport) -> list[str]:
             handle.write(text)
         written.append(options.page)
     return written
+
+
+def _is_jpeg(path: str) -> bool:
+    return path.lower().endswith((".jpg", ".jpeg"))
 
 
 def _write_json(options: SearchOptions, report: SearchReport, encoder: QueryEncoder | None) -> None:

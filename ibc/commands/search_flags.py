@@ -125,7 +125,7 @@ def build_parser(prog: str | None = None) -> CommandParser:
                      help="what images have in common: bits that they have more often than the others. Of the results, "
                           "or of a list of items (3,7,10-14), or of a folder")
     out.add_argument("--images", metavar="DIR", help="folder (or zip) that the paths of the codes file are in")
-    out.add_argument("--sheet", metavar="FILE", help="write a contact sheet (PNG)")
+    out.add_argument("--sheet", metavar="FILE", help="write a contact sheet (PNG, or JPEG by its ending)")
     out.add_argument("--columns", type=int, default=8, metavar="N", help="results in a row of the sheet (default: 8)")
     out.add_argument("--page", metavar="FILE", help="write a page (HTML, all in one file)")
     out.add_argument("--class_names", metavar="FILE",

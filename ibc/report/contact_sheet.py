@@ -1,6 +1,6 @@
 """A search as one image: the query at the left, a row of results for each ranking, distances below them.
 
-A ``SearchReport`` flows in; the bytes of a PNG file flow out.
+A ``SearchReport`` flows in; the bytes of a PNG or JPEG file flow out.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
 from ibc.report.search_report import QueryImage, SearchReport
-from ibc.report.thumbnails import load_thumbnails
+from ibc.report.thumbnails import JPEG_QUALITY, load_thumbnails
 from ibc.retrieval.explained_search import Hit, Ranked, bit_word, counted, distance_text
 
 SCALE = 2       # pixels for each unit below: sharp on screens of high density
 MARGIN = 26
 CELL, GAP = 106, 12          # side of a result, room between results
 QUERY, QUERY_GAP = 178, 40   # side of the query, room to the results
-HEAD, FOOT, BETWEEN = 46, 54, 16  # of a row: above its images, below them, to the next row
+HEAD, FOOT, BETWEEN = 46, 34, 14  # of a row: above its images, below them (without classes), to the next row
+CLASS_SIZE, CLASS_LINES = 9.2, 3  # letters of a class, lines at most
 CORNER = 7
 PAPER, INK, SOFT, LINE, HOLD = "#ffffff", "#1d2430", "#5d6778", "#e3e7ee", "#eef1f5"
 GOOD, BAD, PANEL = "#1c7c54", "#b3404a", "#f6f7f9"
@@ -35,12 +36,12 @@ def _font(size: float, bold: bool = False) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), round(size * SCALE))
 
 
-def contact_sheet(report: SearchReport, columns: int) -> bytes:
-    """The sheet as PNG: ``columns`` results in a line, all results of each ranking.
+def contact_sheet(report: SearchReport, columns: int, kind: str = "PNG") -> bytes:
+    """The sheet as a file, PNG or JPEG: ``columns`` results in a line, all results of each ranking.
 
     An image that is missing shows as an empty frame with its name. Raises InputError where not one image is found.
     """
-    return _Sheet(report, columns).png()
+    return _Sheet(report, columns).file(kind)
 
 
 @dataclass
@@ -62,14 +63,19 @@ class _Sheet:
         files += [report.query_file(image) for image in self.examples]
         self.images = load_thumbnails(files, QUERY * SCALE, report.folder)
         self.left = MARGIN + QUERY + QUERY_GAP
+        self.draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))  # measures text before the size of the sheet is known
+        lines = max((len(self._lines(self._class_text(hit.row), CLASS_SIZE, CELL, CLASS_LINES))
+                     for _, hit in report.hits()), default=0)
+        self.foot = FOOT + lines * CLASS_SIZE * 1.32
         width = self.left + self.columns * (CELL + GAP) - GAP + MARGIN
         heights = [self._row_height(ranked) for ranked in report.rankings]
-        height = max(MARGIN + sum(heights) + BETWEEN * (len(heights) - 1), 2 * MARGIN + QUERY + 110) + MARGIN - 14
+        height = max(MARGIN + sum(heights) + BETWEEN * (len(heights) - 1), 2 * MARGIN + QUERY + 110)
+        height += MARGIN - BETWEEN
         self.canvas = Image.new("RGB", (round(width * SCALE), round(height * SCALE)), PAPER)
         self.draw = ImageDraw.Draw(self.canvas)
         self.height = height
 
-    def png(self) -> bytes:
+    def file(self, kind: str) -> bytes:
         """Draw everything; the file's content."""
         divider = self.left - QUERY_GAP / 2
         self._line(divider, MARGIN, divider, self.height - MARGIN)
@@ -79,15 +85,15 @@ class _Sheet:
             self._ranking(ranked, y)
             y += self._row_height(ranked) + BETWEEN
         buffer = io.BytesIO()
-        self.canvas.save(buffer, "PNG", optimize=True)
+        self.canvas.save(buffer, kind, optimize=True, quality=JPEG_QUALITY)  # a PNG has no quality
         return buffer.getvalue()
 
     def _row_height(self, ranked: Ranked) -> float:
         lines = -(-len(ranked.hits) // self.columns) or 1
-        return HEAD + lines * (CELL + FOOT)
+        return HEAD + lines * (CELL + self.foot)
 
     def _query(self, place: _Place) -> None:
-        self._text(place.x, place.y, "QUERY", 10.5, bold=True, colour=SOFT)
+        self._text(place.x, place.y, "Query", 15, bold=True)
         y = place.y + HEAD
         wishes = self._wishes()
         if self.examples:
@@ -124,7 +130,11 @@ class _Sheet:
         """The class of an example that is an image of the database; empty for another, and where it has none."""
         if image.number is None or not self.report.codes.paths or image.path not in self.report.codes.paths:
             return ""
-        name = self.report.class_text(self.report.codes.paths.index(image.path))
+        return self._class_text(self.report.codes.paths.index(image.path))
+
+    def _class_text(self, row: int) -> str:
+        """The class of an image of the database; empty without one."""
+        name = self.report.class_text(row)
         return "" if name == "none" else name if self.report.class_names else f"class {name}"
 
     def _wishes(self) -> list[tuple[str, str]]:
@@ -143,7 +153,7 @@ class _Sheet:
         self._text(self.left, y + 22, self._subtitle(ranked), 11, colour=SOFT, width=self._room())
         for number, hit in enumerate(ranked.hits):
             x = self.left + number % self.columns * (CELL + GAP)
-            line = y + HEAD + number // self.columns * (CELL + FOOT)
+            line = y + HEAD + number // self.columns * (CELL + self.foot)
             self._hit(ranked, hit, x, line)
 
     def _room(self) -> float:
@@ -173,9 +183,7 @@ class _Sheet:
         if ranked.used.size > 1 and ranked.total == len(ranked.used):
             offset = self.draw.textlength(text, _font(12, True)) / SCALE
             self._text(x + offset + 4, y + CELL + 7.5, f"of {len(ranked.used)}", 10, colour=SOFT)
-        name = self.report.class_text(hit.row)
-        self._paragraph(x, y + CELL + 23, "" if name == "none" else name if self.report.class_names
-                        else f"class {name}", 9.2, CELL, SOFT, most=2)
+        self._paragraph(x, y + CELL + 23, self._class_text(hit.row), CLASS_SIZE, CELL, SOFT, most=CLASS_LINES)
 
     def _image(self, x: float, y: float, side: float, file: str | None, name: str) -> None:
         pixels = round(side * SCALE)
@@ -218,9 +226,16 @@ class _Sheet:
     def _paragraph(self, x: float, y: float, text: str, size: float, width: float, colour: str, *,
                    bold: bool = False, most: int = 3) -> float:
         """Text in at most ``most`` lines; returns where the next line would begin."""
+        for line in self._lines(text, size, width, most, bold):
+            self._text(x, y, line, size, bold=bold, colour=colour)
+            y += size * 1.32
+        return y
+
+    def _lines(self, text: str, size: float, width: float, most: int, bold: bool = False) -> list[str]:
+        """Text broken into at most ``most`` lines, the last one with an ellipsis where more would come."""
         font = _font(size, bold)
         lines: list[str] = []
-        words = _plain(text).split(" ")
+        words = _plain(text).split()
         while words and len(lines) < most:
             taken = 1
             while taken < len(words) and self.draw.textlength(" ".join(words[: taken + 1]), font) <= width * SCALE:
@@ -229,10 +244,7 @@ class _Sheet:
                 taken = len(words)
             lines.append(self._fitted(" ".join(words[:taken]), font, width))
             words = words[taken:]
-        for line in lines:
-            self._text(x, y, line, size, bold=bold, colour=colour)
-            y += size * 1.32
-        return y
+        return lines
 
 
 def _plain(text: str) -> str:
