@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ibc.progress import track
+
 IMAGES_SHOWN = 12     # of each kind on a card
 HISTOGRAM_BINS = 20   # of the code value, from 0 to 1
 CLASS_USES = 0.5      # a class uses a bit where its entry of the GRM is above it ...
@@ -42,7 +44,7 @@ def bit_cards(codes: np.ndarray, grm: np.ndarray | None, seed: int) -> list[BitC
     """
     random = np.random.default_rng(seed)
     return [_card(bit, np.ascontiguousarray(codes[:, bit]), None if grm is None else grm[:, bit], random)
-            for bit in range(codes.shape[1])]
+            for bit in track(range(codes.shape[1]), "bit cards", unit="bits")]
 
 
 def _card(bit: int, values: np.ndarray, rules: np.ndarray | None, random: np.random.Generator) -> BitCard:

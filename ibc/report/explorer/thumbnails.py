@@ -19,7 +19,7 @@ from PIL import Image
 
 from ibc.data.decode import ImageError, decode_image
 from ibc.data.zip_folder import split
-from ibc.errors import input_error
+from ibc.errors import InputError, input_error
 from ibc.files import atomic_write
 from ibc.process_pool import run_batches
 from ibc.progress import Progress
@@ -29,6 +29,7 @@ QUALITY = 80          # of the JPEG
 SMALLEST, LARGEST = 16, 512  # pixels a side of a thumbnail
 BACKGROUND = 128      # grey, where there is no thumbnail
 STATE = "sheets.json"  # in the folder of the sheets: those that are finished
+NOT_THERE = (-1, -1)  # size and time of a missing file
 VERSION = 1           # of how sheets are drawn; another one makes them anew
 
 
@@ -87,6 +88,8 @@ def write_sheets(folder: Path, files: Sequence[str], size: int, chosen: np.ndarr
     square of the image. workers: processes. Raises InputError where not one of the images can be read.
     """
     side = SHEET_SIDE // size
+    if all(_stamp(files[place]) == NOT_THERE for place in chosen):
+        raise _no_image(len(chosen), f"{files[chosen[0]]}: no such file")
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [_job(number, [files[place] for place in chosen[begin : begin + side * side]], size)
             for number, begin in enumerate(range(0, len(chosen), side * side))]
@@ -107,11 +110,15 @@ def write_sheets(folder: Path, files: Sequence[str], size: int, chosen: np.ndarr
         for cell, message in bad[job.name]:
             places[chosen[job.number * side * side + cell]] = -1
             unreadable.append(message)
-    if len(chosen) and len(unreadable) == len(chosen):
-        raise input_error("--images", f"none of {len(chosen)} images that can be read ({unreadable[0]})",
-                          "the folder that the paths of the codes file start from",
-                          "give the folder in which the images are now")
+    if len(unreadable) == len(chosen):
+        raise _no_image(len(chosen), unreadable[0])
     return Sheets(size, side, side, [job.name for job in jobs], places, unreadable, len(chosen), len(missing))
+
+
+def _no_image(count: int, first: str) -> InputError:
+    return input_error("--images", f"none of {count} images that can be read ({first})",
+                       "the folder that the paths of the codes file start from",
+                       "give the folder in which the images are now")
 
 
 def remove_old_sheets(folder: Path, sheets: Sheets) -> None:
@@ -128,12 +135,12 @@ def _job(number: int, files: list[str], size: int) -> _SheetJob:
 
 
 def _stamp(file: str) -> tuple[int, int]:
-    """Size and time of a file, or of the zip that it is in; (-1, -1) where it is not there."""
+    """Size and time of a file, or of the zip that it is in; ``NOT_THERE`` without it."""
     found = split(file)
     try:
         status = os.stat(found[0] if found else file)
     except (OSError, ValueError):  # ValueError: a zero byte in the name
-        return -1, -1
+        return NOT_THERE
     return status.st_size, status.st_mtime_ns
 
 

@@ -1,6 +1,7 @@
 """Sprite sheets: where each thumbnail is, what is reused, what happens to images that cannot be read."""
 
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,6 +75,11 @@ def test_unreadable_images_have_no_place(tmp_path, files):
 def test_none_readable_is_an_error(tmp_path, files):
     with pytest.raises(InputError, match=r"none of 20 images that can be read .*folder in which the images are now"):
         write_sheets(tmp_path / "sprites", [name + "x" for name in files], SIZE, everything(20), workers=1)
+    assert not (tmp_path / "sprites").exists()
+    for name in files:
+        Path(name).write_text("no image")
+    with pytest.raises(InputError, match=r"none of 20 images that can be read .*data that is not an image"):
+        write_sheets(tmp_path / "sprites", files, SIZE, everything(20), workers=1)
 
 
 def test_only_what_changed_is_made_again(tmp_path, files):
