@@ -292,18 +292,23 @@ def gpu_ranking(count: int) -> None:
     finally:
         torch_ranking._rank = rank_now
     print(f"now {now:.3f} s, with the ranking as it was {before:.3f} s")
-    codes = torch.from_numpy(signs).cuda().half()
+    codes = torch.from_numpy(signs).cuda()
+    database = torch_ranking._with_constant(codes, torch.float16)
     classes = torch.from_numpy(labels).cuda()
     rows = torch_ranking.BLOCK_PAIRS // count
     number = -(-count // rows)
-    distance = torch_ranking._distances(codes[:rows], codes.T, False)
+
+    def distances() -> Any:
+        return (torch_ranking._distance_factors(codes[:rows], torch.float16, False) @ database).to(torch.int16)
+
+    distance = distances()
     relevant = torch_ranking._same_class(classes[:rows], classes)
     cutoffs, points = np.array([2**31 - 1]), np.array([], np.int64)
     order = torch.sort(distance, dim=1, stable=True).indices
     ranking = make_ranking(signs, labels, signs, labels, "keep")
     ranked = next(torch_ranking.ranked_blocks(ranking, cutoffs, points, "cuda"))
     harmonic = blocks.kernels.harmonic_numbers(count)
-    for name, work in (("distances", lambda: torch_ranking._distances(codes[:rows], codes.T, False)),
+    for name, work in (("distances", distances),
                        ("relevance", lambda: torch_ranking._same_class(classes[:rows], classes)),
                        ("stable sort", lambda: torch.sort(distance, dim=1, stable=True)),
                        ("lookup of the relevance", lambda: relevant.gather(1, order)),

@@ -16,7 +16,7 @@ from ibc.retrieval.engine.device import Device
 from ibc.retrieval.engine.ranking import RankedBlock, Ranking
 
 BLOCK_PAIRS = 40_000_000  # query-item pairs in a block: about 50 bytes each while it is sorted
-HALF_EXACT_BITS = 2048  # half precision holds the integers up to this
+HALF_EXACT_BITS = 1024  # codes up to this length have distances, and parts of them, that half precision holds
 
 
 def ranked_blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray, device: Device,
@@ -25,14 +25,14 @@ def ranked_blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray, dev
     device = torch.device(device)
     items, length = ranking.db_signs.shape
     exact = torch.float16 if device.type == "cuda" and length <= HALF_EXACT_BITS else torch.float32
-    database = torch.from_numpy(ranking.db_signs).to(device).to(exact).T  # copied as int8, converted there
+    database = _with_constant(torch.from_numpy(ranking.db_signs).to(device), exact)  # copied as int8
     db_labels = torch.from_numpy(ranking.db_labels.values).to(device)
     relevance = _shared_label if ranking.db_labels.multi_label else _same_class
     size = max(1, block_pairs // max(items, 1))
     for start in range(0, len(ranking.query_signs), size):
         rows = slice(start, start + size)
-        signs = torch.from_numpy(ranking.query_signs[rows]).to(device).to(exact)
-        distance = _distances(signs, database, ranking.half_steps)
+        signs = torch.from_numpy(ranking.query_signs[rows]).to(device)
+        distance = (_distance_factors(signs, exact, ranking.half_steps) @ database).to(torch.int16)
         relevant = relevance(torch.from_numpy(ranking.query_labels.values[rows]).to(device), db_labels)
         if ranking.self_match in ("keep", "exclude"):
             own = torch.from_numpy(ranking.self_index[rows]).to(device)[:, None]
@@ -43,11 +43,30 @@ def ranked_blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray, dev
         yield RankedBlock(rows, *(values.cpu().numpy() for values in found))
 
 
-def _distances(signs: Tensor, database: Tensor, half_steps: bool) -> Tensor:
-    """(Q, D) int16: n - inner product over the n bits of the query that are not 0, halved where all are even."""
-    inner = (signs @ database).to(torch.int16)
-    distance = inner.neg_().add_((signs != 0).sum(dim=1, keepdim=True).to(torch.int16))
-    return distance if half_steps else distance >> 1
+def _distance_factors(signs: Tensor, kind: torch.dtype, half_steps: bool) -> Tensor:
+    """(Q, K') so that a matrix multiplication by ``_with_constant`` gives distances, without another pass over them.
+
+    The distance is n - inner product over the n bits of the query that are not 0, halved where all are even.
+    """
+    scale = 1.0 if half_steps else 0.5
+    length = signs.shape[1]
+    factors = torch.zeros(len(signs), length + _padding(length), dtype=kind, device=signs.device)
+    factors[:, :length] = signs * -scale
+    factors[:, length] = (signs != 0).sum(dim=1) * scale
+    return factors
+
+
+def _with_constant(signs: Tensor, kind: torch.dtype) -> Tensor:
+    """(K', D): the signs of the database, a row of ones, and rows of zeros up to a multiple of 8."""
+    length = signs.shape[1]
+    rows = torch.zeros(len(signs), length + _padding(length), dtype=kind, device=signs.device)
+    rows[:, :length] = signs
+    rows[:, length] = 1
+    return rows.T
+
+
+def _padding(length: int) -> int:
+    return 8 - length % 8
 
 
 def _same_class(labels: Tensor, db_labels: Tensor) -> Tensor:
@@ -72,12 +91,13 @@ def _rank(distance: Tensor, relevant: Tensor, bins: int, cutoffs: np.ndarray, po
     counts = torch.diff(ends, dim=1, prepend=torch.zeros_like(ends[:, :1])).to(torch.int32)
     query, place = relevant.gather(1, order).nonzero(as_tuple=True)  # query by query, nearest first
     del order
-    found = torch.bincount(query, minlength=queries)
+    found = relevant.sum(dim=1)
     starts = found.cumsum(0) - found
     so_far = torch.arange(1, len(query) + 1, device=device) - starts[query]
     at = nearest[query, place].long()  # below ``bins``: an excluded query is not relevant
-    relevant_counts = torch.bincount(query * bins + at, minlength=queries * bins)
-    relevant_counts = relevant_counts.view(queries, bins).to(torch.int32)
+    relevant_counts = torch.zeros(queries * bins, dtype=torch.int32, device=device)
+    relevant_counts.index_add_(0, query * bins + at, torch.ones_like(at, dtype=torch.int32))
+    relevant_counts = relevant_counts.view(queries, bins)
     widest = int(found.max()) if queries else 0
     # A row a query, so that the sums have one order: ranks of its relevant items, then ranks beyond every cut-off rank.
     ranks = torch.full((queries, widest), torch.iinfo(torch.int64).max, device=device)
