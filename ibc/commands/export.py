@@ -47,6 +47,7 @@ class ExportOptions:
     concepts: str | None
     dissection: str | None
     min_iou: float
+    best_only: bool
     top: int
     class_names: str | None
     attribute_names: str | None
@@ -67,8 +68,8 @@ def build_parser(prog: str | None = None) -> CommandParser:
     """The flags of ``ibc export``, with their help."""
     parser = command_parser("Write a codes file for engines that exist: Parquet for DuckDB, ClickHouse and Spark, CSV "
                             "for PostgreSQL, a faiss index, the encoder as ONNX; and print the SQL of masked search. "
-                            "Bits are counted from 1 here, items from 0, as in the column id. The libraries come with "
-                            "pip install 'ibc[export]'.", EXAMPLE, prog)
+                            "Bits and items are counted from 1 here; the column id counts from 0, as Python does. The "
+                            "libraries come with pip install 'ibc[export]'.", EXAMPLE, prog)
     parser.add_argument("codes", metavar="CODES", help="codes file (.npz or .mat)")
     parser.add_argument("-o", "--output", required=True, metavar="FOLDER",
                         help="folder for the files: a new or empty one, or one of an export before")
@@ -85,13 +86,15 @@ def build_parser(prog: str | None = None) -> CommandParser:
     what.add_argument("--crop", type=int, nargs=2, metavar=("H", "W"),
                       help="size of the encoder's images in pixels (default: that of the checkpoint's configuration)")
     search = parser.add_argument_group("the search in the SQL")
-    search.add_argument("--item", default="0", metavar="N|PATH",
-                        help="the query: an item of the codes file, by number from 0 or by path (default: 0)")
+    search.add_argument("--item", default="1", metavar="ITEM",
+                        help="the query: an image of the codes file, by number from 1 or by path (default: 1)")
     bits = search.add_mutually_exclusive_group()
     bits.add_argument("--bits", metavar="BITS", help="bits that count, as 1,5,9-12 (default: all)")
     bits.add_argument("--concepts", metavar="A,B,C", help="the bits of these concepts, by --dissection")
     search.add_argument("--min_iou", type=float, default=DETECTOR_IOU, metavar="X",
                         help=f"IoU from which a bit belongs to a concept (default: {DETECTOR_IOU:g})")
+    search.add_argument("--best_only", action="store_true",
+                        help="a bit detects only the concept with its best IoU, not the best one of every category")
     search.add_argument("--top", type=int, default=TOP, metavar="N", help=f"results (default: {TOP})")
     names = parser.add_argument_group("names")
     names.add_argument("--dissection", metavar="FOLDER|FILE",
@@ -115,7 +118,7 @@ def run(options: ExportOptions) -> None:
     codes = load_codes(options.codes, mapped=True)
     if not len(codes):
         raise input_error(options.codes, "no image", "at least one")
-    names = _bit_names(options, codes.code_length)
+    names = _bit_names(options, codes)
     rows = ExportRows(codes, _labels(options, codes), options.first_id)
     text = search_sql(_query(options, codes, names), rows) if SQL in options.writes else ""
     origin: dict[str, Any] = {"codes_file": Path(options.codes).name, "codes_sha256": sha256(options.codes),
@@ -158,10 +161,13 @@ def _check(options: ExportOptions) -> None:
         raise input_error("--first_id", str(options.first_id), "a whole number from 0")
 
 
-def _bit_names(options: ExportOptions, length: int) -> list[BitName]:
-    from ibc.retrieval.bit_names import load_bit_names
+def _bit_names(options: ExportOptions, codes: CodeSet) -> list[BitName]:
+    from ibc.retrieval.bit_names import check_dissected_model, load_bit_names
 
-    return load_bit_names(options.dissection, length) if options.dissection else []
+    if not options.dissection:
+        return []
+    check_dissected_model(options.dissection, codes.model, options.codes)
+    return load_bit_names(options.dissection, codes.code_length)
 
 
 def _labels(options: ExportOptions, codes: CodeSet) -> list[Any]:
@@ -202,20 +208,21 @@ def _query(options: ExportOptions, codes: CodeSet, names: list[BitName]) -> Mask
         if not concepts:
             raise input_error("--concepts", f"'{options.concepts}'", "names with commas, as in water,sea")
         bits = [name.bit for concept in concepts
-                for name in bits_named(names, concept, options.min_iou, source=options.dissection)]
+                for name in bits_named(names, concept, options.min_iou, any_category=not options.best_only,
+                                       source=options.dissection)]
         chosen_by = f"bits of {', '.join(concepts)}"
     path = f" ({codes.paths[item]})" if codes.paths else ""
     return masked_query(binarise(codes.binary_codes[item]), bits, top=options.top,
-                        label=f"item {item}{path}, {chosen_by}")
+                        label=f"item {item + 1}{path}, {chosen_by}")
 
 
 def _item(wish: str, codes: CodeSet) -> int:
-    """The row of an item given by number or path. Raises InputError where there is none."""
+    """The row of an item given by number (from 1) or path. Raises InputError where there is none."""
     if codes.paths is not None and wish in codes.paths:
         return codes.paths.index(wish)
-    if wish.isascii() and wish.isdigit() and int(wish) < len(codes):
-        return int(wish)
-    raise input_error("--item", f"'{wish}'", f"a number from 0 to {len(codes) - 1}"
+    if wish.isascii() and wish.isdigit() and 1 <= int(wish) <= len(codes):
+        return int(wish) - 1
+    raise input_error("--item", f"'{wish}'", f"a number from 1 to {len(codes)}"
                       + ("" if codes.paths is None else ", or a path of the codes file"))
 
 
@@ -248,7 +255,7 @@ def _writers(options: ExportOptions, rows: ExportRows, names: list[BitName],
         require_faiss()
         found[FAISS] = lambda path: _undecided(write_faiss, path, rows)
     if ENCODER in options.writes:
-        found[ENCODER] = _encoder_writer(options, names, provenance)
+        found[ENCODER] = _encoder_writer(options, rows.codes, names, provenance)
     return found
 
 
@@ -260,21 +267,19 @@ def _undecided(write: Callable[..., int], path: Path, *arguments: Any) -> dict[s
         return {"undecided_bits": write(path, *arguments, bar.update)}
 
 
-def _encoder_writer(options: ExportOptions, names: list[BitName],
+def _encoder_writer(options: ExportOptions, codes: CodeSet, names: list[BitName],
                     provenance: dict[str, Any]) -> Callable[[Path], dict[str, Any]]:
     from dataclasses import asdict
 
     from ibc.checkpoint import find_checkpoint, load_model, read_file
     from ibc.export.onnx_model import require_onnx, write_onnx
     from ibc.files import sha256
+    from ibc.retrieval.query_images import check_same_model
 
     require_onnx()
     checkpoint = find_checkpoint(options.checkpoint or "")
     model = load_model(checkpoint)
-    length = provenance["code_length"]
-    if model.grm.shape[1] != length:
-        raise input_error(checkpoint, f"code length {model.grm.shape[1]}", f"{length}, as in {options.codes}",
-                          "take the checkpoint that made the codes")
+    check_same_model(model, checkpoint, codes, options.codes)
     config = read_file(checkpoint, mmap=True).get("config")
     stated = [config.get(f"crop_image_{side}") for side in ("height", "width")] if isinstance(config, dict) else []
     crop = [side for side in options.crop or stated if isinstance(side, int) and side > 0]
@@ -283,7 +288,7 @@ def _encoder_writer(options: ExportOptions, names: list[BitName],
                           "the height and width of the images in pixels, as in --crop 227 227")
     metadata = {"description": "IBC encoder: RGB pixels to codes in (0, 1); a bit is 1 above 0.5",
                 "input": f"images: (B, 3, {crop[0]}, {crop[1]}) uint8, RGB, normalised inside",
-                "output": f"codes: (B, {length}) float32", "ibc": provenance["ibc"],
+                "output": f"codes: (B, {codes.code_length}) float32", "ibc": provenance["ibc"],
                 "checkpoint": checkpoint.name, "checkpoint_sha256": sha256(checkpoint),
                 "codes_sha256": provenance["codes_sha256"], "bit_names": [asdict(name) for name in names]}
     return lambda path: {"onnx_largest_difference": write_onnx(path, model, (crop[0], crop[1]), metadata)}
@@ -312,7 +317,8 @@ def _write_json(options: ExportOptions, metrics: dict[str, Any]) -> None:
     from ibc.json_report import write_json
 
     protocol = {"undecided": "written as 0", "bits": options.bits, "concepts": options.concepts, "item": options.item,
-                "min_iou": options.min_iou, "top": options.top, "multi_label": options.multi_label}
+                "min_iou": options.min_iou, "best_only": options.best_only, "top": options.top,
+                "multi_label": options.multi_label}
     inputs = [options.codes, options.class_names, options.attribute_names]
     write_json(options.json_path or "-", command="export", seed=None, protocol=protocol,
                inputs=[name for name in inputs if name], metrics=metrics)

@@ -59,15 +59,10 @@ def _check(options: SearchOptions) -> None:
 
 def check_model(options: SearchOptions, database: CodeSet) -> None:
     """Raises InputError where the dissection says that it is of another model than the codes file says it is of."""
-    from ibc.retrieval.bit_names import dissected_model
+    from ibc.retrieval.bit_names import check_dissected_model
 
-    if not options.dissection:
-        return
-    model = dissected_model(options.dissection)
-    if model and database.model and model != database.model:
-        raise input_error(options.dissection, f"the dissection of another model ({model[:12]}…)",
-                          f"that of the model that made {options.codes} ({database.model[:12]}…)",
-                          "dissect this model, or extract its codes again")
+    if options.dissection:
+        check_dissected_model(options.dissection, database.model, options.codes)
 
 
 def _encoder(options: SearchOptions, database: CodeSet) -> QueryEncoder | None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from ibc.export.query import MaskedQuery, words_of
 from ibc.export.rows import BINARY_BITS, ExportRows
 
+# Each bit_count of DuckDB is a TINYINT, and a sum of them would overflow beyond 127; hence the cast.
+DUCKDB_TERM = "bit_count(xor(w{word}, {code}::UBIGINT) & {mask}::UBIGINT)::INTEGER"
 SPARK_TYPES = {"integer": "INT", "number": "DOUBLE", "flag": "TINYINT", "text": "STRING"}  # of label columns
 POSTGRES_TYPES = {"integer": "integer", "number": "double precision", "flag": "smallint", "text": "text"}
 
@@ -117,7 +119,7 @@ SQL_ENGINES = {
         "DuckDB",
         ("Each bit_count is a TINYINT, and a sum of them would overflow beyond 127; hence the cast.",
          "Reads the file itself as well: FROM 'codes.parquet' in place of FROM codes, no table needed."),
-        _load_duckdb, _by_words("bit_count(xor(w{word}, {code}::UBIGINT) & {mask}::UBIGINT)::INTEGER")),
+        _load_duckdb, _by_words(DUCKDB_TERM)),
     "clickhouse": SqlEngine(
         "ClickHouse",
         ("On a server put codes.parquet into its user_files folder; clickhouse local reads it where it is.",

@@ -86,6 +86,18 @@ def dissected_model(path: str | os.PathLike) -> str | None:
     return model if isinstance(model, str) and model else None
 
 
+def check_dissected_model(path: str | os.PathLike, model: str | None, codes_file: str | os.PathLike) -> None:
+    """Raises InputError where a dissection says that it is of another model than a codes file says it is of.
+
+    path: of the dissection. model: fingerprint in the codes file, or None. codes_file: its path, for messages.
+    """
+    own = dissected_model(path)
+    if own and model and own != model:
+        raise input_error(path, f"the dissection of another model ({own[:12]}…)",
+                          f"that of the model that made {codes_file} ({model[:12]}…)",
+                          "dissect this model, or extract its codes again")
+
+
 def concept_bits(names: Iterable[BitName], concept: str) -> list[BitName]:
     """The entries of a concept, best IoU first. Names match as in ``ibc.retrieval.bits_of_concepts``."""
     wanted = plain_concept(concept)

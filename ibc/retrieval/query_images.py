@@ -28,6 +28,23 @@ from ibc.ready_configs import find_config
 RESIZE = ("auto", "always", "config")
 
 
+def check_same_model(model: IBC, checkpoint: str | os.PathLike, codes: CodeSet, where: str | os.PathLike) -> None:
+    """Raises InputError where codes are of another model: their number of bits, fingerprint or rule matrix differs.
+
+    checkpoint, where: the files of the model and of the codes, for messages.
+    """
+    classes, bits = model.grm.shape
+    if bits != codes.code_length:
+        raise input_error(checkpoint, f"a model of {bits} bits", f"{codes.code_length}, as in {where}")
+    if codes.model is not None:
+        same = codes.model == code_fingerprint(model)
+    else:  # codes of another program, or older ones
+        grm = model.grm.cpu().numpy()
+        same = codes.grm is None or (len(codes.grm) == classes and np.allclose(codes.grm, grm, atol=1e-6))
+    if not same:
+        raise input_error(checkpoint, f"another model than that of {where}", "the checkpoint that made the codes")
+
+
 class QueryEncoder:
     """The model of a checkpoint with its configuration, ready to encode image files.
 
@@ -44,19 +61,8 @@ class QueryEncoder:
         self.model: IBC = load_model(self.checkpoint, self.config.model).to(device)
 
     def check(self, codes: CodeSet, where: str | os.PathLike) -> None:
-        """Raises InputError where the codes of the file ``where`` are of another model: their number of bits,
-        fingerprint or rule matrix differs."""
-        classes, bits = self.model.grm.shape
-        if bits != codes.code_length:
-            raise input_error(self.checkpoint, f"a model of {bits} bits", f"{codes.code_length}, as in {where}")
-        if codes.model is not None:
-            same = codes.model == code_fingerprint(self.model)
-        else:  # codes of another program, or older ones
-            grm = self.model.grm.cpu().numpy()
-            same = codes.grm is None or (len(codes.grm) == classes and np.allclose(codes.grm, grm, atol=1e-6))
-        if not same:
-            raise input_error(self.checkpoint, f"another model than that of {where}",
-                              "the checkpoint that made the codes")
+        """Raises InputError where the codes of the file ``where`` are of another model; see ``check_same_model``."""
+        check_same_model(self.model, self.checkpoint, codes, where)
 
     def encode(self, files: Sequence[str | os.PathLike], resize: str = "auto") -> np.ndarray:
         """(n, K) float32 codes in (0, 1), in the order of ``files``: the very codes that extraction gives.

@@ -26,7 +26,6 @@ duckdb = pytest.importorskip("duckdb")
 def folder(tmp_path_factory):
     """codes.npz of 64 bits, a dissection, names, and a checkpoint."""
     folder = tmp_path_factory.mktemp("material")
-    save_codes(folder / "codes.npz", make_codes(64))
     (folder / "classes.txt").write_text("tree\nsea\nhouse\nroad\n")
     with open(folder / "units.csv", "w", newline="") as handle:
         writer = csv.writer(handle)
@@ -35,6 +34,9 @@ def folder(tmp_path_factory):
                           [5, "object", "<img onerror=x>", 0.1, 0.2, 0]])
     torch.manual_seed(0)
     model = IBC(ModelConfig(64, 4, 0.0, pretrained="none", fc_dim=16))
+    codes = make_codes(64)
+    codes.grm = model.grm.detach().numpy()
+    save_codes(folder / "codes.npz", codes)
     save_checkpoint(folder, model, 1, {"crop_image_height": 72, "crop_image_width": 80})
     save_checkpoint(folder / "other", IBC(ModelConfig(16, 4, 0.0, pretrained="none", fc_dim=16)), 1, {})
     return folder
@@ -45,7 +47,7 @@ def export(*arguments):
 
 
 def test_files_and_sql_of_concepts(folder, tmp_path):
-    result = export(folder / "codes.npz", "-o", tmp_path / "e", "--item", "7", "--concepts", "sea", "--dissection",
+    result = export(folder / "codes.npz", "-o", tmp_path / "e", "--item", "8", "--concepts", "sea", "--dissection",
                     folder / "units.csv", "--class_names", folder / "classes.txt", "--top", 20)
     assert result.returncode == 0, result.stderr
     assert sorted(entry.name for entry in (tmp_path / "e").iterdir()) == [
@@ -83,7 +85,7 @@ def test_everything_once(folder, tmp_path):
 
 def test_parts_of_one_table(folder, tmp_path):
     for part in range(2):
-        flags = ["--item", "7", "--first_id", 300 * part, "--top", 10]
+        flags = ["--item", "8", "--first_id", 300 * part, "--top", 10]
         assert export(folder / "codes.npz", "-o", tmp_path / f"part{part}", *flags).returncode == 0
     text = (tmp_path / "part0" / "search.sql").read_text()
     with contextlib.chdir(tmp_path), duckdb.connect(config={"threads": 1}) as connection:
@@ -104,9 +106,9 @@ def test_undecided_bits_are_counted(tmp_path):
 
 
 @pytest.mark.parametrize(("flags", "message"), [
-    (["--item", "300"], "--item: found '300', expected a number from 0 to 299"),
+    (["--item", "301"], "--item: found '301', expected a number from 1 to 300"),
     (["--item", "no.jpg"], "--item: found 'no.jpg'"),
-    (["--item", "-1"], "--item"),
+    (["--item", "0"], "--item: found '0'"),
     (["--bits", "65"], "bits from 1 to 64"),
     (["--bits", ""], "bit list"),
     (["--top", "0"], "--top: found 0"),
@@ -118,7 +120,7 @@ def test_undecided_bits_are_counted(tmp_path):
     (["--dissection", "{folder}/none"], "no such file"),
     (["--onnx"], "--onnx: found no --checkpoint"),
     (["--checkpoint", "{folder}"], "--checkpoint: found no --onnx"),
-    (["--onnx", "--checkpoint", "{folder}/other"], "found code length 16, expected 64"),
+    (["--onnx", "--checkpoint", "{folder}/other"], "found a model of 16 bits, expected 64"),
     (["--onnx", "--checkpoint", "{folder}/other/none.pt"], "no such file"),
     (["--onnx", "--checkpoint", "{folder}", "--crop", "0", "9"], "--crop"),
     (["--class_names", "{folder}/none.txt"], "No such file"),
@@ -129,6 +131,19 @@ def test_undecided_bits_are_counted(tmp_path):
 def test_bad_flags_leave_no_folder(folder, tmp_path, flags, message):
     flags = [flag.replace("{folder}", str(folder)) for flag in flags]
     assert message in error_of(export(folder / "codes.npz", "-o", tmp_path / "e", *flags))
+    assert not (tmp_path / "e").exists()
+
+
+def test_another_models_dissection_or_checkpoint(folder, tmp_path):
+    codes = make_codes(64)
+    codes.model = "a" * 64
+    save_codes(tmp_path / "codes.npz", codes)
+    unit = {"unit": 1, "chance": [], "best": {"scene": {"label": "sea", "iou": 0.2}}}
+    (tmp_path / "tally.json").write_text(json.dumps({"model": "b" * 64, "units": [unit]}))
+    assert "the dissection of another model" in error_of(export(
+        tmp_path / "codes.npz", "-o", tmp_path / "e", "--dissection", tmp_path / "tally.json"))
+    assert "another model than that of" in error_of(export(
+        tmp_path / "codes.npz", "-o", tmp_path / "e", "--onnx", "--checkpoint", folder))
     assert not (tmp_path / "e").exists()
 
 

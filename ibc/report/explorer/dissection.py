@@ -10,9 +10,8 @@ from pathlib import Path
 from ibc.codes import CodeSet
 from ibc.dissection.outputs import TALLY_JSON
 from ibc.dissection.page.strips import strip_name
-from ibc.errors import input_error
 from ibc.files import atomic_write
-from ibc.retrieval.bit_names import BitName, dissected_model, find_table, load_bit_names
+from ibc.retrieval.bit_names import BitName, check_dissected_model, find_table, load_bit_names
 
 STRIPS = Path("html", "image")  # in a dissection's folder
 
@@ -36,11 +35,7 @@ def read_dissection(path: str | os.PathLike, codes: CodeSet, codes_file: str | o
     length, or another fingerprint where both files have one.
     """
     names = load_bit_names(path, codes.code_length)
-    model = dissected_model(path)
-    if model and codes.model and model != codes.model:
-        raise input_error(path, f"the dissection of another model ({model[:12]}…)",
-                          f"that of the model that made {codes_file} ({codes.model[:12]}…)",
-                          "dissect this model, or extract its codes again")
+    check_dissected_model(path, codes.model, codes_file)
     table = find_table(path)
     if table.name != TALLY_JSON:
         return PageDissection(names, {}, {})

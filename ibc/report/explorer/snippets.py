@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 
+from ibc.export.query import WORD
+from ibc.export.sql import DUCKDB_TERM
+
 _PYTHON = """\
 from ibc.codes import load_codes
 from ibc.retrieval import search
@@ -26,9 +29,8 @@ def python_snippet(codes_file: str | os.PathLike) -> str:
 
 def sql_snippet(code_length: int) -> str:
     """DuckDB's SQL for what ``ibc export`` writes. Placeholders: {q0}, ... and {m0}, ... a 64-bit word, and {top}."""
-    # bit_count is a TINYINT in DuckDB: a sum of them would overflow beyond 127
-    terms = [f"bit_count(xor(w{word}, {{q{word}}}::UBIGINT) & {{m{word}}}::UBIGINT)::INTEGER"
-             for word in range(-(-code_length // 64))]
+    terms = [DUCKDB_TERM.format(word=word, code=f"{{q{word}}}", mask=f"{{m{word}}}")
+             for word in range(-(-code_length // WORD))]
     total = "\n     + ".join(terms)
     return (f"-- DuckDB, in the folder that ibc export wrote\nSELECT id, path, {total} AS distance\n"
             "FROM read_parquet('codes.parquet')\nORDER BY distance, id\nLIMIT {top};\n")
