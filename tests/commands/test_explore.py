@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,18 @@ def test_moved_images_are_counted_and_named(small, tmp_path):
     data = read_data(tmp_path / "page")
     assert numbers(data["thumbs"]["places"], "<i4").tolist()[:6] == [-1, -1, -1, -1, -1, 5]
     assert data["thumbs"]["unreadable"] == 5 and data["sampled"] is None
+
+
+def test_images_in_a_zip(small, tmp_path):
+    with zipfile.ZipFile(tmp_path / "pack.zip", "w") as archive:
+        for file in sorted(small.images.iterdir()):
+            archive.write(file, file.name)
+        archive.writestr("classes.txt", "\n".join(CLASSES))
+    flags = [str(small.codes), "--images", str(tmp_path / "pack.zip"), "--workers", "1"]
+    result = run(COMMAND, *flags, "-o", tmp_path / "page")
+    assert result.stdout.startswith("30 images, 30 of them with a thumbnail"), result.stderr
+    assert read_data(tmp_path / "page")["classes"] == CLASSES
+    assert "gone.zip" in error_of(run(COMMAND, flags[0], "--images", tmp_path / "gone.zip", "-o", tmp_path / "page"))
 
 
 def test_names_of_any_kind_survive(tmp_path):

@@ -70,13 +70,13 @@ def build_page(folder: Path, codes: CodeSet, settings: ExplorerSettings, train: 
     files = image_files(codes, settings)
     vocabulary = read_vocabulary(codes, settings.codes_file, settings.multi_label, settings.images,
                                  settings.class_names, settings.attribute_names)
-    cards = bit_cards(codes.binary_codes, codes.grm, settings.seed)
-    dissection = None if settings.dissection is None else read_dissection(
-        settings.dissection, codes, settings.codes_file)
+    dissection = PageDissection([], {}, {})
+    if settings.dissection is not None:
+        dissection = read_dissection(settings.dissection, codes, settings.codes_file)
     source, labels, flags = measured_on(codes, vocabulary, train, settings)
     claim_folder(folder)
-    if dissection is not None:
-        _add_dissection(cards, dissection)
+    cards = bit_cards(codes.binary_codes, codes.grm, settings.seed)
+    _add_dissection(cards, dissection)
     signs = source.bits
     _add_information(cards, [
         label_information(signs, labels, [visible(name) for name in vocabulary.classes], "class", settings.seed),
@@ -85,9 +85,8 @@ def build_page(folder: Path, codes: CodeSet, settings: ExplorerSettings, train: 
     shown = [place for card in cards for place in (*card.top, *card.random, *card.near)]
     chosen = spread_sample(len(codes), settings.max_thumbs, shown)
     sheets = write_sheets(folder / SPRITES, files, settings.thumb, chosen, settings.workers)
-    if dissection is not None:
-        for bit, file in copy_strips(dissection.strips, folder / MASKS).items():
-            cards[bit].masks = f"{MASKS}/{file}"
+    for bit, file in copy_strips(dissection.strips, folder / MASKS).items():
+        cards[bit].masks = f"{MASKS}/{file}"
     provenance = {"codes": settings.codes_file, "sha256": sha256(settings.codes_file),
                   "model": Path(settings.codes_file).absolute().parent.name, "fingerprint": codes.model,
                   "dissection": settings.dissection, "train": settings.train_file, "version": __version__}
