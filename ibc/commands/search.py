@@ -107,8 +107,9 @@ def _search(options: SearchOptions, database: CodeSet, names: list[BitName], enc
     if len(rankings[0].hits) < options.top:
         notes.append(f"--top {options.top} is more than the {len(rankings[0].hits)} images that can be found")
     common = None if options.common is None else _common(options, database, encoder, rankings)
+    want, without = examples.wish.concepts if examples.wish else ((), ())
     return replace(report, title=examples.title, query_images=examples.images, rankings=rankings, common=common,
-                   notes=tuple(notes))
+                   want=want, without=without, notes=tuple(notes))
 
 
 def _asks(options: SearchOptions) -> bool:

@@ -205,5 +205,5 @@ class BitChooser:
             return choice
         own = {name.bit: name for name in (*wish.without, *wish.want)}
         bits = np.array(list(dict.fromkeys([*choice.bits.tolist(), *wish.bits.tolist()])), np.int64)
-        title = choice.title if self.examples.query is None else f"{choice.title}, with the wish"
+        title = choice.title if self.examples.query is None else f"{choice.title}, with {wish.text}"
         return replace(choice, title=title, bits=bits, names=choice.names | own, notes=(*choice.notes, *wish.notes))

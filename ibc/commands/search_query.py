@@ -135,6 +135,5 @@ def _title(images: list[QueryImage], wish: Wish | None) -> str:
     parts = [image.title for image in images if image.wanted] + [f"not {image.title}" for image in images
                                                                  if not image.wanted]
     if wish is not None:
-        parts += list(dict.fromkeys(name.concept for name in wish.want))
-        parts += list(dict.fromkeys(f"without {name.concept}" for name in wish.without))
+        parts.append(wish.text)
     return ", ".join(parts)

@@ -69,7 +69,7 @@ class _Sheet:
         self.foot = FOOT + lines * CLASS_SIZE * 1.32
         width = self.left + self.columns * (CELL + GAP) - GAP + MARGIN
         heights = [self._row_height(ranked) for ranked in report.rankings]
-        height = max(MARGIN + sum(heights) + BETWEEN * (len(heights) - 1), 2 * MARGIN + QUERY + 110)
+        height = max(MARGIN + sum(heights) + BETWEEN * (len(heights) - 1), self._query_height())
         height += MARGIN - BETWEEN
         self.canvas = Image.new("RGB", (round(width * SCALE), round(height * SCALE)), PAPER)
         self.draw = ImageDraw.Draw(self.canvas)
@@ -91,6 +91,13 @@ class _Sheet:
     def _row_height(self, ranked: Ranked) -> float:
         lines = -(-len(ranked.hits) // self.columns) or 1
         return HEAD + lines * (CELL + self.foot)
+
+    def _query_height(self) -> float:
+        """Room that the query needs from the top of the sheet."""
+        across = 1 if len(self.examples) == 1 else 2
+        lines = -(-len(self.examples) // across)
+        images = lines * (QUERY if across == 1 else (QUERY + GAP) / 2) + 84 if lines else 0
+        return MARGIN + HEAD + images + 20 * len(self._wishes())
 
     def _query(self, place: _Place) -> None:
         self._text(place.x, place.y, "Query", 15, bold=True)
@@ -138,14 +145,8 @@ class _Sheet:
         return "" if name == "none" else name if self.report.class_names else f"class {name}"
 
     def _wishes(self) -> list[tuple[str, str]]:
-        """What concepts are asked for, if the query has no example."""
-        if self.examples:
-            return []
-        ranked = self.report.rankings[0]
-        names, signs = ranked.choice.names, ranked.query.signs
-        want = list(dict.fromkeys(bit_word(bit, names) for bit in ranked.used.tolist() if signs[bit] > 0))
-        without = list(dict.fromkeys(bit_word(bit, names) for bit in ranked.used.tolist() if signs[bit] < 0))
-        return [(f"+ {name}", GOOD) for name in want] + [(f"− {name}", BAD) for name in without]
+        """Text and colour of each concept that is asked for."""
+        return [(f"+ {name}", GOOD) for name in self.report.want] + [(f"− {name}", BAD) for name in self.report.without]
 
     def _ranking(self, ranked: Ranked, y: float) -> None:
         title = ranked.choice.title

@@ -40,7 +40,7 @@ class SearchReport:
     """Rankings of one query over a codes file, and its context.
 
     codes, labels: of the database. folder: that its paths are in, or "". weight: kind of weights, or None.
-    names: bit -> the concept with its best IoU.
+    names: bit -> the concept with its best IoU. want, without: concepts of the wish.
     """
 
     codes: CodeSet
@@ -53,6 +53,8 @@ class SearchReport:
     weight: str | None = None
     common: CommonBits | None = None
     names: dict[int, BitName] = field(default_factory=dict)
+    want: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def path(self, row: int) -> str:

@@ -33,10 +33,22 @@ def shared_bits(inside: np.ndarray, outside: np.ndarray) -> list[SharedBit]:
     inside: (n, K), outside: (m, K) signs in {-1, 0, +1}; an undecided bit (0) counts half. Ties by bit number. Raises
     InputError where one of the two is empty.
     """
-    if not len(inside) or not len(outside):
-        raise input_error("--common", f"{len(inside)} images in the set and {len(outside)} outside", "some of both")
-    sizes = np.array([[len(inside)], [len(outside)]], np.float64)
-    ones = np.stack([_ones(inside), _ones(outside)])  # (2, K)
+    return _over_represented(_ones(inside), len(inside), _ones(outside), len(outside))
+
+
+def shared_by_rows(signs: np.ndarray, rows: np.ndarray) -> list[SharedBit]:
+    """``shared_bits`` of some rows of a database against all its other rows."""
+    mine = signs[np.unique(np.asarray(rows, np.int64))]
+    inside = _ones(mine)
+    return _over_represented(inside, len(mine), _ones(signs) - inside, len(signs) - len(mine))
+
+
+def _over_represented(inside: np.ndarray, count: int, outside: np.ndarray, others: int) -> list[SharedBit]:
+    """From how many of ``count`` and of ``others`` images have each bit, (K,) each."""
+    if not count or not others:
+        raise input_error("--common", f"{count} images in the set and {others} outside", "some of both")
+    sizes = np.array([[count], [others]], np.float64)
+    ones = np.stack([inside, outside])  # (2, K)
     shares = ones / sizes
     pooled = ones.sum(axis=0) / sizes.sum()
     observed = np.stack([ones, sizes - ones])
@@ -47,14 +59,6 @@ def shared_bits(inside: np.ndarray, outside: np.ndarray) -> list[SharedBit]:
     order = np.argsort(-scores, kind="stable")
     return [SharedBit(int(bit), float(shares[0, bit]), float(shares[1, bit]), float(scores[bit]))
             for bit in order if shares[0, bit] > shares[1, bit]]
-
-
-def shared_by_rows(signs: np.ndarray, rows: np.ndarray) -> list[SharedBit]:
-    """``shared_bits`` of some rows of a database against all its other rows."""
-    rows = np.asarray(rows, np.int64)
-    mine = np.zeros(len(signs), bool)
-    mine[rows] = True
-    return shared_bits(signs[mine], signs[~mine])
 
 
 def _ones(signs: np.ndarray) -> np.ndarray:

@@ -66,6 +66,18 @@ class Wish:
     notes: tuple[str, ...] = ()
 
     @property
+    def concepts(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of the wanted and of the unwanted concepts, each once."""
+        want, without = (tuple(dict.fromkeys(name.concept for name in names)) for names in (self.want, self.without))
+        return want, without
+
+    @property
+    def text(self) -> str:
+        """The wish for people: "sea, without disc"."""
+        want, without = self.concepts
+        return ", ".join([*want, *(f"without {name}" for name in without)])
+
+    @property
     def bits(self) -> np.ndarray:
         """(n,) int64, the 0-based bits of the wish, ascending."""
         return np.unique(np.array([name.bit for name in (*self.want, *self.without)], np.int64))

@@ -199,6 +199,8 @@ def test_images_that_moved(folder, tmp_path):
 def test_a_new_image_has_the_codes_of_extraction(tmp_path):
     import torch
 
+    from ibc.checkpoint import find_checkpoint, load_model
+    from ibc.dissection.encoders import IBCEncoder
     from ibc.retrieval.query_images import QueryEncoder
 
     config = make_run(tmp_path, images=24, max_iter=1, snapshot_save_iter=1, crop_image_height=72, new_size=80)
@@ -220,6 +222,8 @@ def test_a_new_image_has_the_codes_of_extraction(tmp_path):
     assert result.returncode == 0, result.stderr
     assert "images/002.jpg, " in result.stdout.splitlines()[0]
     other = load_codes(codes)
+    assert other.model == IBCEncoder(load_model(find_checkpoint(checkpoint))).model()  # what a dissection writes
+    assert load_codes(codes.with_suffix(".mat")).model == other.model
     save_codes(tmp_path / "other.npz", replace(other, model="another"))
     error = error_of(run("ibc.commands.search", tmp_path / "other.npz", "--image", files[2], "--checkpoint", checkpoint,
                          "--device", "cpu"))
