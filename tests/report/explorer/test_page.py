@@ -49,7 +49,7 @@ def codes_file(tmp_path_factory):
     codes.paths[0] = f"{HOSTILE}.jpg"
     save_codes(small.codes, codes)
     tally = small.dissection / "tally.json"
-    tally.write_text(tally.read_text().replace("thing 1-s", HOSTILE))
+    tally.write_text(tally.read_text().replace("thing 1-s", HOSTILE).replace("0.015", "0.05"))  # red beats chance
     return small
 
 
@@ -467,3 +467,13 @@ def test_50_000_codes_of_256_bits_rank_in_a_moment(page):
       });""")
     print("ms:", times)
     assert min(times) < 60  # about 3 on a quiet machine
+
+
+def test_the_search_box_asks_for_a_concept_by_all_its_bits(page):
+    page.run("const box = document.getElementById('search'); box.value = 'red'; box.dispatchEvent(new Event('input'))")
+    more = page.texts("#found small")
+    assert more[0].startswith("by all its") and len(page.texts("#found li")) == 4
+    page.run("document.querySelector('#found li').dispatchEvent(new MouseEvent('mousedown', {bubbles: true}))")
+    count = int(more[0].split()[3])
+    assert len(page.address().removeprefix("bits=").split(",")) == count
+    assert set(page.texts(".pill.want button:first-child")) == {"red"}

@@ -121,6 +121,13 @@
       this.change({ chips, called });
     }
 
+    // Want several bits. called: bit -> place of the name it goes by.
+    want(called) {
+      const { state } = this;
+      this.change({ chips: { ...state.chips, ...Object.fromEntries(Object.keys(called).map((bit) => [bit, 1])) },
+        called: { ...state.called, ...called } });
+    }
+
     chipsAsExamples() {
       const own = X.wantedSigns(this.codes, { ...this.state, mode: "all", chips: {} });
       this.change({ chips: Object.fromEntries(Object.entries(this.state.chips).map(([bit, sign]) => [bit, own[bit] || sign])) });

@@ -8,11 +8,19 @@
   const NAMES_SHOWN = 4;
 
   // Without a question the order of the file, which often goes by class, is mixed: steps of about the golden ratio.
-  function mixed(rows) {
+  // Images with a thumbnail come first.
+  function mixed(rows, places) {
     let step = Math.max(1, Math.round(rows.length * 0.618));
     const divisor = (a, b) => (b ? divisor(b, a % b) : a);
     while (divisor(rows.length, step) !== 1) step++;
-    return rows.map((_, i) => rows[(i * step) % rows.length]);
+    const out = new Uint32Array(rows.length);
+    let at = 0;
+    for (const withImage of [true, false]) {
+      for (let i = 0, j = 0; i < rows.length; i++, j = (j + step) % rows.length) {
+        if (places[rows[j]] >= 0 === withImage) out[at++] = rows[j];
+      }
+    }
+    return out;
   }
 
   // The rows without some of them; copies in stretches, which counts at a million rows.
@@ -63,7 +71,7 @@
       const hadFocus = this.node.contains(document.activeElement);
       const rows = without(ranking.rows, [...state.positive, ...state.negative]);
       this.ranking = ranking;
-      this.rows = !ranking.bits.length && state.order === "mixed" ? mixed(rows) : rows;
+      this.rows = !ranking.bits.length && state.order === "mixed" ? mixed(rows, this.app.thumbnails.places) : rows;
       this.shown = 0;
       this.node.replaceChildren();
       this.addPage(false);

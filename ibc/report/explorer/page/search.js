@@ -3,7 +3,8 @@
 
 (function (X) {
   const { el } = X;
-  const MOST = 12;
+  const MOST = 14;
+  const SINGLE_BITS = 3; // of one concept that are listed
 
   class Search {
     constructor(app) {
@@ -24,8 +25,10 @@
       app.names.bits.forEach((card, bit) => {
         const names = card.names.length ? card.names : [{ concept: `bit ${bit + 1}`, category: "no name", iou: null }];
         names.forEach((name, place) => {
+          if (name.source === "class") return; // the class itself is found instead
           const iou = name.iou === null || name.iou === undefined ? "" : ` · IoU ${name.iou.toFixed(2)}`;
-          entries.push({ text: X.plainConcept(name), kind: "concept", more: `${name.category} · bit ${bit + 1}${iou}`, weight: name.iou ?? 0,
+          entries.push({ text: X.plainConcept(name), kind: "concept", more: `${name.category} · bit ${bit + 1}${iou}`,
+            weight: (name.iou ?? 0) + (name.source === "dissection" ? 1 : 0), bit, place, good: Boolean(name.beats_chance),
             words: `${X.plainConcept(name)} ${name.concept} bit ${bit + 1}`.toLowerCase(), choose: () => app.setChip(bit, 1, card.names.length ? place : undefined) });
         });
       });
@@ -44,8 +47,9 @@
         return;
       }
       const rank = ({ words }) => (words.startsWith(text) ? 0 : words.includes(` ${text}`) ? 1 : words.includes(text) ? 2 : 3);
-      this.found = this.entries.map((entry) => ({ entry, place: rank(entry) })).filter(({ place }) => place < 3)
-        .sort((a, b) => a.place - b.place || b.entry.weight - a.entry.weight).slice(0, MOST).map(({ entry }) => entry);
+      const found = this.entries.map((entry) => ({ entry, place: rank(entry) })).filter(({ place }) => place < 3)
+        .sort((a, b) => a.place - b.place || b.entry.weight - a.entry.weight).map(({ entry }) => entry);
+      this.found = this.byConcept(found).slice(0, MOST);
       this.list.replaceChildren(...this.found.map((entry, place) => el("li", { role: "option", id: `found-${place}`,
         "aria-selected": "false", onmousedown: (event) => {
           event.preventDefault();
@@ -55,6 +59,26 @@
       this.list.hidden = false;
       this.input.setAttribute("aria-expanded", "true");
       this.activate(this.found.length ? 0 : -1);
+    }
+
+    // Of a concept that several bits stand for: one entry for all of them that beat chance, and the best few.
+    byConcept(found) {
+      const groups = new Map();
+      for (const entry of found) {
+        if (entry.kind !== "concept") continue;
+        if (!groups.has(entry.text)) groups.set(entry.text, { seen: 0, called: {} });
+        const { called } = groups.get(entry.text);
+        if (entry.good && !(entry.bit in called)) called[entry.bit] = entry.place;
+      }
+      return found.flatMap((entry) => {
+        if (entry.kind !== "concept") return [entry];
+        const group = groups.get(entry.text), bits = Object.keys(group.called);
+        group.seen++;
+        if (bits.length < 2) return group.seen > SINGLE_BITS ? [] : [entry];
+        if (group.seen > SINGLE_BITS) return [];
+        const all = { text: entry.text, more: `by all its ${bits.length} bits`, choose: () => this.app.want(group.called) };
+        return group.seen === 1 ? [all, entry] : [entry];
+      });
     }
 
     activate(place) {
