@@ -16,7 +16,8 @@ from typing import BinaryIO
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, ..., lengths of the name and of the extra field
 _SIGNATURE = b"PK\3\4"
-_ENCRYPTED = 0x1  # a bit of a member's flags
+_ENCRYPTED, _UTF8 = 0x1, 0x800  # bits of a member's flags
+_UNICODE_PATH = 0x7075  # an extra field
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class ZipMember:
 
     offset: where its local header begins. stored_size: bytes in the archive. size: bytes of its content. crc: CRC-32 of
     its content. method: ``zipfile.ZIP_STORED``, ``zipfile.ZIP_DEFLATED`` or another number. encrypted: needs a
-    password. link: a symbolic link. folder: a folder, without content.
+    password. link: a symbolic link. folder: a folder, without content. guessed: the archive does not say how the name
+    is encoded; it was read by the rule of zip, as cp437.
     """
 
     name: str
@@ -37,6 +39,7 @@ class ZipMember:
     encrypted: bool
     link: bool
     folder: bool
+    guessed: bool = False
 
     @property
     def deflated(self) -> bool:
@@ -63,17 +66,62 @@ class DamagedMember(Exception):
         return self.reason
 
 
-def list_zip(archive: str | os.PathLike | BinaryIO) -> list[ZipMember]:
-    """All entries, in the order of the archive's directory. Raises ``zipfile.BadZipFile`` for what is no whole zip."""
+def list_zip(archive: str | os.PathLike | BinaryIO, encoding: str | None = None) -> list[ZipMember]:
+    """All entries, in the order of the archive's directory.
+
+    Names are UTF-8 where the archive marks them so. Without the mark they are read in ``encoding``; None: as UTF-8 if
+    all of them are (as a Mac writes them), else as cp437, the rule of zip. Raises ``zipfile.BadZipFile`` for what is no
+    whole zip, UnicodeError for names that are not in ``encoding``.
+    """
     try:
         with zipfile.ZipFile(archive) as opened:
             entries = opened.infolist()
     except (NotImplementedError, ValueError, struct.error) as error:  # zipfile's answers to a damaged directory
         raise zipfile.BadZipFile(str(error)) from None
-    return [ZipMember(entry.filename, entry.header_offset, entry.compress_size, entry.file_size, entry.CRC,
+    unmarked = [raw for entry in entries if (raw := _unmarked_name(entry)) is not None]
+    guess = encoding or ("utf-8" if all(map(_is_utf8, unmarked)) else "cp437")
+    return [ZipMember(_name(entry, guess), entry.header_offset, entry.compress_size, entry.file_size, entry.CRC,
                       entry.compress_type, bool(entry.flag_bits & _ENCRYPTED), stat.S_ISLNK(entry.external_attr >> 16),
-                      entry.is_dir())
+                      entry.is_dir(), guess == "cp437" and not encoding and _unmarked_name(entry) is not None)
             for entry in entries]
+
+
+def _name(entry: zipfile.ZipInfo, encoding: str) -> str:
+    """The whole name of an entry; ``encoding``: of names without a mark."""
+    raw = _unmarked_name(entry)
+    if raw is None:
+        return _unicode_path(entry) or entry.filename
+    return raw.decode(encoding).split("\0", 1)[0]
+
+
+def _unmarked_name(entry: zipfile.ZipInfo) -> bytes | None:
+    """The bytes of a name of which the archive does not say how it is encoded; None where that is known."""
+    if entry.flag_bits & _UTF8 or entry.orig_filename.isascii() or _unicode_path(entry) is not None:
+        return None
+    return entry.orig_filename.encode("cp437")  # as zipfile has read it
+
+
+def _unicode_path(entry: zipfile.ZipInfo) -> str | None:
+    """The name in UTF-8 that some programs (Info-ZIP, WinRAR) add to an entry whose own name is of a code page."""
+    if entry.flag_bits & _UTF8:
+        return None
+    extra, position = entry.extra, 0
+    own = zlib.crc32(entry.orig_filename.encode("cp437")).to_bytes(4, "little")
+    while position + 4 <= len(extra):
+        field, size = struct.unpack_from("<HH", extra, position)
+        content = extra[position + 4 : position + 4 + size]
+        if field == _UNICODE_PATH and content[:5] == b"\1" + own and _is_utf8(content[5:]):
+            return content[5:].decode() or None
+        position += 4 + size
+    return None
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def read_zip_member(descriptor: int, offset: int, stored_size: int, size: int, *, deflated: bool,

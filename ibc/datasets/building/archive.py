@@ -18,6 +18,7 @@ from io import RawIOBase
 from pathlib import Path, PurePosixPath
 
 from ibc.data.zip_reader import DamagedMember, list_zip, read_zip_member
+from ibc.datasets.building.other_kinds import refuse_other_kinds
 from ibc.errors import InputError, input_error
 from ibc.progress import track
 
@@ -35,6 +36,8 @@ class Member:
     kind: how it is read. "file": it is the container. "slice": ``size`` bytes of the container from ``offset``.
     "stored", "deflated": a member of a zip, whose local header is at ``offset``; it takes ``packed`` bytes there, and
     ``crc`` is its checksum. "stream": ``entry`` of a compressed tar, which is the container, or ``inner`` in it.
+    stamp: with ``size`` it tells the content from one that replaced it: the time of change of the file, or of the tar;
+    the checksum in a zip.
     """
 
     name: str
@@ -46,20 +49,26 @@ class Member:
     crc: int = 0
     inner: str = ""
     entry: str = ""
+    stamp: str = ""
 
 
 def list_members(source: str | os.PathLike, nested: bool = False,
-                 wanted: Callable[[str], bool] = lambda name: True) -> list[Member]:
+                 wanted: Callable[[str], bool] = lambda name: True, *, encoding: str | None = None,
+                 notes: list[str] | None = None) -> list[Member]:
     """The wanted files of a folder, zip or tar, sorted by name. Hidden files and those of desktops are left out.
 
-    With ``nested``, archives inside the source are entered: a.tar that holds x.jpg gives a/x.jpg. Raises InputError for
-    a missing source, a damaged archive, and for a link or an unsafe name in an archive.
+    With ``nested``, archives inside the source are entered: a.tar that holds x.jpg gives a/x.jpg. encoding: of file
+    names in a zip that does not say how they are encoded. notes: takes what the user should know of the source. Raises
+    InputError for a missing source, a damaged archive or one of another kind, and for a link or an unsafe name in an
+    archive; OSError for a folder that may not be read.
     """
     path = Path(source)
     if path.is_dir():
         members = _walk(path)
     elif path.is_file():
-        members = _list_archive(path)
+        if encoding and not zipfile.is_zipfile(path):
+            raise input_error("--encoding", encoding, "a zip as the source", "leave it out")
+        members = _list_archive(path, encoding, notes)
     else:
         raise input_error(path, "no such file or folder", "a folder, a zip or a tar")
     if nested:
@@ -115,7 +124,7 @@ def stream_members(container: str, inner: str, wanted: Container[str]) -> Iterat
 
 def _walk(folder: Path) -> Iterator[Member]:
     seen = set()  # folders may be links; a ring of links ends here
-    for where, folders, files in os.walk(folder, followlinks=True):
+    for where, folders, files in os.walk(folder, followlinks=True, onerror=_cannot_read):
         real = os.path.realpath(where)
         if real in seen:
             folders.clear()
@@ -124,29 +133,48 @@ def _walk(folder: Path) -> Iterator[Member]:
         for file in files:
             path = os.path.join(where, file)
             try:
-                size = os.stat(path).st_size
+                state = os.stat(path)
+                size, stamp = state.st_size, f"{state.st_mtime_ns}"
             except OSError:
-                size = 0  # a dangling link: listed when it is read
-            yield Member(Path(path).relative_to(folder).as_posix(), size, path, "file")
+                size, stamp = 0, ""  # a dangling link: listed when it is read
+            yield Member(Path(path).relative_to(folder).as_posix(), size, path, "file", stamp=stamp)
 
 
-def _list_archive(path: Path) -> Iterator[Member]:
+def _cannot_read(error: OSError) -> None:
+    raise error  # a folder left out would be a class, or a split, that vanishes
+
+
+def _list_archive(path: Path, encoding: str | None = None, notes: list[str] | None = None) -> Iterator[Member]:
     try:
         if zipfile.is_zipfile(path):
-            yield from _list_zip(path)
-        elif _is_compressed(path):
-            yield from _list_stream(str(path), "")
+            yield from _list_zip(path, encoding, notes)
         else:
-            with tarfile.open(path, "r:") as tar:
-                yield from _list_tar(tar, str(path), base=0)
+            refuse_other_kinds(path)
+            stamp = f"{os.stat(path).st_mtime_ns}"
+            if _is_compressed(path):
+                yield from _list_stream(str(path), "", stamp)
+            else:
+                with tarfile.open(path, "r:") as tar:
+                    yield from _list_tar(tar, str(path), 0, stamp)
     except InputError:
         raise
     except (*_TAR_ERRORS, zipfile.BadZipFile) as error:
         raise _damaged(path, error) from error
 
 
-def _list_zip(path: Path) -> Iterator[Member]:
-    for entry in list_zip(path):
+def _list_zip(path: Path, encoding: str | None = None, notes: list[str] | None = None) -> Iterator[Member]:
+    try:
+        entries = list_zip(path, encoding)
+    except LookupError:
+        raise input_error("--encoding", f"'{encoding}'", "an encoding such as gbk, cp932 or cp1252") from None
+    except UnicodeError:
+        raise input_error("--encoding", f"{encoding}, in which the names of {path.name} are not written",
+                          "the encoding of the system that made the zip, such as gbk, cp932 or cp1252") from None
+    guessed = [entry.name for entry in entries if entry.guessed]
+    if guessed and notes is not None:
+        notes.append(f"{path.name} does not say how {len(guessed)} names are encoded; they were read as cp437, as in "
+                     f"'{guessed[0]}'; if that looks wrong, give --encoding: gbk, cp932, big5, cp1251 or another")
+    for entry in entries:
         name = _safe_name(path, entry.name.replace("\\", "/"))
         if entry.link:
             raise _unsafe(path, entry.name, "a link")
@@ -158,25 +186,25 @@ def _list_zip(path: Path) -> Iterator[Member]:
             raise input_error(path, f"'{name}' compressed by method {entry.method}", "stored or deflated",
                               "unpack it and give the folder")
         yield Member(name, entry.size, str(path), "deflated" if entry.deflated else "stored", entry.offset,
-                     entry.stored_size, entry.crc)
+                     entry.stored_size, entry.crc, stamp=f"{entry.crc:08x}")
 
 
-def _list_tar(tar: tarfile.TarFile, container: str, base: int) -> Iterator[Member]:
+def _list_tar(tar: tarfile.TarFile, container: str, base: int, stamp: str) -> Iterator[Member]:
     for entry in tar:
         name = _safe_name(container, entry.name)
         _refuse_links(container, entry)
         if entry.isreg():
-            yield Member(name, entry.size, container, "slice", base + entry.offset_data)
+            yield Member(name, entry.size, container, "slice", base + entry.offset_data, stamp=stamp)
         tar.members = []  # type: ignore[attr-defined]  # a million headers need not stay in memory
 
 
-def _list_stream(container: str, inner: str) -> Iterator[Member]:
+def _list_stream(container: str, inner: str, stamp: str) -> Iterator[Member]:
     with _open_stream(container, inner) as tar:
         for entry in tar:
             name = _safe_name(container, entry.name)
             _refuse_links(container, entry)
             if entry.isreg():
-                yield Member(name, entry.size, container, "stream", inner=inner, entry=name)
+                yield Member(name, entry.size, container, "stream", inner=inner, entry=name, stamp=stamp)
             tar.members = []  # type: ignore[attr-defined]
 
 
@@ -202,9 +230,9 @@ def _list_inside(member: Member, ending: str) -> Iterator[Member]:
     elif member.kind == "slice" and ending == ".tar":
         window = _Window(member.container, member.offset, member.size)
         with tarfile.open(fileobj=window, mode="r:") as tar:
-            yield from _list_tar(tar, member.container, member.offset)
+            yield from _list_tar(tar, member.container, member.offset, member.stamp)
     else:
-        yield from _list_stream(member.container, member.name)
+        yield from _list_stream(member.container, member.name, member.stamp)
 
 
 def _open_stream(container: str, inner: str) -> tarfile.TarFile:
@@ -213,7 +241,9 @@ def _open_stream(container: str, inner: str) -> tarfile.TarFile:
     outer = next(member for member in _list_archive(Path(container)) if member.name == inner)
     if outer.kind == "slice":
         return tarfile.open(fileobj=_Window(container, outer.offset, outer.size), mode="r|*")
-    return tarfile.open(fileobj=zipfile.ZipFile(container).open(inner), mode="r|*")
+    archive = zipfile.ZipFile(container)
+    entry = next(entry for entry in archive.infolist() if entry.header_offset == outer.offset)
+    return tarfile.open(fileobj=archive.open(entry), mode="r|*")
 
 
 class _Window(RawIOBase):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ibc.data.list_file import write_list
+from ibc.datasets.building.archive import Member
 from ibc.datasets.building.convert import Outcome, convert_all, sample_bytes
 from ibc.datasets.building.image import Recipe
 from ibc.datasets.building.options import BuildOptions
@@ -87,8 +88,8 @@ def _convert(folder: Path, plan: PreparationPlan, options: BuildOptions, done: d
                 for item in outcomes:
                     done[item.stem] = item
                     if not item.reason:
-                        writer.writerow([item.stem, plan.images[item.stem].size, item.extension, item.how, item.bytes,
-                                         *item.notes])
+                        writer.writerow([item.stem, _identity(plan.images[item.stem]), item.extension, item.how,
+                                         item.bytes, *item.notes])
                 journal.flush()
         except KeyboardInterrupt:
             print("what is done is kept: the same command goes on from here", file=sys.stderr)
@@ -103,24 +104,40 @@ def _recipe(options: BuildOptions) -> Recipe:
 def _read_done(folder: Path, plan: PreparationPlan, lists_only: bool) -> dict[str, Outcome]:
     """Stem -> outcome of the images that an earlier run finished.
 
-    An image counts if its file is still there, and its source still has the same size.
+    An image counts if its file is still there, and its source is still the same by size and stamp; a row of an earlier
+    version holds the size alone. The stored file of an image whose source changed is deleted.
     """
     journal = folder / STATE / "done.csv"
     done: dict[str, Outcome] = {}
+    changed: dict[str, str] = {}
     if not journal.exists():
         return done
     with open(journal, newline="", encoding="utf-8", errors="surrogateescape") as handle:
         for row in csv.reader(handle):
             try:
-                stem, size, extension, how, stored, *notes = row
+                stem, identity, extension, how, stored, *notes = row
                 item = Outcome(stem, extension, how, int(stored), tuple(notes))
                 member = plan.images.get(stem)
-                same = member.size == int(size) if member else lists_only
+                same = identity in (_identity(member), str(member.size)) if member else lists_only
             except ValueError:
                 continue  # the last line of an interrupted run
-            if same and _file_size(folder / "images" / f"{stem}{extension}") == item.bytes:
+            present = _file_size(folder / "images" / f"{stem}{extension}") == item.bytes
+            if same and present:
                 done[stem] = item
+                changed.pop(stem, None)
+            elif present and member and not lists_only:
+                done.pop(stem, None)
+                changed[stem] = extension
+    for stem, extension in changed.items():
+        (folder / "images" / f"{stem}{extension}").unlink()
+    if changed:
+        plan.notes.append(f"{len(changed)} images changed in the source since the last run, and were made again")
     return done
+
+
+def _identity(member: Member) -> str:
+    """What tells the content of a source's file from one that replaced it."""
+    return f"{member.size}:{member.stamp}"
 
 
 def _file_size(path: Path) -> int:

@@ -19,12 +19,14 @@ class SourceTree:
     A folder that wraps all the others is left out of the paths. Top folders count as splits only if all of them are
     named so, since "train" may also be the name of a class. A validation split without a test split is the test split.
 
-    source: as given. given: the splits that the source has. members: path -> file.
+    source: as given. given: the splits that the source has. members: path -> file. notes: what the user should know.
     """
 
-    def __init__(self, source: str | os.PathLike):
+    def __init__(self, source: str | os.PathLike, encoding: str | None = None):
+        """encoding: of file names in a zip that does not say it."""
         self.source = source
-        members = list_members(source)
+        self.notes: list[str] = []
+        members = list_members(source, encoding=encoding, notes=self.notes)
         paths = _unwrap([member.name for member in members])
         tops = {path.split("/")[0] for path in paths if "/" in path}
         split_of = {top: _SPLITS.get(top.lower(), "") for top in tops}

@@ -10,11 +10,12 @@ import argparse
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ibc.datasets.building.archive import list_members, read_member
+from ibc.datasets.building.archive import Member, list_members, read_member
 from ibc.datasets.building.download import fetch
 from ibc.datasets.data_set import DataSet
 from ibc.errors import input_error
@@ -69,7 +70,7 @@ def prepare_broden(options: BrodenOptions) -> Iterator[str]:
 
 
 def _unpack(archive: Path, destination: Path) -> None:
-    """Write the files that are missing or have another size. Each file appears whole under its name, or not at all."""
+    """Write the files that are missing or have another content. Each appears whole under its name, or not at all."""
     if archive.is_dir():
         raise input_error(archive, "a folder", "a zip", "to check a folder, name it as DST")
     members = list_members(archive)
@@ -80,7 +81,7 @@ def _unpack(archive: Path, destination: Path) -> None:
     missing = {destination / member.name.removeprefix(wrapper): member for member in members
                if member.name.startswith(wrapper)}
     missing = {path: member for path, member in missing.items()
-               if not (path.is_file() and path.stat().st_size == member.size)}
+               if not _is_unpacked(path, member)}
     needed, free = sum(member.size for member in missing.values()), shutil.disk_usage(destination).free
     if needed > free:
         raise input_error(destination, f"{free / 1e9:.2f} GB free", f"{needed / 1e9:.2f} GB", "choose another disk")
@@ -95,6 +96,13 @@ def _unpack(archive: Path, destination: Path) -> None:
                                   "fetch it again") from None
             os.replace(aside, path)
             bar.update()
+
+
+def _is_unpacked(path: Path, member: Member) -> bool:
+    """Whether a file holds the content of a member: by size, and by the checksum where the archive has one."""
+    if not path.is_file() or path.stat().st_size != member.size:
+        return False
+    return member.kind not in ("stored", "deflated") or zlib.crc32(path.read_bytes()) == member.crc
 
 
 DATA_SET = DataSet(summary="Broden for network dissection, from its official address or a local zip",

@@ -31,13 +31,15 @@ _IMAGE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".ti
 class FolderOptions(BuildOptions):
     """source: folder, zip or tar. test_share: of each class, where the source has no split. seed: of that split.
 
-    attributes, labels: CSV files (see ``ibc.datasets.building.table``), one of them at most.
+    attributes, labels: CSV files (see ``ibc.datasets.building.table``), one of them at most. encoding: of file names in
+    a zip that does not say it.
     """
 
     source: str
     test_share: float = 0.1
     attributes: str | None = None
     labels: str | None = None
+    encoding: str | None = None
     seed: int = 0
 
 
@@ -50,11 +52,14 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
                         "has not, empty or 2 unknown; they follow the class in the lists")
     parser.add_argument("--labels", metavar="CSV", help="image, then one 0/1 column a class, for multi_label: true; "
                         "class weights go into manifest.json")
+    parser.add_argument("--encoding", metavar="NAME", help="of file names in a zip that does not say it, such as gbk, "
+                        "cp932 or cp1252 (default: UTF-8 where all names are that, else cp437)")
 
 
 def _plan(options: FolderOptions) -> PreparationPlan:
     return plan_folder(options.source, Path(options.destination).resolve().name, seed=options.seed,
-                       test_share=options.test_share, attributes=options.attributes, labels=options.labels)
+                       test_share=options.test_share, attributes=options.attributes, labels=options.labels,
+                       encoding=options.encoding)
 
 
 def _finish(options: FolderOptions, manifest: dict[str, Any]) -> Iterator[str]:
@@ -64,7 +69,8 @@ def _finish(options: FolderOptions, manifest: dict[str, Any]) -> Iterator[str]:
 
 
 def plan_folder(source: str | os.PathLike, name: str, *, seed: int, test_share: float,
-                attributes: str | None = None, labels: str | None = None) -> PreparationPlan:
+                attributes: str | None = None, labels: str | None = None,
+                encoding: str | None = None) -> PreparationPlan:
     """The plan of a source of images; the arguments are as in ``FolderOptions``, and ``name`` is that of the data set.
 
     Raises InputError where there is no class folder and no table to go by, and for a table with a fault.
@@ -72,8 +78,8 @@ def plan_folder(source: str | os.PathLike, name: str, *, seed: int, test_share: 
     if attributes and labels:
         raise input_error(None, "--attributes with --labels", "one of them",
                           "multi-label rows hold the classes and nothing else")
-    tree = SourceTree(source)
-    plan = PreparationPlan(name, rule="", facts={"source": describe_sources(source)})
+    tree = SourceTree(source, encoding)
+    plan = PreparationPlan(name, rule="", facts={"source": describe_sources(source)}, notes=tree.notes)
     rows = _label_rows(tree, labels, plan) if labels else _class_rows(tree, attributes, plan)
     splits = tree.splits(rows, seed, test_share, by_class=not labels)
     if "test" in tree.given or not splits["test"]:
