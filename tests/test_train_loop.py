@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 import torch
 
@@ -196,17 +195,3 @@ def test_missing_image_is_named(tmp_path):
     config = make_run(tmp_path / "data")
     (tmp_path / "data/images/011.jpg").unlink()
     assert "011.jpg: No such file" in error_of(run("train.py", "--config", config, "--output_path", tmp_path))
-
-
-def test_first_batch_order_is_a_permutation_of_the_list(whole):
-    from ibc.data.loader import TrainingOrder
-    keys = [key for batch in TrainingOrder(40, 8, 1245, 0, 10) for key in batch]
-    for epoch in (0, 1):
-        assert sorted(index for e, index in keys if e == epoch) == list(range(40))
-    assert [i for _, i in keys[:40]] != [i for _, i in keys[40:]]
-    resumed = [key for batch in TrainingOrder(40, 8, 1245, 7, 10) for key in batch]
-    assert resumed == keys[7 * 8:]
-    halves = [list(TrainingOrder(40, 8, 1245, 0, 10, rank, 2)) for rank in (0, 1)]
-    for number in range(10):
-        parts = [halves[0][number][:2], halves[1][number][:2], halves[0][number][2:], halves[1][number][2:]]
-        assert np.concatenate(parts).tolist() == [list(key) for key in keys[number * 8 : number * 8 + 8]]

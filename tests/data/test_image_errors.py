@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ibc.data.batch import Batch, read_images
+from ibc.data.batch import Batch
 from ibc.data.dataset import ImageDataset
 from ibc.data.decode import ImageError, decode_image, try_to_decode
 from ibc.data.gpu.loader import GpuLoader
@@ -131,17 +131,3 @@ def test_an_error_is_a_value_that_other_processes_understand(files):
         decode_image(b"text", name="name of it")
     with pytest.raises(ImageError):
         Batch.failed(error).checked()
-
-
-def test_what_read_images_takes_in_place_of_bad_ones():
-    """Images of one pixel that holds their place; 1, 2 and 5 cannot be read."""
-    def read(index):
-        return ImageError(f"{index}.jpg", f"{index}.jpg: bad") if index in (1, 2, 5) else torch.full((3, 1, 1), index)
-
-    files = [f"{index}.jpg" for index in range(6)]
-    found = read_images([5, 3, 1], read, files, skip_bad=True, replace=True)
-    assert found.indices == [0, 3, 3] and [int(image[0]) for image in found.images] == [0, 3, 3]
-    assert [error.path for error in found.skipped] == ["5.jpg", "1.jpg", "2.jpg"]
-    assert read_images([5, 3, 1], read, files, skip_bad=True, replace=False).indices == [3]
-    with pytest.raises(ImageError, match=r"^1\.jpg: bad$"):
-        read_images([3, 1, 5], read, files, skip_bad=False, replace=True)
