@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ibc.data.decode import ImageError
+from ibc.errors import InputError
 
 Key = tuple[int, int]  # (epoch, index in the list)
 
@@ -32,9 +33,9 @@ class Batch(NamedTuple):
         return cls(torch.empty(0), torch.empty(0), torch.empty(0), [], error)
 
     def checked(self) -> Batch:
-        """This batch. Raises its error, if it has one."""
+        """This batch. Raises InputError, if it has an error."""
         if self.error is not None:
-            raise self.error
+            raise InputError(self.error.message)
         return self
 
 
@@ -47,12 +48,12 @@ class ReadImages(NamedTuple):
 
 
 def read_images(asked: Sequence[int], read: Callable[[int], Tensor | ImageError], files: Sequence[str], *,
-                skip_bad: bool, replace: bool) -> ReadImages:
+                skip_bad: bool, replace: bool) -> ReadImages | ImageError:
     """The images ``asked`` for, in that order; ``read`` gives the image at a place of the list, or why it cannot.
 
-    This is the one place that decides about images that cannot be read. Without ``skip_bad`` the first one ends it:
-    its ImageError is raised. With it they are left out, or, with ``replace``, the next readable image of the list
-    takes their place: in training both halves of a batch stay full. Raises ImageError where no image is left.
+    This is the one place that decides about images that cannot be read. Without ``skip_bad`` the first of them is the
+    end: its error is returned. With it they are left out, or, with ``replace``, the next readable image of the list
+    takes their place: in training both halves of a batch stay full. An error again, where no image is left.
     """
     result = ReadImages([], [], [])
     candidates = len(files) if skip_bad and replace else 1
@@ -65,9 +66,9 @@ def read_images(asked: Sequence[int], read: Callable[[int], Tensor | ImageError]
                 result.indices.append(candidate)
                 break
             if not skip_bad:
-                raise found
+                return found
             result.skipped.append(found)
         else:
             if replace:
-                raise ImageError(files[index], f"{files[index]}: no image of the list can be read")
+                return ImageError(files[index], f"{files[index]}: no image of the list can be read")
     return result

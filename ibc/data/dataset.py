@@ -6,7 +6,6 @@ Keys (epoch, index) go in, a ``Batch`` comes out. Nothing here depends on which 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 
 import numpy as np
 import torch
@@ -40,28 +39,34 @@ class ImageDataset(Dataset):
         return len(self.images)
 
     def __getitems__(self, keys: list[Key]) -> Batch:
-        """One batch. An error is handed over as a value: raised in a worker process, it would lose its type."""
+        """One batch."""
         asked = [index for _, index in keys]
-        try:
-            images, indices, skipped = self._read(asked)
-        except ImageError as error:
-            return Batch.failed(error)
+        found = self._read(asked)
+        if isinstance(found, ImageError):
+            return Batch.failed(found)
+        images, indices, skipped = found
         places = torch.tensor(indices, dtype=torch.int64)
         table = draws(self.seed, keys[0][0], asked) if self.transform.train else None
         return Batch(crop_images(images, self.transform.crop, table), self.labels[places], places, skipped, None)
 
-    def _read(self, asked: list[int]) -> ReadImages:
-        """The images ``asked`` for, by all threads. Raises ImageError."""
+    def _read(self, asked: list[int]) -> ReadImages | ImageError:
+        """The images ``asked`` for, by all threads."""
         if self.pool is None:
             return self._read_part(asked)
-        parts = [part.tolist() for part in np.array_split(asked, self.threads)]
-        results = list(self.pool.map(self._read_part, parts))
-        return ReadImages(*(list(chain.from_iterable(lists)) for lists in zip(*results, strict=True)))
+        whole = ReadImages([], [], [])
+        for part in self.pool.map(self._read_part, [part.tolist() for part in np.array_split(asked, self.threads)]):
+            if isinstance(part, ImageError):
+                return part
+            whole.images.extend(part.images)
+            whole.indices.extend(part.indices)
+            whole.skipped.extend(part.skipped)
+        return whole
 
-    def _read_part(self, asked: list[int]) -> ReadImages:
+    def _read_part(self, asked: list[int]) -> ReadImages | ImageError:
         return read_images(asked, self._image, self.images.files, skip_bad=self.skip_bad, replace=self.transform.train)
 
     def _image(self, index: int) -> Tensor | ImageError:
         """The image at a place of the list, resized where it has to be."""
-        image = try_to_decode(self.images.files[index], self.decoder)
+        file = self.images.files[index]
+        image = try_to_decode(file, file, self.decoder)
         return self.transform.resized(image) if isinstance(image, Tensor) else image

@@ -1,6 +1,6 @@
 """Image files to uint8 tensors on the CPU: libjpeg-turbo through torchvision for JPEGs, Pillow for the rest.
 
-The error of an image is an ``ImageError``, on the CPU's and on the GPU's way of making batches.
+What is wrong with an image is an ``ImageError``, whether the CPU or the GPU makes the batches.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,34 +20,28 @@ from ibc.data.zip_folder import read_bytes
 from ibc.errors import InputError, input_error
 
 
-class ImageError(InputError):
-    """One image cannot be used. It is raised, and also handed on as a value, from one process to another too.
+class ImageError(NamedTuple):
+    """Why one image cannot be used. A value, and no exception, so that it can be handed on and kept.
 
-    path: of its file, as the list gives it. message: one line that begins with the path.
+    An exception would lose its type on its way from another process, and would keep all that its traceback knows.
+    path: of the image's file, as the list gives it. message: one line that begins with the path.
     """
 
-    def __init__(self, path: str, message: str):
-        super().__init__(path, message)
-        self.path, self.message = path, message
-
-    def __str__(self) -> str:
-        return self.message
+    path: str
+    message: str
 
 
 def read_image_file(path: str | os.PathLike) -> bytes:
     """The content of an image file, or of ``pack.zip:member``.
 
-    Raises ImageError where it is missing, cannot be read or is empty.
+    Raises InputError where it is missing, cannot be read or is empty.
     """
-    name = str(path)
     try:
         content = read_bytes(path)
     except OSError as error:
-        raise ImageError(name, f"{name}: {error.strerror}") from None
-    except InputError as error:  # of a damaged archive
-        raise ImageError(name, str(error)) from None
+        raise InputError(f"{path}: {error.strerror}") from None
     if not content:
-        raise ImageError(name, f"{name}: an empty file")
+        raise InputError(f"{path}: an empty file")
     return content
 
 
@@ -54,7 +49,7 @@ def decode_image(source: str | os.PathLike | bytes, decoder: str = "turbo", name
     """An image file (or ``pack.zip:member``), or its content, as (3, H, W) uint8 RGB.
 
     ``decoder``: ``turbo`` (libjpeg-turbo; Pillow for what is not a plain JPEG) or ``pillow``. ``name``: the path of
-    given content, for messages. Raises ImageError where the image is missing, truncated or not an image.
+    given content, for messages. Raises InputError where the image is missing, truncated or not an image.
     """
     if isinstance(source, bytes):
         name, data = name or "image", source
@@ -67,12 +62,12 @@ def decode_image(source: str | os.PathLike | bytes, decoder: str = "turbo", name
     return _pillow(data, name)
 
 
-def try_to_decode(source: str | bytes, decoder: str = "turbo", name: str | None = None) -> Tensor | ImageError:
-    """``decode_image``, with the error as a value instead of raised."""
+def try_to_decode(source: str | bytes, name: str, decoder: str = "turbo") -> Tensor | ImageError:
+    """``decode_image`` of the image whose path is ``name``, with the error as a value."""
     try:
         return decode_image(source, decoder, name)
-    except ImageError as error:
-        return error
+    except InputError as error:
+        return ImageError(name, str(error))
 
 
 def _turbo(data: bytes) -> Tensor | None:
@@ -94,12 +89,8 @@ def _pillow(data: bytes, name: str) -> Tensor:
             warnings.simplefilter("ignore")  # notes on odd metadata
             image = Image.open(io.BytesIO(data)).convert("RGB")
     except UnidentifiedImageError:
-        raise _unusable(name, "data that is not an image", "a JPEG, PNG or other picture") from None
+        raise input_error(name, "data that is not an image", "a JPEG, PNG or other picture") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _unusable(name, f"a broken image ({error})", "a whole picture",
-                        "replace it, or go on without it by --skip_bad_images") from None
+        raise input_error(name, f"a broken image ({error})", "a whole picture",
+                          "replace it, or go on without it by --skip_bad_images") from None
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
-
-
-def _unusable(name: str, found: str, expected: str, do: str | None = None) -> ImageError:
-    return ImageError(name, str(input_error(name, found, expected, do)))

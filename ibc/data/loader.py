@@ -84,7 +84,7 @@ def training_batches(config: Config, images: ImageList, start: int, device: torc
                      rank: int = 0, size: int = 1) -> Iterator[Batch]:
     """Batches of the updates ``start`` + 1 to ``max_iter``: the share of process ``rank`` of ``size`` of each.
 
-    The images are on ``device``, or in main memory when they are made on the CPU. Raises ImageError for an image that
+    The images are on ``device``, or in main memory when they are made on the CPU. Raises InputError for an image that
     cannot be read; with ``skip_bad`` another image replaces it.
     """
     if len(images) < config.batch_size:
@@ -99,7 +99,7 @@ def encoding_batches(config: Config, images: ImageList, device: torch.device, *,
                      skip_bad: bool = False) -> Iterator[Batch]:
     """The images of a list in its order, cropped at their centre, the last batch as large as it comes.
 
-    ``resize_always``: resize every image; None: as the config says. Raises ImageError for an image that cannot be
+    ``resize_always``: resize every image; None: as the config says. Raises InputError for an image that cannot be
     read; with ``skip_bad`` it is left out.
     """
     always = config.resize == "always" if resize_always is None else resize_always
@@ -112,7 +112,7 @@ def encoding_batches(config: Config, images: ImageList, device: torch.device, *,
 
 def _stream(config: Config, images: ImageList, transform: ImageTransform, order: TrainingOrder | list[list[Key]],
             device: torch.device, skip_bad: bool, cache: str) -> Iterator[Batch]:
-    """Batches by the decoder that the config and the device ask for. Raises the ImageError of a batch."""
+    """Batches by the decoder that the config and the device ask for. Raises InputError for the error of a batch."""
     if config.decoder == "nvjpeg" and device.type != "cuda":
         raise input_error(config.source, "decoder: nvjpeg on the CPU", "a GPU", "set decoder to auto")
     if device.type == "cuda" and config.decoder in ("auto", "nvjpeg") and _gpu_loader_wanted(config, device, cache):

@@ -6,8 +6,9 @@ import atexit
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -30,6 +31,7 @@ def by_workers(dataset: Dataset, order: Iterable, workers: int, *, ahead: int = 
     ))
     if workers:
         end_at_exit(batches, lambda batches: batches._shutdown_workers())
+        _processes.update(batches._workers)
     return batches
 
 
@@ -44,6 +46,7 @@ def end_at_exit(owner: T, end: Callable[[T], None]) -> None:
 
 
 _owners: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
+_processes: WeakSet[BaseProcess] = WeakSet()
 
 
 @cache
@@ -54,6 +57,9 @@ def _register_once() -> None:
 def _end_workers() -> None:
     for owner, end in list(_owners.items()):
         end(owner)
+    for process in list(_processes):
+        if process.is_alive():  # its loader was garbage, freed in a cycle together with the queue that would tell it
+            process.kill()
 
 
 def ignore_stop_signals(_: int = 0) -> None:

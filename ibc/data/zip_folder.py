@@ -47,7 +47,7 @@ def read_bytes(file: str | os.PathLike) -> bytes:
 
     Raises OSError where there is no such file or member, InputError for a damaged archive.
     """
-    found = _split(file)
+    found = split(file)
     if found is None:
         with open(file, "rb", buffering=0) as handle:
             return handle.readall()
@@ -55,7 +55,7 @@ def read_bytes(file: str | os.PathLike) -> bytes:
     return (_open_archives.get(archive) or open_zip_folder(archive)).read(member)
 
 
-def _split(file: str | os.PathLike) -> tuple[str, str] | None:
+def split(file: str | os.PathLike) -> tuple[str, str] | None:
     """(archive, member) of ``pack.zip:member``; None for the path of a plain file."""
     stem, mark, member = os.fspath(file).partition(_MARK)
     archive = stem + ENDING

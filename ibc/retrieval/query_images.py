@@ -69,7 +69,7 @@ class QueryEncoder:
 
         resize: "config": only what the configuration resizes, as for its lists; "always": every image, as for
         ``ibc extract --images``; "auto": an image whose shorter side is longer than the configured size as "always",
-        the others as "config". Raises InputError (``ImageError``) for a file that is not an image.
+        the others as "config". Raises InputError for a file that is not an image.
         """
         codes = np.empty((len(files), self.model.grm.shape[1]), np.float32)
         always = np.array([self._resized(file, resize) for file in files], bool)

@@ -53,7 +53,7 @@ def test_unreadable_images(images, threads):
     for index in (3, 12, 13):
         Path(images.files[index]).write_bytes(b"no image")
     error = make(images, True, threads).error  # of the first in the batch
-    assert error.path == images.files[3] and images.files[3] in str(error)
+    assert error.path == images.files[3] and images.files[3] in error.message
     tested = make(images, False, threads, skip_bad=True)
     assert tested.indices.tolist() == [7, 0, 5, 39, 22] and len(tested.images) == 5
     assert paths(tested) == [images.files[3], images.files[12]]
@@ -66,7 +66,7 @@ def test_unreadable_images(images, threads):
 def test_nothing_readable(images, threads):
     for file in images.files:
         Path(file).unlink(missing_ok=True)
-    assert "no image of the list can be read" in str(make(images, True, threads, skip_bad=True).error)
+    assert "no image of the list can be read" in make(images, True, threads, skip_bad=True).error.message
     nothing = make(images, False, threads, skip_bad=True)
     assert nothing.error is None and nothing.images.shape == (0, 3, 72, 72)
     assert paths(nothing) == [images.files[index] for _, index in KEYS]

@@ -76,10 +76,9 @@ def test_the_same_damage_gives_the_same_message(files, name):
     messages = set()
     for way in WAYS:
         for threads in (1, 2):
-            with pytest.raises(ImageError) as raised:
+            with pytest.raises(InputError) as raised:
                 way(list_of([files[1], file, files[3]]), [[(0, 0), (0, 1), (0, 2)]], train=True, skip_bad=False,
                     threads=threads)
-            assert raised.value.path == file
             messages.add(str(raised.value))
     (message,) = messages
     assert message.startswith(f"{file}: {IN_ZIP.get(name) or DAMAGED[name][1]}")
@@ -93,7 +92,7 @@ def test_the_same_images_are_skipped_or_replaced(files, train, threads):
     for one, twin in zip(plain, other, strict=True):
         assert isinstance(one, Batch) and type(one) is type(twin) and one.error is None
         assert torch.equal(one.images, twin.images) and torch.equal(one.indices, twin.indices)
-        assert [(error.path, str(error)) for error in one.skipped] == [(e.path, str(e)) for e in twin.skipped]
+        assert one.skipped == twin.skipped and all(isinstance(error, ImageError) for error in one.skipped)
         assert len(one.images) == (8 if train else 4)
     damaged = [error.path for batch in plain for error in batch.skipped]
     assert damaged == [file for place, file in enumerate(files) if place % 2 == 0]
@@ -105,29 +104,27 @@ def test_the_first_in_the_batch_is_named(files, way):
     for order in ([4, 0, 8], [8, 4, 0], [0, 8, 4]):
         with pytest.raises(InputError) as raised:
             way(list_of(files), [[(0, index) for index in order]], train=False, skip_bad=False, threads=1)
-        assert raised.value.path == files[order[0]]
+        assert str(raised.value).startswith(f"{files[order[0]]}: ")
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_list_of_which_nothing_can_be_read(tmp_path, way):
     files = [str(tmp_path / f"{number}.jpg") for number in range(4)]
     order = [[(0, index) for index in range(4)]]
-    with pytest.raises(ImageError) as raised:
+    with pytest.raises(InputError) as raised:
         way(list_of(files), order, train=True, skip_bad=True, threads=1)
     assert str(raised.value) == f"{files[0]}: no image of the list can be read"
     (batch,) = way(list_of(files), order, train=False, skip_bad=True, threads=1)
     assert batch.images.shape == (0, 3, 72, 72) and [error.path for error in batch.skipped] == files
 
 
-def test_an_error_is_a_value_that_other_processes_understand(files):
-    error = try_to_decode(files[0])
-    assert isinstance(error, ImageError) and isinstance(error, InputError)
-    copy = pickle.loads(pickle.dumps(error))
-    assert type(copy) is ImageError and (copy.path, copy.message) == (error.path, error.message)
-    assert error.path == files[0] and str(error) == error.message
-    with pytest.raises(ImageError, match="No such file"):
+def test_an_error_is_a_value(files):
+    error = try_to_decode(files[0], files[0])
+    assert error == ImageError(files[0], f"{files[0]}: No such file or directory")
+    assert pickle.loads(pickle.dumps(error)) == error
+    with pytest.raises(InputError, match="No such file"):
         decode_image(files[0])
-    with pytest.raises(ImageError, match="name of it: found data that is not an image"):
+    with pytest.raises(InputError, match="name of it: found data that is not an image"):
         decode_image(b"text", name="name of it")
-    with pytest.raises(ImageError):
+    with pytest.raises(InputError, match="No such file"):
         Batch.failed(error).checked()

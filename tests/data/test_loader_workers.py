@@ -21,7 +21,8 @@ assert next(batches) == [0]
 """
 
 
-@pytest.mark.parametrize("end, code", [("raise RuntimeError('a mistake')", 1), ("batches.kept = batches", 0)])
+@pytest.mark.parametrize("end, code", [("raise RuntimeError('a mistake')", 1), ("batches.kept = batches", 0), (
+    "batches.kept = batches; del batches; import gc; gc.collect()", 0)])
 def test_workers_end_with_the_program(end, code):
     """Also where something keeps their loader: the frames of an exception, a cycle."""
     result = subprocess.run([sys.executable, "-c", PROGRAM.format(end=end)], check=False, capture_output=True,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ibc.data.augment import draws
-from ibc.data.batch import Batch, ImageError, Key, read_images
+from ibc.data.batch import Batch, ImageError, Key, ReadImages, read_images
 from ibc.data.gpu.crop import crop_images
 from ibc.data.gpu.decode import decode_files
 from ibc.data.gpu.file_batch import PORTION, FileBatch, FileBatchReader
@@ -39,10 +39,10 @@ class BatchMaker:
         kept = asked
         skipped: list[ImageError] = []
         if images is None:
-            try:
-                images, kept, skipped = self._image_by_image(asked, files, portions, decoder)
-            except ImageError as error:
-                return Batch.failed(error)
+            found = self._image_by_image(asked, files, portions, decoder)
+            if isinstance(found, ImageError):
+                return Batch.failed(found)
+            images, kept, skipped = found
         indices = torch.tensor(kept, dtype=torch.int64)
         crop = self.transform.crop
         if not len(images):
@@ -72,8 +72,8 @@ class BatchMaker:
         return torch.cat(stacks) if len(stacks) > 1 else stacks[0]
 
     def _image_by_image(self, asked: list[int], files: FileBatch, portions: list[Portion],
-                        decoder: BatchDecoder | None) -> tuple[list[Tensor], list[int], list[ImageError]]:
-        """The images ``asked`` for, as ``read_images`` gives them. Raises ImageError."""
+                        decoder: BatchDecoder | None) -> ReadImages | ImageError:
+        """The images ``asked`` for, as ``read_images`` gives them."""
         fresh = _by_index(files, portions)
         while files.left:  # large files: never more of them in memory than a portion
             files = self.reader.read(files.left, PORTION)
@@ -89,7 +89,8 @@ class BatchMaker:
             return _by_index(another, list(self._decoded(another, decoder)))[index]
 
         found = read_images(asked, read, self.images.files, skip_bad=self.skip_bad, replace=self.transform.train)
-        self.cache.keep(fresh)
+        if not isinstance(found, ImageError):
+            self.cache.keep(fresh)
         return found
 
 

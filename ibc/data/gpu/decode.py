@@ -40,5 +40,5 @@ def decode_files(batch: FileBatch, places: np.ndarray, decoder: BatchDecoder | N
 
 
 def _decode_on_cpu(batch: FileBatch, place: int, files: Sequence[str], device: torch.device) -> Tensor | ImageError:
-    image = try_to_decode(batch.file(place), name=files[batch.indices[place]])
+    image = try_to_decode(batch.file(place), files[batch.indices[place]])
     return image.to(device) if isinstance(image, Tensor) else image

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ibc.data.decode import ImageError, read_image_file
 from ibc.data.jpeg import baseline_size, is_whole_jpeg
+from ibc.errors import InputError
 
 USUAL_FILE = 256 << 10  # bytes of shared memory for each file of a batch
 PORTION = 16 << 20      # bytes of files that are decoded together, so that photographs fit the memory too
@@ -84,8 +85,8 @@ class FileBatchReader:
         for place, index in enumerate(indices):
             try:
                 content = read_image_file(self.files[index])
-            except ImageError as error:
-                errors[index] = error
+            except InputError as error:
+                errors[index] = ImageError(self.files[index], str(error))
                 continue
             if size + len(content) > room and (found or slot is not None):
                 left = indices[place:]

@@ -56,7 +56,8 @@ class GpuLoader:
         self._streams = max(1, min(most, cores_here() // 4))  # decoding keeps a core busy, though the GPU does it
 
     def batches(self, order: Iterable[list[Key]]) -> Iterator[Batch]:
-        """The batches of ``order``, images on the device, read and decoded ahead. Raises the ImageError of a batch."""
+        """The batches of ``order``, images on the device, read and decoded ahead. Raises InputError for the error of
+        a batch."""
         every = iter(order)
         first = next(every, None)
         if first is None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ibc.data.decode import ImageError, decode_image
+from ibc.data.decode import decode_image
 from ibc.data.zip_folder import split
 from ibc.errors import InputError, input_error
 from ibc.files import atomic_write
@@ -172,7 +172,7 @@ class _SheetDrawer:
         for cell, file in enumerate(job.files):
             try:
                 image = thumbnail(file, self.size)
-            except ImageError as error:
+            except InputError as error:
                 failed.append((cell, str(error)))
                 continue
             top, left = cell // self.side * self.size, cell % self.side * self.size
@@ -183,11 +183,11 @@ class _SheetDrawer:
 
 
 def thumbnail(file: str, size: int) -> np.ndarray:
-    """(size, size, 3) uint8: the middle square of an image. Raises ImageError where it cannot be read."""
+    """(size, size, 3) uint8: the middle square of an image. Raises InputError where it cannot be read."""
     try:
         pixels = decode_image(file)
     except ValueError as error:  # a zero byte in the name
-        raise error if isinstance(error, ImageError) else ImageError(file, f"{file}: {error}") from None
+        raise error if isinstance(error, InputError) else InputError(f"{file}: {error}") from None
     image = Image.fromarray(pixels.permute(1, 2, 0).numpy())
     width, height = image.size
     side = min(width, height)

@@ -40,7 +40,7 @@ def test_every_file_comes_in_its_place(files, decoder):
     found = decode(files, range(6), decoder)
     for number, image in enumerate(found):
         if number == 4:
-            assert isinstance(image, ImageError) and image.path == files[4] and "not an image" in str(image)
+            assert isinstance(image, ImageError) and image.path == files[4] and "not an image" in image.message
         else:
             assert torch.equal(image, decode_image(files[number]))
 
