@@ -477,3 +477,14 @@ def test_the_search_box_asks_for_a_concept_by_all_its_bits(page):
     count = int(more[0].split()[3])
     assert len(page.address().removeprefix("bits=").split(",")) == count
     assert set(page.texts(".pill.want button:first-child")) == {"red"}
+
+
+def test_a_class_is_asked_for_by_its_expert_bits(page, codes):
+    page.go("like=4&class=2")
+    page.click("#panel .acts-line button", 2)
+    experts = expert_bits(codes.grm, EXPERTS)[2].tolist()
+    assert page.shown() == first(codes.bits, None, mode="bits", bits=tuple((bit, 1) for bit in experts))
+    page.measured()
+    assert page.texts("#measures em") == ["class town"] and page.texts(".pill.want") != []
+    page.click("[data-mode=all]")
+    assert "of=" not in page.address()

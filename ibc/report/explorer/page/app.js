@@ -34,6 +34,7 @@
       document.title = data.title;
       document.documentElement.style.setProperty("--thumb", `${Math.max(108, Math.min(160, data.thumbs.size))}px`);
       document.getElementById("title").textContent = data.title;
+      document.getElementById("title").title = data.title;
       const notes = [], unreadable = data.thumbs.unreadable || 0;
       if (data.sampled) {
         notes.push(`${X.countText(data.sampled.shown)} of ${X.countText(data.sampled.of)} images have a thumbnail, an evenly spread sample; `
@@ -134,7 +135,7 @@
     }
 
     clear() {
-      this.change({ positive: [], negative: [], chips: {} });
+      this.change({ positive: [], negative: [], chips: {}, class: null });
     }
 
     address() {

@@ -20,7 +20,8 @@
       this.shared = document.getElementById("shared");
       this.modes = el("div", { class: "modes", role: "radiogroup", "aria-label": "Compare by" });
       for (const [mode, text, hint] of MODES) {
-        this.modes.append(el("button", { role: "radio", "data-mode": mode, title: hint, onclick: () => app.change({ mode }) }, text));
+        this.modes.append(el("button", { role: "radio", "data-mode": mode, title: hint, onclick: () =>
+          app.change({ mode, class: mode === "expert" ? app.state.class : null }) }, text));
       }
       this.modes.addEventListener("keydown", (event) => this.pressed(event));
       this.classOf = el("select", { "aria-label": "Class whose expert bits are used", onchange: () =>
@@ -81,6 +82,7 @@
     hint(state, ranking) {
       const chips = Object.keys(state.chips).length;
       if (!state.positive.length && !state.negative.length && !chips) {
+        if (state.mode === "expert") return "Choose an image; the expert bits of its class, or of the class above, are compared.";
         return state.mode === "bits" ? "Choose bits by number to rank the images by them."
           : "Choose an image to find more like it, or a concept to ask for it.";
       }

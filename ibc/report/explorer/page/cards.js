@@ -110,9 +110,10 @@
       el("p", { class: "note" }, `Class ${number} · ${countText(count)} images`),
       el("div", { class: "acts-line" },
         el("button", { onclick: () => app.change({ ...close, classFilter: [number] }) }, "Show only this class"),
-        experts.length ? el("button", { onclick: () => app.change({ ...close, mode: "expert", class: number }) }, "Compare by its expert bits") : null,
+        experts.length && app.state.positive.length ? el("button", { title: "The examples are compared by these bits alone",
+          onclick: () => app.change({ ...close, mode: "expert", class: number }) }, "Compare by its expert bits") : null,
         experts.length ? el("button", { title: "Every expert bit wanted, without an example",
-          onclick: () => app.change({ ...close, mode: "chips", class: number, chips: Object.fromEntries(experts.map((bit) => [bit, 1])) }) }, "Ask for its expert bits") : null),
+          onclick: () => app.change({ ...close, positive: [], negative: [], mode: "chips", class: number, chips: Object.fromEntries(experts.map((bit) => [bit, 1])) }) }, "Ask for its expert bits") : null),
       section("Images", strip(app, members)),
       row.length ? section("Bits of its rule (GRM)", bars(row.slice(0, 20).map(([bit, value]) =>
         [`${names.long(bit)}${experts.includes(bit) ? " · expert" : ""}`, value, value.toFixed(2), () => app.open({ kind: "bit", number: bit })]))) : null,

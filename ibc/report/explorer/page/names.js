@@ -49,11 +49,12 @@
     }
   }
 
-  // Which images count as right: those with the wanted attributes where the chips name labelled ones, else those of a
-  // class of the positive examples (or of the chosen class). null where nothing says what is right.
+  // Which images count as right: those of the chosen class where there is no example; those with the wanted attributes
+  // where the chips name labelled ones; else those of a class of the positive examples. null where nothing says it.
   function relevance(codes, data, names, state) {
     const wanted = new Map();
-    for (const [bit, sign] of Object.entries(state.chips)) {
+    const ofClass = state.class !== null && !state.positive.length; // the chips are the expert bits of a class
+    for (const [bit, sign] of ofClass ? [] : Object.entries(state.chips)) {
       const number = names.attributeOf(Number(bit));
       if (number !== null) wanted.set(number, wanted.has(number) && wanted.get(number) !== sign ? 0 : sign);
     }
