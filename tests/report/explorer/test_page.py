@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import re
 import shutil
 import time
 
@@ -12,6 +13,7 @@ import pytest
 
 from ibc.codes import CodeSet, load_codes, save_codes
 from ibc.report.explorer.build import ExplorerSettings, build_page
+from ibc.report.explorer.folder import PAGE
 from ibc.report.explorer.state import PageState, rank
 from ibc.retrieval import expert_bits
 from tests.report.explorer.small_page import CLASSES, make_set
@@ -488,3 +490,13 @@ def test_a_class_is_asked_for_by_its_expert_bits(page, codes):
     assert page.texts("#measures em") == ["class town"] and page.texts(".pill.want") != []
     page.click("[data-mode=all]")
     assert "of=" not in page.address()
+
+
+def test_the_scripts_make_no_html_of_text_and_load_nothing():
+    for file in sorted(PAGE.iterdir()):
+        text = file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "fetch(", "http:",
+                     "https:", "XMLHttpRequest", "import ", 'type="module"'):
+            assert word not in text, (file.name, word)
+    scripts = set(re.findall(r'src="([a-z]+\.js)"', (PAGE / "index.html").read_text(encoding="utf-8")))
+    assert scripts == {file.name for file in PAGE.glob("*.js")} | {"data.js"}
