@@ -23,7 +23,7 @@ demo: .venv/installed
 	    --json $(DEMO)/retrieval.json > $(DEMO)/retrieval.txt
 	$(IBC) dissect --checkpoint $(MODEL) --broden $(DEMO)/data/broden --quantile 0.02 --output $(DEMO)/dissection \
 	    --json $(DEMO)/dissection.json > $(DEMO)/dissection.txt
-	$(IBC) search $(CODES) --item 4 --rows all,expert,concept:blue --best_only --top 8 --images $(DEMO)/data \
+	$(IBC) search $(CODES) --item 3 --rows all,expert,concept --top 8 --images $(DEMO)/data \
 	    --dissection $(DEMO)/dissection --class_names $(DEMO)/data/classes.txt --sheet $(DEMO)/search.png \
 	    > $(DEMO)/search.txt
 	$(IBC) explore $(CODES) --images $(DEMO)/data --dissection $(DEMO)/dissection \

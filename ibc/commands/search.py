@@ -88,6 +88,7 @@ def _search(options: SearchOptions, database: CodeSet, names: list[BitName], enc
     from ibc.report.search_report import SearchReport
     from ibc.retrieval.bit_names import main_names
     from ibc.retrieval.explained_search import explained_search
+    from ibc.retrieval.index import CodeIndex
     from ibc.retrieval.wishes import weigh
 
     labels = database.item_labels(options.multi_label, options.codes)
@@ -99,10 +100,12 @@ def _search(options: SearchOptions, database: CodeSet, names: list[BitName], enc
     examples = read_query(options, database, names, encoder)
     chooser = BitChooser(options, database, labels, names, class_names, examples)
     query, signs = examples.whole(database.code_length), database.bits
+    index = CodeIndex(signs)
     rankings = []
     for choice in chooser.choices():
         own = weigh(query, options.weight, choice.names, choice.bits)
-        rankings.append(explained_search(signs, own, choice, options.top, examples.left_out, options.device))
+        rankings.append(explained_search(signs, own, choice, options.top, examples.left_out, options.device,
+                                         index))
     notes = []
     if len(rankings[0].hits) < options.top:
         notes.append(f"--top {options.top} is more than the {len(rankings[0].hits)} images that can be found")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ibc.retrieval.bit_choice import ChosenBits
     from ibc.retrieval.bit_names import BitName
 
-KINDS = "all, expert, random, concept:NAME+NAME, attribute:NAME or bits:1+7-9"
+KINDS = "all, expert, random, concept, concept:NAME+NAME, attribute:NAME or bits:1+7-9"
 
 
 def names_of(file: str | None, folder: str | None, default: str) -> list[str]:
@@ -81,6 +81,8 @@ class BitChooser:
             return self.expert()
         if kind == "random" and not value:
             return self.random(count)
+        if kind == "concept" and not value:
+            return self.best_concept()
         if kind in ("concept", "concepts") and value:
             return self.concepts([name.strip() for name in value.split("+") if name.strip()], "--rows")
         if kind == "attribute" and value:
@@ -118,6 +120,16 @@ class BitChooser:
         check_dissection(flag, self.options)
         return concept_choice(self.names, concepts, self.options.min_iou, any_category=not self.options.best_only,
                               source=self.options.dissection)
+
+    def best_concept(self) -> ChosenBits:
+        """The bits of the concept that the query has most clearly."""
+        from ibc.retrieval.bit_choice import best_concept
+
+        check_dissection("--rows", self.options)
+        assert self.examples.query is not None  # checked by ``choices``
+        return self.concepts([best_concept(self.names, self.examples.query.signs, self.options.min_iou,
+                                           any_category=not self.options.best_only, source=self.options.dissection)],
+                             "--rows")
 
     def expert(self) -> ChosenBits:
         """The expert bits of the class given, or of the class predicted."""

@@ -98,7 +98,7 @@ def build_parser(prog: str | None = None) -> CommandParser:
     which.add_argument("--bits", metavar="LIST", help="a list such as 1,2,7-9")
     which.add_argument("--rows", metavar="LIST",
                        help="several rankings of one query, such as all,expert,concept:sea+sand,attribute:red,bits:1+7 "
-                            "or random")
+                            "or random; concept alone is the concept that the query has most clearly")
     bits.add_argument("--class", dest="class_name", metavar="CLASS",
                       help="class of the expert bits, its number from 0 or a name of --class_names (default: the one "
                            "that most of the nearest images have)")

@@ -69,6 +69,25 @@ def concept_choice(names: Sequence[BitName], concepts: Sequence[str], min_iou: f
                       "any_category": any_category})
 
 
+def best_concept(names: Sequence[BitName], signs: np.ndarray, min_iou: float = DETECTOR_IOU, *,
+                 any_category: bool = True, source: str | os.PathLike | None = None) -> str:
+    """The concept that a query has most clearly: with the largest sum of IoU over its bits, those that are 0 negative.
+
+    signs: (K,) of the query. Only bits that detect the concept above chance and with at least ``min_iou`` count.
+    Raises InputError where the query has no concept.
+    """
+    considered = names if any_category else main_names(names).values()
+    scores: dict[str, float] = {}
+    for name in considered:
+        if name.iou >= min_iou and name.beats_chance is not False:
+            scores[name.concept] = scores.get(name.concept, 0.0) + name.iou * int(signs[name.bit])
+    best = max(scores, key=lambda concept: scores[concept], default=None)
+    if best is None or scores[best] <= 0:
+        raise input_error(source, "no concept among the bits that the query has", "at least one",
+                          "name a concept, or lower --min_iou")
+    return best
+
+
 def expert_choice(grm: np.ndarray | None, label: int, top_k: int, names: Iterable[BitName], *, how: str,
                   class_name: str = "") -> ChosenBits:
     """The expert bits of a class: the ``top_k`` bits with the largest entries in its row of the rule matrix.

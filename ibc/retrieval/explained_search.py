@@ -15,7 +15,7 @@ import numpy as np
 from ibc.retrieval.bit_choice import ChosenBits
 from ibc.retrieval.bit_names import BitName
 from ibc.retrieval.engine.device import Device
-from ibc.retrieval.index import search
+from ibc.retrieval.index import CodeIndex, search
 from ibc.retrieval.shared_bits import SharedBit, shared_by_rows
 from ibc.retrieval.wishes import Query, check_query
 
@@ -52,18 +52,19 @@ class Ranked:
 
 
 def explained_search(db_signs: np.ndarray, query: Query, choice: ChosenBits, top: int, left_out: Sequence[int] = (),
-                     device: Device = "cpu") -> Ranked:
+                     device: Device = "cpu", index: CodeIndex | None = None) -> Ranked:
     """The ``top`` nearest images by the chosen bits; those of the rows ``left_out`` (the examples) do not appear.
 
-    db_signs: (D, K) signs. Exact; images at equal distance in database order. Raises InputError where no chosen bit
-    counts.
+    db_signs: (D, K) signs. index: of them, where several searches follow. Exact; images at equal distance in database
+    order. Raises InputError where no chosen bit counts.
     """
     check_query(query, choice.bits)
     used = query.on(choice.bits)
     query = replace(query, weights=summable(query.weights))
     plain = bool((query.weights[used] == 1).all())
     weights = None if plain else query.weights
-    found = search(db_signs, query.signs[None], bits=used, weights=weights, top=top + len(left_out), device=device)
+    found = search(db_signs if index is None else index, query.signs[None], bits=used, weights=weights,
+                   top=top + len(left_out), device=device)
     apart = set(left_out)
     pairs = [(row, distance) for row, distance in zip(found.rows[0].tolist(), found.distances[0].tolist(), strict=True)
              if row not in apart][:top]

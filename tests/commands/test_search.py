@@ -114,6 +114,9 @@ def test_listed_bits_and_several_rankings(folder):
                      "all,expert,concept:sea+dog,bits:1+2-3,random,attribute:1")["rankings"]
     assert [len(ranking["chosen"]) for ranking in rankings[:5]] == [16, 13, 8, 3, 3]
     assert rankings[4]["title"] == "3 random bits"
+    item = int(load_codes(folder / "codes.npz").bits.sum(axis=1).argmax()) + 1
+    (own,) = found(folder, "--item", item, "--dissection", folder / "dissection", "--rows", "concept")["rankings"]
+    assert sum(bit["asked_for"] * bit["iou"] for bit in own["chosen"]) > 0
     assert rankings[3]["results"] == found(folder, "--item", 6, "--dissection", folder / "dissection", "--bits",
                                            "1,2-3")["rankings"][0]["results"]
 

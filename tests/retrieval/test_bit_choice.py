@@ -5,7 +5,7 @@ import pytest
 
 from ibc.labels import NO_CATEGORY, Labels
 from ibc.retrieval.attribute_bits import attribute_bits
-from ibc.retrieval.bit_choice import all_bits, concept_choice, expert_choice, listed_bits, predicted_class
+from ibc.retrieval.bit_choice import all_bits, best_concept, concept_choice, expert_choice, listed_bits, predicted_class
 from tests.retrieval.test_bit_names import EXPECTED
 
 
@@ -22,6 +22,13 @@ def test_concepts_name_their_bits():
     assert choice.names[0].concept == "blue"
     assert concept_choice(EXPECTED, ["sea", "blue"]).bits.tolist() == [0, 1]
     assert concept_choice(EXPECTED, ["blue"], any_category=False).bits.tolist() == [1]
+
+
+def test_the_concept_that_a_query_has_most_clearly():
+    assert best_concept(EXPECTED, np.array([1, 1, 1])) == "sea"
+    assert best_concept(EXPECTED, np.array([-1, 1, 1]), 0.001) == "dog"  # blue of bit 2 is not above chance
+    with pytest.raises(ValueError, match="no concept among the bits that the query has"):
+        best_concept(EXPECTED, np.array([-1, 1, 1]))
 
 
 def test_expert_bits():
