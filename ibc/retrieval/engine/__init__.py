@@ -5,6 +5,7 @@ kernels        compiled loops over one query and the whole database: distances, 
 ranking        the checked inputs of one evaluation
 blocks         runs a ranking block by block, on the CPU or through torch
 torch_ranking  what the kernels do, in torch, for a GPU
+in_threads     map in threads, in order
 knn_kernel     the k-nearest-neighbour estimate of mutual information
 device         whether a GPU pays
 """

@@ -6,11 +6,8 @@ each distance. Memory is bounded by the blocks, not by queries x database.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
@@ -18,10 +15,10 @@ from ibc.codes import pack_bits
 from ibc.cores import compute_threads
 from ibc.retrieval.engine import kernels
 from ibc.retrieval.engine.device import Device
+from ibc.retrieval.engine.in_threads import in_threads
 from ibc.retrieval.engine.packing import pack_database, pack_queries
 from ibc.retrieval.engine.ranking import RankedBlock, Ranking
 
-Item = TypeVar("Item")
 BLOCK_QUERIES = 256  # at most so many in a block on the CPU, where each thread has a block
 SELF_MODES = {None: kernels.SELF_COUNTED, "hit": kernels.SELF_COUNTED, "keep": kernels.SELF_KEPT,
               "exclude": kernels.SELF_EXCLUDED}
@@ -65,7 +62,7 @@ def torch_blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray, devi
 
     ranked = ranked_blocks(ranking, cutoffs, points, device, **limits)
     harmonic = kernels.harmonic_numbers(len(ranking.db_signs))
-    yield from _in_threads(lambda block: _with_ties(block, cutoffs, points, harmonic), ranked, compute_threads())
+    yield from in_threads(lambda block: _with_ties(block, cutoffs, points, harmonic), ranked, compute_threads())
 
 
 def _cpu_blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray) -> Iterator[Block]:
@@ -92,19 +89,7 @@ def _cpu_blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray) -> It
 
     threads = compute_threads()
     size = max(1, min(BLOCK_QUERIES, -(-count // (4 * threads))))
-    yield from _in_threads(rank, [slice(start, start + size) for start in range(0, count, size)], threads)
-
-
-def _in_threads(work: Callable[[Item], Block], items: Iterable[Item], threads: int) -> Iterator[Block]:
-    """``map`` in threads, in order. Items are taken as work is done, so that results do not pile up."""
-    with ThreadPoolExecutor(threads) as pool:
-        running: deque[Future[Block]] = deque()
-        for item in items:
-            running.append(pool.submit(work, item))
-            if len(running) > 2 * threads:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
+    yield from in_threads(rank, [slice(start, start + size) for start in range(0, count, size)], threads)
 
 
 def _with_ties(ranked: RankedBlock, cutoffs: np.ndarray, points: np.ndarray, harmonic: np.ndarray) -> Block:

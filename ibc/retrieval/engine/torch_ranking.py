@@ -7,15 +7,18 @@ the counts and sums that the compiled kernels give. Distances are exact, because
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ibc.retrieval.engine.device import Device
+from ibc.retrieval.engine.in_threads import in_threads
 from ibc.retrieval.engine.ranking import RankedBlock, Ranking
 
 BLOCK_PAIRS = 40_000_000  # query-item pairs in a block: about 50 bytes each while it is sorted
+BLOCKS_AT_ONCE = 2  # on a GPU
 HALF_EXACT_BITS = 1024  # codes up to this length have distances, and parts of them, that half precision holds
 
 
@@ -29,18 +32,36 @@ def ranked_blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray, dev
     db_labels = torch.from_numpy(ranking.db_labels.values).to(device)
     relevance = _shared_label if ranking.db_labels.multi_label else _same_class
     size = max(1, block_pairs // max(items, 1))
-    for start in range(0, len(ranking.query_signs), size):
+    if device.type == "cuda":
+        torch.cuda.current_stream(device).synchronize()  # the database is there for the threads' own streams
+
+    def rank(start: int) -> RankedBlock:
         rows = slice(start, start + size)
-        signs = torch.from_numpy(ranking.query_signs[rows]).to(device)
-        distance = (_distance_factors(signs, exact, ranking.half_steps) @ database).to(torch.int16)
-        relevant = relevance(torch.from_numpy(ranking.query_labels.values[rows]).to(device), db_labels)
-        if ranking.self_match in ("keep", "exclude"):
-            own = torch.from_numpy(ranking.self_index[rows]).to(device)[:, None]
-            relevant.scatter_(1, own, False)
-            if ranking.self_match == "exclude":
-                distance.scatter_(1, own, ranking.bins)  # behind everything, at a distance that is not counted
-        found = _rank(distance, relevant, ranking.bins, cutoffs, points)
-        yield RankedBlock(rows, *(values.cpu().numpy() for values in found))
+        with _own_stream(device):
+            signs = torch.from_numpy(ranking.query_signs[rows]).to(device)
+            distance = (_distance_factors(signs, exact, ranking.half_steps) @ database).to(torch.int16)
+            relevant = relevance(torch.from_numpy(ranking.query_labels.values[rows]).to(device), db_labels)
+            if ranking.self_match in ("keep", "exclude"):
+                own = torch.from_numpy(ranking.self_index[rows]).to(device)[:, None]
+                relevant.scatter_(1, own, False)
+                if ranking.self_match == "exclude":
+                    distance.scatter_(1, own, ranking.bins)  # behind everything, at a distance that is not counted
+            found = _rank(distance, relevant, ranking.bins, cutoffs, points)
+            return RankedBlock(rows, *(values.cpu().numpy() for values in found))
+
+    # While the host waits for the sizes and results of one block, the GPU ranks the next.
+    threads = BLOCKS_AT_ONCE if device.type == "cuda" else 1
+    yield from in_threads(rank, range(0, len(ranking.query_signs), size), threads)
+
+
+@contextmanager
+def _own_stream(device: torch.device) -> Iterator[None]:
+    """On a GPU a stream of its own, so that blocks of several threads do not wait for each other."""
+    if device.type != "cuda":
+        yield
+        return
+    with torch.cuda.stream(torch.cuda.Stream(device)):
+        yield
 
 
 def _distance_factors(signs: Tensor, kind: torch.dtype, half_steps: bool) -> Tensor:
