@@ -13,8 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 from PIL import Image
+
+from ibc.data.zip_folder import read_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = 4
@@ -55,8 +58,12 @@ def make_run(folder: Path, images: int = 40, **changes) -> Path:
     return path
 
 
-def make_late(path: Path) -> Callable[[], bool]:
-    """Whoever reads ``path`` from now on waits for a call of the result. It says False if nobody called for 20 s."""
+def make_late(path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
+    """Whoever reads ``path`` from now on waits for a call of the result. It says False if nobody called for 20 s.
+
+    The path becomes a pipe, which readers of images refuse otherwise.
+    """
+    monkeypatch.setattr("ibc.data.decode.read_bytes", lambda file, **_: read_bytes(file))
     content, called, by_call = path.read_bytes(), threading.Event(), []
     path.unlink()
     os.mkfifo(path)

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
+# How many times as long as wide an image may be when it is resized. Of a longer one only the middle is used, so that a
+# line of pixels does not take gigabytes.
+MOST_ASPECT = 256
+
 
 @dataclass(frozen=True)
 class ImageTransform:
@@ -34,11 +38,30 @@ class ImageTransform:
 
 
 def resize_shorter(image: Tensor, size: int) -> Tensor:
-    """Bring the shorter side of (3, H, W) uint8 to ``size`` pixels: bilinear, antialiased as Pillow does."""
+    """Bring the shorter side of (3, H, W) uint8 to ``size`` pixels: bilinear, antialiased as Pillow does.
+
+    Of an image of more than ``MOST_ASPECT`` the middle is resized.
+    """
+    image = middle_of(image)
     height, width = image.shape[-2:]
     if min(height, width) == size:
         return image
     return F.interpolate(image[None], resized_shape(height, width, size), mode="bilinear", antialias=True)[0]
+
+
+def middle_of(images: Tensor) -> Tensor:
+    """(..., H, W) -> its middle, at most ``MOST_ASPECT`` times as long as wide. Others stay as they are.
+
+    What is cut off at either end is a multiple of the shorter side. Then the middle, resized, is the middle of the
+    resized whole, pixel by pixel, and a centre crop of it shows the same.
+    """
+    height, width = images.shape[-2:]
+    shorter, longer = min(height, width), max(height, width)
+    excess = longer - MOST_ASPECT * shorter
+    if excess <= 0:
+        return images
+    cut = -(-excess // (2 * shorter)) * shorter
+    return images[..., cut : height - cut, :] if height > width else images[..., cut : width - cut]
 
 
 def resized_shape(height: int, width: int, size: int) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
+import stat
 import weakref
 import zipfile
 from pathlib import Path
@@ -42,17 +43,32 @@ def file_of(folder: str | os.PathLike, name: str | os.PathLike) -> str:
     return path_in_zip(folder, os.fspath(name)) if in_zip else str(Path(folder, name))
 
 
-def read_bytes(file: str | os.PathLike) -> bytes:
+def read_bytes(file: str | os.PathLike, *, regular: bool = False, most: int | None = None) -> bytes:
     """The content of a plain file or of ``pack.zip:member``. Threads and forked processes may call it at once.
 
-    Raises OSError where there is no such file or member, InputError for a damaged archive.
+    regular: refuse what is no regular file, such as a pipe, which may never end. most: bytes that a file may have.
+    Raises OSError where there is no such file or member, InputError for a damaged archive or a file that is refused.
     """
     found = split(file)
     if found is None:
-        with open(file, "rb", buffering=0) as handle:
+        with open(file, "rb", buffering=0, opener=_open_at_once if regular else None) as handle:
+            state = os.fstat(handle.fileno())
+            if regular and not stat.S_ISREG(state.st_mode):
+                raise input_error(file, "a pipe, socket or device", "a regular file")
+            _check_size(file, state.st_size, most)
             return handle.readall()
     archive, member = found
-    return (_open_archives.get(archive) or open_zip_folder(archive)).read(member)
+    return (_open_archives.get(archive) or open_zip_folder(archive)).read(member, most)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """For ``open``: does not wait for the other end of a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _check_size(file: str | os.PathLike, size: int, most: int | None) -> None:
+    if most is not None and size > most:
+        raise input_error(file, f"a file of {size / 1e6:.0f} MB", f"at most {most / 1e6:.0f} MB")
 
 
 def split(file: str | os.PathLike) -> tuple[str, str] | None:
@@ -94,11 +110,15 @@ class ZipFolder:
                                   "stored or deflated ones", "write the archive with python -m ibc.data.prepare pack")
             self.members[member.name] = member
 
-    def read(self, name: str) -> bytes:
-        """The content of a member. Raises FileNotFoundError without it, InputError where it is damaged."""
+    def read(self, name: str, most: int | None = None) -> bytes:
+        """The content of a member. Raises FileNotFoundError without it, InputError where it is damaged.
+
+        most: bytes that it may have; InputError for more.
+        """
         member = self.members.get(name)
         if member is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), f"{self.path}:{name}")
+        _check_size(f"{self.path}:{name}", member.size, most)
         try:
             return read_zip_member(self.file.fileno(), member.offset, member.stored_size, member.size,
                                    deflated=member.deflated)

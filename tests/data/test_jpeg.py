@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from ibc.data.jpeg import baseline_size
+from ibc.data.jpeg import read_jpeg_header
 
 
 def jpeg(width, height, seed=0, mode="RGB", kind="JPEG", **options):
@@ -22,6 +22,11 @@ PLAIN = [jpeg(64, 48), jpeg(61, 47, subsampling=0), jpeg(33, 90, subsampling=1),
 OTHERS = [jpeg(64, 48, progressive=True), jpeg(64, 48, mode="CMYK"), jpeg(64, 48, kind="PNG"), b"\xff\xd8\xff", b"",
           jpeg(64, 48, keep_rgb=True, subsampling=0), jpeg(64, 48)[:300], b"\xff\xd8" + b"\xff\xe0\0\2" * 9,
           b"\xff\xd8\xff\xc0\0\x08\x08\0\x10\0\x10\x03\xff\xda\0\x03\x03"]  # a frame of no components
+
+
+def baseline_size(file):
+    header = read_jpeg_header(file)
+    return header.size if header is not None and header.baseline else None
 
 
 def test_baseline_files_are_told_from_others():

@@ -7,8 +7,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
 from ibc.data.broden.tables import (
     CATEGORY_TABLE,
     INDEX_TABLE,
@@ -21,6 +19,7 @@ from ibc.data.broden.tables import (
     table_header,
     whole_number,
 )
+from ibc.data.image_reader import UnreadableImage, open_image, upright_size
 from ibc.errors import InputError, input_error
 from ibc.progress import track
 
@@ -88,14 +87,14 @@ def _check_image(folder: Path, name: str, size: tuple[int, int], index: Path, li
     """Check that the file is there and has the (width, height) that the index says; enters its size in ``files``."""
     name = path_below(index, line, name)
     path = folder / "images" / name
-    try:
-        with Image.open(path) as image:
-            found = image.size
-        files[name] = path.stat().st_size
-    except FileNotFoundError:
+    if not path.is_file():
         raise input_error(index, f"no file images/{name}", "every file the index names", "unpack the archive again",
-                          line=line) from None
-    except (UnidentifiedImageError, OSError) as error:
+                          line=line)
+    try:
+        with open_image(path) as image:
+            found = upright_size(image)
+        files[name] = path.stat().st_size
+    except (UnreadableImage, OSError) as error:
         raise InputError(f"{path}: found no readable image ({error}), expected one; unpack the archive again") from None
     if found != size:
         raise input_error(index, f"images/{name} of {found[0]}x{found[1]} px", f"{size[0]}x{size[1]}", line=line)

@@ -8,7 +8,6 @@ memory.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ibc.data.broden.tables import (
@@ -36,7 +34,8 @@ from ibc.data.broden.tables import (
     split_cell,
     whole_number,
 )
-from ibc.data.decode import decode_image
+from ibc.data.decode import decode_image, read_image_file
+from ibc.data.image_reader import MOST_BYTES, UnreadableImage, open_image
 from ibc.data.zip_folder import read_bytes
 from ibc.errors import InputError, input_error
 
@@ -97,18 +96,18 @@ class Broden:
         return self.folder / "images" / name
 
     def read_image(self, index: int, decoder: str = "pillow") -> Tensor:
-        """(3, H, W) uint8 RGB as stored. Raises InputError where it is missing, broken or of another size.
+        """(3, H, W) uint8 RGB, upright. Raises InputError where it is missing, broken or of another size.
 
         decoder: ``pillow``, or ``turbo``, which gives the same pixels in half the time but has to load torchvision.
         """
         record = self.records[index]
         path = f"{self.folder}/images/{record.image}"
         try:
-            image = decode_image(read_bytes(path), decoder, path)
-        except (InputError, OSError) as error:
-            reason = f"{path}: {error.strerror}" if isinstance(error, OSError) else str(error).partition("; ")[0]
+            image = decode_image(read_image_file(path), decoder, path)
+        except InputError as error:
+            reason = str(error).partition("; ")[0]  # the decoder's own advice is for other commands
             raise InputError(f"{self.folder / self.index_file}:{record.line}: {reason}; unpack the data set again"
-                             ) from None  # the decoder's own advice is for other commands
+                             ) from None
         if tuple(image.shape[-2:]) != record.size:
             raise input_error(self._where(record, record.image), _pixels(image.shape[-2:]), _pixels(record.size),
                               "mend ih and iw, or the picture")
@@ -127,15 +126,14 @@ class Broden:
     def _read_plane(self, record: BrodenImage, name: str) -> np.ndarray:
         """One label plane, (sh, sw) uint16, from a PNG: label = R + 256 G."""
         try:
-            image = Image.open(io.BytesIO(read_bytes(f"{self.folder}/images/{name}")))
-            mode = image.mode
-            pixels = np.asarray(image if mode == "RGB" else image.convert("RGB"))
+            with open_image(read_bytes(f"{self.folder}/images/{name}", regular=True, most=MOST_BYTES)) as image:
+                mode = image.mode
+                pixels = np.asarray(image if mode == "RGB" else image.convert("RGB"))
         except FileNotFoundError:
             raise input_error(self._where(record, name), "no such file", "a label map",
                               "unpack the data set again") from None
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            reason = "of no known kind" if isinstance(error, UnidentifiedImageError) else error
-            raise input_error(self._where(record, name), f"a broken picture ({reason})", "a PNG label map",
+        except (UnreadableImage, OSError, InputError) as error:
+            raise input_error(self._where(record, name), f"a broken picture ({error})", "a PNG label map",
                               "unpack the data set again") from None
         if mode not in ("RGB", "RGBA", "P"):
             raise input_error(self._where(record, name), f"a picture of mode {mode}", "RGB, label = R + 256 G")

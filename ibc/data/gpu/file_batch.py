@@ -14,20 +14,22 @@ import torch
 from torch import Tensor
 
 from ibc.data.decode import ImageError, read_image_file
-from ibc.data.jpeg import baseline_size, is_whole_jpeg
+from ibc.data.image_reader import MOST_PIXELS
+from ibc.data.jpeg import is_whole_jpeg, read_jpeg_header
 from ibc.errors import InputError
 
 USUAL_FILE = 256 << 10  # bytes of shared memory for each file of a batch
 PORTION = 16 << 20      # bytes of files that are decoded together, so that photographs fit the memory too
+MOST_PIXELS_A_BYTE = 256  # in a baseline JPEG every 64 pixels take two bits at least
 
 
 class FileBatch(NamedTuple):
     """The files of one batch: those that can be read and that fit.
 
     indices: their places in the list. data: (bytes,) uint8, one file after the other. starts: (n + 1,) int64, where
-    each file begins, and where the last one ends. sizes: (n, 2) int64, height and width of a whole baseline JPEG,
-    zeros for any other file. errors: index -> why a file cannot be read. left: indices of the files that did not fit.
-    slot: where in the shared memory the data lie; None: ``data`` holds them.
+    each file begins, and where the last one ends. sizes: (n, 2) int64, height and width of a whole baseline JPEG that
+    is upright, zeros for any other file. errors: index -> why a file cannot be read. left: indices of the files that
+    did not fit. slot: where in the shared memory the data lie; None: ``data`` holds them.
     """
 
     indices: list[int]
@@ -94,9 +96,18 @@ class FileBatchReader:
             found[index] = content
             size += len(content)
         contents = list(found.values())
-        sizes = [(is_whole_jpeg(content) and baseline_size(content)) or (0, 0) for content in contents]
+        sizes = [_size_for_nvjpeg(content) for content in contents]
         data = torch.empty(size if slot is None else 0, dtype=torch.uint8)
         target = data if slot is None else self._slots[slot, :size]
         target.numpy()[:] = np.frombuffer(b"".join(contents), np.uint8)
         return FileBatch(list(found), data, np.cumsum([0, *map(len, contents)]),
                          np.array(sizes, np.int64).reshape(-1, 2), errors, left, slot)
+
+
+def _size_for_nvjpeg(content: bytes) -> tuple[int, int]:
+    """(height, width) of a file that nvJPEG may decode; zeros for one that is left to the CPU, which also turns it."""
+    header = read_jpeg_header(content) if is_whole_jpeg(content) else None
+    if header is None or not header.baseline or header.orientation != 1:
+        return 0, 0
+    pixels = header.size[0] * header.size[1]
+    return header.size if pixels <= min(MOST_PIXELS, MOST_PIXELS_A_BYTE * len(content)) else (0, 0)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ibc.data.decode import ImageError
-from ibc.data.transform import ImageTransform, resized_shape
+from ibc.data.transform import ImageTransform, middle_of, resized_shape
 
 RESIZED_TOGETHER = 16 << 20  # bytes of pixels at once, so that photographs fit the memory too
 
@@ -36,6 +36,7 @@ def resize_images(images: Tensor | list[Tensor | ImageError],
 
 def resize_stack(images: Tensor | list[Tensor], size: int) -> Tensor:
     """n images of one shape (3, H, W) uint8 -> (n, 3, h, w), shorter side ``size`` pixels: bilinear, antialiased."""
+    images = middle_of(images) if isinstance(images, Tensor) else [middle_of(image) for image in images]
     height, width = images[0].shape[-2:]
     target = resized_shape(height, width, size)
     together = max(1, RESIZED_TOGETHER // max(images[0].numel(), 3 * target[0] * target[1]))

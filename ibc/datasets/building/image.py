@@ -1,26 +1,25 @@
 """One image: the bytes as published in, the bytes to store out.
 
 A plain JPEG or PNG that is not too large is kept as it is. Any other image is decoded, made RGB, resized to the
-shorter side, turned upright and encoded again. For what cannot be used ``Unusable`` is raised, with the reason.
+shorter side, turned upright and encoded again, by the rules of ``ibc.data.image_reader``. For what cannot be used
+``Unusable`` is raised, with the reason.
 """
 
 from __future__ import annotations
 
 import io
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+
+from ibc.data.image_reader import UnreadableImage, check_extension, open_image, orientation_of, to_rgb, upright
 
 try:
     import simplejpeg  # libjpeg-turbo that reports damage Pillow passes over, and gives arrays without a copy
 except ImportError:  # Pillow does it too, slower
     simplejpeg = None
 
-_ORIENTATION = 0x0112  # EXIF tag
-_TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
-          7: "TRANSVERSE", 8: "ROTATE_90"}
 _ENDINGS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png"}  # MPO: a JPEG with more images behind it
 _OTHER_ENDINGS = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tif": ".tiff"}
 _JPEG = ("JPEG", "MPO")
@@ -29,7 +28,6 @@ _JPEG = ("JPEG", "MPO")
 # then differs from that of full decoding about as much as the bilinear filter's from the bicubic filter's: 35 to 47 dB
 # against 36 to 43, and 44 or more from twice the size on (tests/benchmarks/prepare_speed.py --quality).
 REDUCED_MARGIN = 1.15
-MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 0  # Pillow's bound on what is decoded, against files made to fill the memory
 
 
 class Unusable(Exception):
@@ -67,21 +65,11 @@ def prepare_image(data: bytes, recipe: Recipe, extension: str = "") -> PreparedI
     Raises Unusable for what is not an image, is damaged, too large, or has pixels of unknown range.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                return _prepare(image, data, recipe, extension)
-    except Unusable:
-        raise
-    except UnidentifiedImageError:
-        raise Unusable("not an image" if data.strip(b"\0") else "empty file") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise Unusable(f"more than {MOST_PIXELS / 1e6:.0f} million pixels") from None
-    except (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError,
-            MemoryError) as error:
-        # Pillow's decoders answer damaged files with any of these.
-        raise Unusable(f"damaged: {' '.join(str(error).split()) or type(error).__name__}") from None
+        check_extension(extension)
+        with open_image(data) as image:
+            return _prepare(image, data, recipe, extension)
+    except UnreadableImage as error:
+        raise Unusable(error.reason) from None
 
 
 def estimate_bytes(data: bytes, recipe: Recipe) -> tuple[int, bool]:
@@ -90,7 +78,7 @@ def estimate_bytes(data: bytes, recipe: Recipe) -> tuple[int, bool]:
     It uses Pillow alone: torch, which resizes in ``prepare_image``, takes seconds to load.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_image(data) as image:
             if recipe.keep_large or min(image.size) <= recipe.size:
                 return len(data), True
             target = _target(*image.size, recipe.size)
@@ -98,23 +86,23 @@ def estimate_bytes(data: bytes, recipe: Recipe) -> tuple[int, bool]:
             buffer = io.BytesIO()
             image.convert("RGB").resize(target).save(buffer, "JPEG", quality=recipe.quality)
             return buffer.tell(), False
-    except Exception as error:  # whatever it is, the conversion will say so
-        raise Unusable(str(error)) from None
+    except UnreadableImage as error:  # the conversion will say so
+        raise Unusable(error.reason) from None
 
 
 def _prepare(image: Image.Image, data: bytes, recipe: Recipe, extension: str) -> PreparedImage:
     """``prepare_image`` for an image that Pillow has opened; errors are those of the decoders."""
     notes: list[str] = []
     format = image.format or ""
-    if format == "TIFF":
-        image.load()  # Pillow turns these itself
-    turn = _TURNS.get(_orientation(image))
     animated = format not in _JPEG and getattr(image, "n_frames", 1) > 1
+    if format not in _JPEG:
+        image.load()  # turns a TIFF; and in a PNG, the orientation may follow the pixels
+    turn = orientation_of(image)
     if _OTHER_ENDINGS.get(extension.lower(), extension.lower()) not in ("", _ENDINGS.get(format, f".{format.lower()}")):
         notes.append("wrongly named")
     plain = format in _ENDINGS and image.mode in ("RGB", "L") and "transparency" not in image.info
     large = min(image.size) > recipe.size
-    if plain and not turn and not animated and (recipe.keep_large or not large):
+    if plain and turn == 1 and not animated and (recipe.keep_large or not large):
         _decode(image, data, 8, notes)  # finds damage
         return PreparedImage(None, _ENDINGS[format], tuple(notes))
     if large:
@@ -125,9 +113,9 @@ def _prepare(image: Image.Image, data: bytes, recipe: Recipe, extension: str) ->
         pixels = _resize(pixels, target, (width / reduction, height / reduction))
     else:
         pixels = _decode(image, data, 1, notes)
-    if turn:
+    if turn > 1:
         notes.append("turned upright")
-        pixels = np.asarray(Image.fromarray(pixels).transpose(Image.Transpose[turn]))
+        pixels = upright(pixels, turn)
     if animated:
         notes.append("first frame of several")
     if large or format in _JPEG:
@@ -135,14 +123,6 @@ def _prepare(image: Image.Image, data: bytes, recipe: Recipe, extension: str) ->
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")  # small and without loss so far
     return PreparedImage(buffer.getvalue(), ".png", tuple(notes))
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1, upright, where the EXIF block is damaged, since the pixels may still be fine."""
-    try:
-        return image.getexif().get(_ORIENTATION, 1) if "exif" in image.info or image.format == "TIFF" else 1
-    except (ValueError, SyntaxError, LookupError, TypeError, OSError, ArithmeticError):
-        return 1
 
 
 def _target(width: int, height: int, size: int) -> tuple[int, int]:
@@ -163,32 +143,7 @@ def _decode(image: Image.Image, data: bytes, reduction: int, notes: list[str]) -
         return simplejpeg.decode_jpeg(data, "RGB", min_width=width, min_height=height)
     if reduction > 1:
         image.draft(None, (image.width // reduction, image.height // reduction))  # does nothing to other formats
-    return np.asarray(_to_rgb(image, notes))
-
-
-def _to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
-    """RGB of 8 bits; transparency is laid on white, 16-bit values are divided by 257."""
-    image.load()
-    if image.mode == "RGB":
-        return image if "transparency" not in image.info else _on_white(image, notes)
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = np.asarray(image)
-        if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-            raise Unusable(f"pixels of mode {image.mode}, whose range is not known")
-        notes.append("16 bits to 8")
-        return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        return _on_white(image, notes)
-    if image.mode == "CMYK":
-        notes.append("CMYK to RGB")
-    return image.convert("RGB")
-
-
-def _on_white(image: Image.Image, notes: list[str]) -> Image.Image:
-    """RGB, with transparent pixels laid on white."""
-    notes.append("transparency laid on white")
-    layer = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+    return np.asarray(to_rgb(image, notes))
 
 
 def _resize(pixels: np.ndarray, target: tuple[int, int], extent: tuple[float, float]) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from ibc.config import Config
 from ibc.data.list_file import ImageList
 from ibc.data.loader import cpu_decoder, images_for_testing, images_for_training
+from ibc.data.transform import MOST_ASPECT
 from ibc.data.zip_folder import file_of, is_zip_folder, read_bytes
 from ibc.datasets.doctor.duplicates import equal_pairs, near_pairs
 from ibc.datasets.doctor.findings import Findings, some
@@ -119,6 +120,11 @@ def _report_images(config: Config, split: str, images: list[ExaminedImage], find
             findings.facts.append(f"{split} list: all {text}")
         else:
             findings.warnings.append(f"{split} list: {len(small)} {text}: {some(image.file for image in small)}")
+    thin = [image for image in good if max(image.height, image.width) > MOST_ASPECT * min(image.height, image.width)]
+    if thin:
+        findings.warnings.append(f"{split} list: {len(thin)} images are more than {MOST_ASPECT} times as long as wide, "
+                                 "and where they are resized only the middle is used: "
+                                 + some(image.file for image in thin))
     size = config.train_size if split == "train" else config.test_size
     large = [image for image in good if min(image.height, image.width) > 1.2 * size]
     if large and config.resize != "always":
@@ -127,7 +133,7 @@ def _report_images(config: Config, split: str, images: list[ExaminedImage], find
                                  + some(image.file for image in large))
     findings.numbers.setdefault("images", {})[split] = {
         "examined": len(images), "unreadable": len(bad), "damaged": len(damaged), "smaller_than_crop": len(small),
-        "larger_than_new_size": len(large), "unreadable_files": [image.file for image in bad]}
+        "thin": len(thin), "larger_than_new_size": len(large), "unreadable_files": [image.file for image in bad]}
 
 
 def _compare(files: dict[str, list[str]], examined: dict[str, ExaminedImage], near: int, findings: Findings) -> None:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from ibc.data.decode import decode_image
-from ibc.data.zip_folder import read_bytes
+from ibc.data.decode import decode_image, read_image_file
 from ibc.errors import InputError
 from ibc.process_pool import in_batches, run_batches
 from ibc.progress import Progress
@@ -69,10 +68,8 @@ class _ExaminationJob:
 
     def _one(self, file: str) -> ExaminedImage:
         try:
-            data = read_bytes(file)
+            data = read_image_file(file)
             pixels = decode_image(data, self.decoder, name=file)  # (3, H, W)
-        except OSError as error:
-            return ExaminedImage(file, fault=error.strerror or str(error))
         except InputError as error:
             return ExaminedImage(file, fault=str(error).removeprefix(f"{file}: "))
         return ExaminedImage(file, "", _damage(data), pixels.shape[1], pixels.shape[2], hashlib.sha256(data).digest(),

@@ -40,9 +40,9 @@ def test_they_read_what_is_on_disk(files, count):
                     Path(files[index]).read_bytes() for index in contents.indices]
 
 
-def test_a_slow_one_holds_up_its_own_batch_only(files):
+def test_a_slow_one_holds_up_its_own_batch_only(files, monkeypatch):
     contents = [Path(file).read_bytes() for file in files]
-    come = make_late(Path(files[0]))
+    come = make_late(Path(files[0]), monkeypatch)
     with FileReaders(files, 2, slots=2, batch_size=1) as readers, ThreadPoolExecutor(1) as threads:
         slow = threads.submit(readers.read, 0, [0])
         for index in range(1, 40):  # dealt out in turn, the second of them would wait

@@ -68,8 +68,8 @@ def test_a_bad_image_stops_it_by_name(images, tmp_path):
         list(loader.batches([[(0, index) for index in range(first, first + 4)] for first in range(0, 12, 4)]))
 
 
-def test_late_files_hold_up_no_batch_that_is_made(images):
-    come = make_late(Path(images.files[2]))
+def test_late_files_hold_up_no_batch_that_is_made(images, monkeypatch):
+    come = make_late(Path(images.files[2]), monkeypatch)
     loader = GpuLoader(images, ImageTransform((72, 72), 80, False, train=False), CPU, seed=3, skip_bad=False, readers=2)
     batches = loader.batches([[(0, index)] for index in range(5)])
     assert [next(batches).indices.tolist() for _ in range(2)] == [[0], [1]]

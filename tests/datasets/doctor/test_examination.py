@@ -176,3 +176,10 @@ def test_a_bad_config_is_bad_input(tmp_path, capsys):
     (tmp_path / "config.yaml").write_text("modle: {}\n")
     assert main([str(tmp_path / "config.yaml")]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_very_thin_images_are_named(data):
+    add_row(data, "train", "train/rule.png", "0", encode(picture(3).resize((1, 700)), "PNG"))
+    code, metrics = examine(data)
+    assert (code, metrics["images"]["train"]["thin"]) == (0, 1)
+    assert any("rule.png" in text and "only the middle" in text for text in metrics["warnings"])
