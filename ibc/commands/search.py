@@ -36,7 +36,14 @@ def run(options: SearchOptions) -> None:
     say = speaker(options.json_path)
     for line in search_lines(report):
         say(line)
-    for path in _write_images(options, report):
+    written = _write_images(options, report)
+    if written:
+        from ibc.report.thumbnails import lost_images
+
+        lost = lost_images(report.files())
+        if lost:
+            say(f"note: {len(lost)} images are missing or no images, the first is {lost[0]}")
+    for path in written:
         say(f"wrote {path}")
     if options.json_path:
         _write_json(options, report, encoder)
@@ -186,6 +193,8 @@ def _is_jpeg(path: str) -> bool:
 
 
 def _write_json(options: SearchOptions, report: SearchReport, encoder: QueryEncoder | None) -> None:
+    import os
+
     from ibc.json_report import write_json
     from ibc.report.search_tables import search_metrics, search_protocol
     from ibc.retrieval.bit_names import find_table
@@ -193,7 +202,7 @@ def _write_json(options: SearchOptions, report: SearchReport, encoder: QueryEnco
 
     assert options.json_path is not None
     inputs = [options.codes, *(path for path in (options.queries, options.train, options.class_names) if path)]
-    inputs += [*options.image, *options.not_image]
+    inputs += [file for file in (*options.image, *options.not_image) if os.path.isfile(file)]  # not of a zip
     if options.dissection:
         inputs.append(str(find_table(options.dissection)))
     if encoder is not None:

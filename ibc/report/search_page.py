@@ -35,9 +35,7 @@ class _SharedLine:
 
 def search_page(report: SearchReport) -> str:
     """The page. An image that is missing shows as an empty frame. Raises InputError where not one image is found."""
-    files = [report.file(hit.row) for _, hit in report.hits()]
-    files += [report.query_file(image) for image in report.query_images]
-    found = load_thumbnails(files, SIDE, report.folder)
+    found = load_thumbnails(report.files(), SIDE, report.folder)
     data = {file: as_data_url(image) for file, image in found.items() if image is not None}
     missing = len(found) - len(data)
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,

@@ -81,6 +81,10 @@ class SearchReport:
         return "; ".join(self.class_names[label] if 0 <= label < len(self.class_names) else str(label)
                          for label in ids) or "none"
 
+    def files(self) -> list[str | None]:
+        """What to open for every result, then for every example."""
+        return [self.file(hit.row) for _, hit in self.hits()] + [self.query_file(image) for image in self.query_images]
+
     def hits(self) -> list[tuple[Ranked, Hit]]:
         """Every result with its ranking."""
         return [(ranked, hit) for ranked in self.rankings for hit in ranked.hits]

@@ -58,6 +58,11 @@ def check_found(images: dict[str, Image.Image | None], folder: str) -> int:
     return len(missing)
 
 
+def lost_images(files: Iterable[str | None]) -> list[str]:
+    """Those of the files that are missing or no images, each once."""
+    return [file for file in dict.fromkeys(files) if file is not None and thumbnail(file, 1) is None]
+
+
 def load_thumbnails(files: Iterable[str | None], side: int, folder: str) -> dict[str, Image.Image | None]:
     """File -> thumbnail or None, each read once. Raises InputError where not one can be read."""
     found = {file: thumbnail(file, side) for file in dict.fromkeys(files) if file is not None}

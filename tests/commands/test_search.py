@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -191,7 +192,8 @@ def test_images_that_moved(folder, tmp_path):
     paths = [path if row % 2 else f"gone/{row}.jpg" for row, path in enumerate(codes.paths)]
     save_codes(tmp_path / "codes.npz", replace(codes, paths=paths))
     words = ["--item", 6, "--images", folder / "data", "--page", tmp_path / "page.html", "--sheet", tmp_path / "s.png"]
-    assert run("ibc.commands.search", tmp_path / "codes.npz", *words).returncode == 0
+    result = run("ibc.commands.search", tmp_path / "codes.npz", *words)
+    assert re.search(r"note: \d+ images are missing or no images, the first is .*data/gone/\d+\.jpg", result.stdout)
     assert "not found: moved since extraction" in (tmp_path / "page.html").read_text()
     error = error_of(run("ibc.commands.search", tmp_path / "codes.npz", "--item", 6, "--images", tmp_path, "--sheet",
                          tmp_path / "none.png"))
@@ -306,6 +308,32 @@ def test_queries_of_another_file(folder, tmp_path):
     metrics = found(folder, "--item", 1, "--queries", tmp_path / "queries.npz", "--top", 3)
     assert rows(metrics["rankings"][0])[0] == COUNT - 1  # not left out: it is no item of this file
     assert metrics["rankings"][0]["results"][0]["distance"] == 0
+
+
+def test_label_sets(folder, tmp_path):
+    codes = load_codes(folder / "codes.npz")
+    sets = np.zeros((COUNT, CLASSES), np.float32)
+    sets[np.arange(COUNT), codes.categories] = 1
+    sets[::3, 3] = 1
+    save_codes(tmp_path / "codes.npz", replace(codes, labels=sets))
+    words = ["--item", 6, "--multi_label", "--class_names", folder / "data" / "classes.txt"]
+    (ranking,) = found(tmp_path, *words, "--expert")["rankings"]
+    assert ranking["class"] == 1
+    assert "beach; city" in {hit["class"] for hit in ranking["results"]}
+    (ranking,) = found(tmp_path, *words, "--attribute", 2, "--train", tmp_path / "codes.npz")["rankings"]
+    assert ranking["column"] == 2
+
+
+def test_a_zip_of_images_and_the_other_name_of_the_command(folder, tmp_path):
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+        for name in ("classes.txt", *(f"images/{path.name}" for path in (folder / "data" / "images").iterdir())):
+            archive.write(folder / "data" / name, name)
+    result = run("eval.search", folder / "codes.npz", "--item", 6, "--images", tmp_path / "data.zip", "--sheet",
+                 tmp_path / "sheet.jpg")
+    assert result.returncode == 0, result.stderr
+    assert "missing" not in result.stdout
+    assert " beach " in result.stdout
+    assert Image.open(tmp_path / "sheet.jpg").format == "JPEG"
 
 
 def test_undecided_bits_and_json_on_stdout(folder, tmp_path):
