@@ -35,7 +35,7 @@ for (let i = 0; i < 20; i++) {
 }
 const begin = performance.now();
 app.filters.showCounts(app.state);
-app.asked.showMeasures(app.state, app.ranking);
+app.measures.showMeasures(app.state, app.ranking);
 return {times, after: performance.now() - begin, nodes: document.querySelectorAll('*').length};"""
 
 

@@ -12,14 +12,22 @@
       this.shares = data.bits.map((bit) => bit.share);
       // Images that have each bit; the upper half of the histogram begins with the undecided ones.
       const open = this.codes.undecidedCounts();
-      this.counts = data.bits.map(({ histogram }, bit) =>
-        histogram.slice(histogram.length / 2).reduce((sum, count) => sum + count, 0) - open[bit]);
+      this.counts = data.bits.map(
+        ({ histogram }, bit) =>
+          histogram.slice(histogram.length / 2).reduce((sum, count) => sum + count, 0) - open[bit],
+      );
       this.thumbnails = new X.Thumbnails(data, this.codes);
-      this.limits = { images: this.codes.count, bits: this.codes.length, classes: data.classes.length, attributes: (data.attributes || []).length };
+      this.limits = {
+        images: this.codes.count,
+        bits: this.codes.length,
+        classes: data.classes.length,
+        attributes: (data.attributes || []).length,
+      };
       this.panel = document.getElementById("panel");
       this.status = document.getElementById("status");
       this.grid = new X.Grid(this);
       this.asked = new X.Asked(this);
+      this.measures = new X.Measures(this);
       this.chips = new X.Chips(this);
       this.filters = new X.Filters(this);
       this.search = new X.Search(this);
@@ -35,17 +43,21 @@
       document.documentElement.style.setProperty("--thumb", `${Math.max(108, Math.min(160, data.thumbs.size))}px`);
       document.getElementById("title").textContent = data.title;
       document.getElementById("title").title = data.title;
-      const notes = [], unreadable = data.thumbs.unreadable || 0;
+      const notes = [],
+        unreadable = data.thumbs.unreadable || 0;
       if (data.sampled) {
-        notes.push(`${X.countText(data.sampled.shown)} of ${X.countText(data.sampled.of)} images have a thumbnail, an evenly spread sample; `
-          + "the others are ranked all the same and show their file name.");
+        notes.push(
+          `${X.countText(data.sampled.shown)} of ${X.countText(data.sampled.of)} images have a thumbnail, ` +
+            "an evenly spread sample; the others are ranked all the same and show their file name.",
+        );
       }
       if (unreadable) notes.push(`${X.countText(unreadable)} image files could not be read when the page was made.`);
       document.getElementById("sampled").hidden = !notes.length;
       document.getElementById("sampled").textContent = notes.join(" ");
       const from = data.provenance || {};
-      document.getElementById("made").textContent = `${X.countText(data.count)} images, ${data.code_length} bits${from.codes ? `, from ${from.codes}` : ""}. `
-        + "Distances are exact; equal ones stand in the order of the file.";
+      document.getElementById("made").textContent =
+        `${X.countText(data.count)} images, ${data.code_length} bits${from.codes ? `, from ${from.codes}` : ""}. ` +
+        "Distances are exact; equal ones stand in the order of the file.";
     }
 
     wire() {
@@ -64,8 +76,12 @@
         event.preventDefault();
         this.close();
       });
-      this.panel.addEventListener("close", () => { if (this.state.panel) this.close(); });
-      this.panel.addEventListener("mousedown", (event) => { if (event.target === this.panel) this.close(); });
+      this.panel.addEventListener("close", () => {
+        if (this.state.panel) this.close();
+      });
+      this.panel.addEventListener("mousedown", (event) => {
+        if (event.target === this.panel) this.close();
+      });
       window.addEventListener("hashchange", () => {
         if (location.hash.slice(1) === X.writeState(this.state)) return;
         this.state = X.readState(location.hash, this.limits);
@@ -97,16 +113,23 @@
     query(item) {
       const { mode, chips } = this.state;
       const own = Object.entries(chips).map(([bit, sign]) => [bit, this.codes.sign(item, Number(bit)) || sign]);
-      this.change({ positive: [item], negative: [], panel: null,
-        chips: mode === "chips" || mode === "bits" ? Object.fromEntries(own) : chips });
+      this.change({
+        positive: [item],
+        negative: [],
+        panel: null,
+        chips: mode === "chips" || mode === "bits" ? Object.fromEntries(own) : chips,
+      });
       window.scrollTo({ top: 0, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
     }
 
     addExample(item, positive) {
       const without = (items) => items.filter((other) => other !== item);
       const { state } = this;
-      this.change({ positive: positive ? [...without(state.positive), item] : without(state.positive),
-        negative: positive ? without(state.negative) : [...without(state.negative), item], panel: null });
+      this.change({
+        positive: positive ? [...without(state.positive), item] : without(state.positive),
+        negative: positive ? without(state.negative) : [...without(state.negative), item],
+        panel: null,
+      });
     }
 
     removeExample(item) {
@@ -116,8 +139,10 @@
 
     // sign: +1 want, -1 must not, 0 ignore. place: among the bit's names, what the bit is called from now on.
     setChip(bit, sign, place = this.state.called[bit]) {
-      const chips = { ...this.state.chips }, called = { ...this.state.called };
-      if (sign) chips[bit] = sign; else delete chips[bit];
+      const chips = { ...this.state.chips },
+        called = { ...this.state.called };
+      if (sign) chips[bit] = sign;
+      else delete chips[bit];
       if (place !== undefined) called[bit] = place;
       this.change({ chips, called });
     }
@@ -125,13 +150,17 @@
     // Want several bits. called: bit -> place of the name it goes by.
     want(called) {
       const { state } = this;
-      this.change({ chips: { ...state.chips, ...Object.fromEntries(Object.keys(called).map((bit) => [bit, 1])) },
-        called: { ...state.called, ...called } });
+      this.change({
+        chips: { ...state.chips, ...Object.fromEntries(Object.keys(called).map((bit) => [bit, 1])) },
+        called: { ...state.called, ...called },
+      });
     }
 
     chipsAsExamples() {
       const own = X.wantedSigns(this.codes, { ...this.state, mode: "all", chips: {} });
-      this.change({ chips: Object.fromEntries(Object.entries(this.state.chips).map(([bit, sign]) => [bit, own[bit] || sign])) });
+      this.change({
+        chips: Object.fromEntries(Object.entries(this.state.chips).map(([bit, sign]) => [bit, own[bit] || sign])),
+      });
     }
 
     clear() {
@@ -164,7 +193,7 @@
         this.chips.show(state);
         this.filters.show(state);
         this.grid.show(this.ranking, state);
-        this.asked.showShared(state, this.grid.rows);
+        this.measures.showShared(state, this.grid.rows);
         this.showOrder(state);
         this.say(this.summary());
         this.later(key);
@@ -192,7 +221,7 @@
       this.timer = setTimeout(() => {
         if (key !== this.drawn) return;
         this.filters.showCounts(this.state);
-        const measured = this.asked.showMeasures(this.state, this.ranking);
+        const measured = this.measures.showMeasures(this.state, this.ranking);
         if (measured) this.say(`${this.summary()}. ${measured}`);
         document.body.dataset.ready = key;
       }, 30);
@@ -211,19 +240,38 @@
         if (this.panel.open) this.panel.close();
         return;
       }
-      const make = { bit: X.bitCard, class: X.classCard, image: X.imageCard, grm: X.rulesPanel, export: X.exportPanel, help: X.helpCard };
+      const make = {
+        bit: X.bitCard,
+        class: X.classCard,
+        image: X.imageCard,
+        grm: X.rulesPanel,
+        export: X.exportPanel,
+        help: X.helpCard,
+      };
       const { title, content, wide, shown } = make[panel.kind](this, panel.number);
-      const same = this.panel.open && this.panel.dataset.of === `${panel.kind} ${panel.number}`, top = this.panel.scrollTop;
+      const same = this.panel.open && this.panel.dataset.of === `${panel.kind} ${panel.number}`,
+        top = this.panel.scrollTop;
       const focus = same ? [...this.panel.querySelectorAll("button")].indexOf(document.activeElement) : -1;
       this.panel.dataset.of = `${panel.kind} ${panel.number}`;
       this.panel.classList.toggle("wide", Boolean(wide));
       this.panel.replaceChildren(
-        el("header", {}, el("h2", { id: "panel-title", tabindex: -1 }, title),
-          el("button", { class: "icon", "aria-label": "Close", title: "Close (Escape)", onclick: () => this.close() }, "×")),
-        ...content.filter(Boolean));
+        el(
+          "header",
+          {},
+          el("h2", { id: "panel-title", tabindex: -1 }, title),
+          el(
+            "button",
+            { class: "icon", "aria-label": "Close", title: "Close (Escape)", onclick: () => this.close() },
+            "×",
+          ),
+        ),
+        ...content.filter(Boolean),
+      );
       if (!this.panel.open) this.panel.showModal();
       this.panel.scrollTop = same ? top : 0;
-      (this.panel.querySelectorAll("button")[focus] || document.getElementById("panel-title")).focus({ preventScroll: true });
+      (this.panel.querySelectorAll("button")[focus] || document.getElementById("panel-title")).focus({
+        preventScroll: true,
+      });
       if (shown) shown();
     }
 
@@ -250,7 +298,8 @@
     }
 
     nameTheme() {
-      const button = document.getElementById("theme"), text = this.isDark() ? "Light colours" : "Dark colours";
+      const button = document.getElementById("theme"),
+        text = this.isDark() ? "Light colours" : "Dark colours";
       button.textContent = this.isDark() ? "☀" : "☾";
       button.setAttribute("aria-label", text);
       button.title = text;

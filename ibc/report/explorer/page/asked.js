@@ -1,9 +1,8 @@
-// What is looked for (mode, examples, chosen bits), how well that does, and what the first results share.
+// What is looked for: mode, examples, chosen bits, filters.
 "use strict";
 
 (function (X) {
-  const { el, percentText } = X;
-  const FIRST = 20;        // results that precision and "what these share" look at
+  const { el } = X;
   const CHIPS_SHOWN = 24;
   const MODES = [
     ["all", "All bits", "Every bit on which the examples do not cancel out"],
@@ -16,17 +15,30 @@
     constructor(app) {
       this.app = app;
       this.node = document.getElementById("asked");
-      this.measures = document.getElementById("measures");
-      this.shared = document.getElementById("shared");
       this.modes = el("div", { class: "modes", role: "radiogroup", "aria-label": "Compare by" });
       for (const [mode, text, hint] of MODES) {
-        this.modes.append(el("button", { role: "radio", "data-mode": mode, title: hint, onclick: () =>
-          app.change({ mode, class: mode === "expert" ? app.state.class : null }) }, text));
+        this.modes.append(
+          el(
+            "button",
+            {
+              role: "radio",
+              "data-mode": mode,
+              title: hint,
+              onclick: () => app.change({ mode, class: mode === "expert" ? app.state.class : null }),
+            },
+            text,
+          ),
+        );
       }
       this.modes.addEventListener("keydown", (event) => this.pressed(event));
-      this.classOf = el("select", { "aria-label": "Class whose expert bits are used", onchange: () =>
-        app.change({ class: this.classOf.value === "" ? null : Number(this.classOf.value) }) },
-      el("option", { value: "" }, "of the example's class"));
+      this.classOf = el(
+        "select",
+        {
+          "aria-label": "Class whose expert bits are used",
+          onchange: () => app.change({ class: this.classOf.value === "" ? null : Number(this.classOf.value) }),
+        },
+        el("option", { value: "" }, "of the example's class"),
+      );
       app.data.classes.forEach((name, number) => this.classOf.append(el("option", { value: number }, `of ${name}`)));
       this.content = el("div", { class: "wishes" });
       this.node.append(el("div", { class: "bar" }, this.modes, this.classOf), this.content);
@@ -61,35 +73,60 @@
       const chips = Object.entries(state.chips).map(([bit, sign]) => [Number(bit), sign]);
       const filters = this.filterPills(state);
       if (!state.positive.length && !state.negative.length && !chips.length) {
-        return [el("p", { class: "hint" }, this.hint(state)), filters.length ? el("div", { class: "pills" }, ...filters) : null].filter(Boolean);
+        return [
+          el("p", { class: "hint" }, this.hint(state)),
+          filters.length ? el("div", { class: "pills" }, ...filters) : null,
+        ].filter(Boolean);
       }
       const parts = [
         ...state.positive.map((item) => this.example(item, true)),
         ...state.negative.map((item) => this.example(item, false)),
       ];
       const pills = chips.slice(0, CHIPS_SHOWN).map(([bit, sign]) => this.pill(bit, sign));
-      if (chips.length > CHIPS_SHOWN) pills.push(el("span", { class: "calm" }, `and ${chips.length - CHIPS_SHOWN} more bits`));
+      if (chips.length > CHIPS_SHOWN)
+        pills.push(el("span", { class: "calm" }, `and ${chips.length - CHIPS_SHOWN} more bits`));
       pills.push(...filters);
       if (pills.length) parts.push(el("div", { class: "pills" }, ...pills));
-      parts.push(el("div", { class: "acts-line" },
-        this.hint(state, ranking) ? el("span", { class: "calm" }, this.hint(state, ranking)) : null,
-        chips.length && state.positive.length ? el("button", { class: "quiet", title: "Ask every chosen bit to be as it is in the examples",
-          onclick: () => app.chipsAsExamples() }, "Chosen bits as in the example") : null,
-        el("button", { class: "quiet", onclick: () => app.clear() }, "Clear")));
+      parts.push(
+        el(
+          "div",
+          { class: "acts-line" },
+          this.hint(state, ranking) ? el("span", { class: "calm" }, this.hint(state, ranking)) : null,
+          chips.length && state.positive.length
+            ? el(
+                "button",
+                {
+                  class: "quiet",
+                  title: "Ask every chosen bit to be as it is in the examples",
+                  onclick: () => app.chipsAsExamples(),
+                },
+                "Chosen bits as in the example",
+              )
+            : null,
+          el("button", { class: "quiet", onclick: () => app.clear() }, "Clear"),
+        ),
+      );
       return parts;
     }
 
     hint(state, ranking) {
       const chips = Object.keys(state.chips).length;
       if (!state.positive.length && !state.negative.length && !chips) {
-        if (state.mode === "expert") return "Choose an image; the expert bits of its class, or of the class above, are compared.";
-        return state.mode === "bits" ? "Choose bits by number to rank the images by them."
+        if (state.mode === "expert")
+          return "Choose an image; the expert bits of its class, or of the class above, are compared.";
+        return state.mode === "bits"
+          ? "Choose bits by number to rank the images by them."
           : "Choose an image to find more like it, or a concept to ask for it.";
       }
       const chipsAlone = state.mode === "chips" || state.mode === "bits";
       if (chipsAlone && !chips) return "Choose the bits that count; until then nothing is compared.";
       if (chipsAlone && state.positive.length + state.negative.length) return "Only the chosen bits count.";
-      if (state.mode === "expert" && state.positive.length + state.negative.length && X.expertClass(this.app.codes, state) === null) return "No class is known for the example: all its bits count. Choose a class.";
+      if (
+        state.mode === "expert" &&
+        state.positive.length + state.negative.length &&
+        X.expertClass(this.app.codes, state) === null
+      )
+        return "No class is known for the example: all its bits count. Choose a class.";
       if (ranking && !ranking.bits.length) return "The examples cancel out: no bit is left to compare.";
       return null;
     }
@@ -97,85 +134,83 @@
     example(item, positive) {
       const { app } = this;
       const name = app.codes.paths[item];
-      return el("figure", { class: positive ? "example like" : "example unlike" },
-        el("button", { class: "pick", title: name, "aria-label": `About ${name}`, onclick: () => app.open({ kind: "image", number: item }) },
-          app.thumbnails.square(item)),
+      return el(
+        "figure",
+        { class: positive ? "example like" : "example unlike" },
+        el(
+          "button",
+          {
+            class: "pick",
+            title: name,
+            "aria-label": `About ${name}`,
+            onclick: () => app.open({ kind: "image", number: item }),
+          },
+          app.thumbnails.square(item),
+        ),
         el("figcaption", {}, positive ? "like this" : "not this"),
-        el("button", { class: "remove", "aria-label": `Remove the example ${name}`, title: "Remove", onclick: () => app.removeExample(item) }, "×"));
+        el(
+          "button",
+          {
+            class: "remove",
+            "aria-label": `Remove the example ${name}`,
+            title: "Remove",
+            onclick: () => app.removeExample(item),
+          },
+          "×",
+        ),
+      );
     }
 
     pill(bit, sign) {
       const { app } = this;
       const wish = app.names.wish(bit, sign);
-      return el("span", { class: `pill ${sign > 0 ? "want" : "without"}` },
-        el("button", { title: `Bit card of bit ${bit + 1}`, onclick: () => app.open({ kind: "bit", number: bit }) }, wish),
-        el("button", { class: "remove", "aria-label": `Remove ${wish}`, title: "Remove", onclick: () => app.setChip(bit, 0) }, "×"));
+      return el(
+        "span",
+        { class: `pill ${sign > 0 ? "want" : "without"}` },
+        el(
+          "button",
+          { title: `Bit card of bit ${bit + 1}`, onclick: () => app.open({ kind: "bit", number: bit }) },
+          wish,
+        ),
+        el(
+          "button",
+          { class: "remove", "aria-label": `Remove ${wish}`, title: "Remove", onclick: () => app.setChip(bit, 0) },
+          "×",
+        ),
+      );
     }
 
     filterPills({ classFilter, attributeFilter }) {
       const { app } = this;
-      const pill = (text, change) => el("span", { class: "pill offer filter-pill" }, el("span", {}, text),
-        el("button", { class: "remove", "aria-label": `Remove the filter ${text}`, title: "Remove", onclick: () => app.change(change) }, "×"));
+      const pill = (text, change) =>
+        el(
+          "span",
+          { class: "pill offer filter-pill" },
+          el("span", {}, text),
+          el(
+            "button",
+            {
+              class: "remove",
+              "aria-label": `Remove the filter ${text}`,
+              title: "Remove",
+              onclick: () => app.change(change),
+            },
+            "×",
+          ),
+        );
       const rest = (number) => Object.fromEntries(Object.entries(attributeFilter).filter(([key]) => key !== number));
       return [
-        ...classFilter.map((number) => pill(`only ${X.classText(app.data.classes[number])}`, { classFilter: classFilter.filter((other) => other !== number) })),
+        ...classFilter.map((number) =>
+          pill(`only ${X.classText(app.data.classes[number])}`, {
+            classFilter: classFilter.filter((other) => other !== number),
+          }),
+        ),
         ...Object.entries(attributeFilter).map(([number, sign]) =>
-          pill(`only ${sign > 0 ? "with" : "without"} ${app.data.attributes[number].name}`, { attributeFilter: rest(number) })),
+          pill(`only ${sign > 0 ? "with" : "without"} ${app.data.attributes[number].name}`, {
+            attributeFilter: rest(number),
+          }),
+        ),
       ];
-    }
-
-    // Precision of this view beside all bits, as many random bits, and chance. Takes a moment, so it comes after the images.
-    showMeasures(state, ranking) {
-      const { app } = this;
-      const right = ranking.bits.length ? X.relevance(app.codes, app.data, app.names, state) : null;
-      this.measures.hidden = !right;
-      if (!right) return null;
-      const examples = new Set([...state.positive, ...state.negative]);
-      const allowed = X.allowedItems(app.codes, state);
-      const of = (wanted) => X.precision(X.rankWanted(app.codes, wanted, allowed).rows, right.test, examples, FIRST);
-      const own = X.precision(ranking.rows, right.test, examples, FIRST);
-      const all = state.positive.length + state.negative.length
-        ? of(X.wantedSigns(app.codes, { ...state, mode: "all", chips: {} })) : null;
-      const draws = app.codes.count > 200000 ? 3 : 10, random = X.randomStream(1);
-      let sum = 0;
-      for (let i = 0; i < draws; i++) sum += of(X.randomWanted(app.codes, state, ranking.bits.length, random)) ?? 0;
-      let hits = 0, others = 0;
-      for (const row of ranking.rows) {
-        if (examples.has(row)) continue;
-        others++;
-        if (right.test(row)) hits++;
-      }
-      const bits = ranking.bits.length === 1 ? "1 random bit" : `${ranking.bits.length} random bits`;
-      this.measures.replaceChildren(
-        el("h2", { title: "Share of right images; the examples themselves do not count" }, `Precision among the first ${FIRST} · `, el("em", {}, right.text)),
-        el("div", { class: "meters" },
-          this.meter("this view", own, "own"), this.meter("all bits", all, "", "needs an example"),
-          this.meter(bits, sum / draws, "", "", `mean of ${draws} seeded draws`), this.meter("any image", others ? hits / others : null, "")));
-      return own === null ? null : `Precision of the first ${FIRST}: ${percentText(own)}.`;
-    }
-
-    meter(text, share, kind, none = "", hint = null) {
-      return el("div", { class: `meter ${kind}`, title: hint },
-        el("span", { class: "label" }, text),
-        el("span", { class: "track" }, el("i", { style: { width: `${(share ?? 0) * 100}%` } })),
-        el("b", {}, share === null ? "–" : percentText(share)),
-        share === null && none ? el("span", { class: "calm" }, none) : null);
-    }
-
-    showShared(state, rows) {
-      const { app } = this;
-      const first = Array.from(rows.slice(0, FIRST));
-      const asked = app.ranking.bits.length > 0 || state.classFilter.length > 0 || Object.keys(state.attributeFilter).length > 0;
-      const found = asked && first.length > 1
-        ? X.sharedBits(app.codes, app.shares, first, 12).filter(({ bit }) => !(bit in state.chips)).slice(0, 8) : [];
-      this.shared.hidden = !found.length;
-      if (!found.length) return;
-      this.shared.replaceChildren(el("h2", {}, `What the first ${first.length} share`),
-        el("div", { class: "pills" }, ...found.map(({ bit, inside, outside }) =>
-          el("button", { class: "pill offer", onclick: () => app.setChip(bit, 1),
-            title: `${app.names.long(bit)}: ${percentText(inside)} of these, ${percentText(outside)} of all. Click to ask for it.` },
-          el("span", {}, `+ ${app.names.best[bit] ? app.names.long(bit) : app.names.short[bit]}`),
-          el("small", {}, `${percentText(inside)} · all ${percentText(outside)}`)))));
     }
   }
 

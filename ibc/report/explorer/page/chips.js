@@ -58,30 +58,57 @@
       });
       const head = el("h2", {}, "Concepts");
       if (!groups.size) {
-        return [head, el("p", { class: "note" }, weak ? "No name of a bit beats chance." :
-          "No bit has a name: the page was made without a dissection. Choose bits by number instead."),
-        ...this.weakButton(weak), el("button", { class: "quiet", onclick: () => this.app.change({ mode: "bits" }) }, "Choose bits by number")];
+        return [
+          head,
+          el(
+            "p",
+            { class: "note" },
+            weak
+              ? "No name of a bit beats chance."
+              : "No bit has a name: the page was made without a dissection. Choose bits by number instead.",
+          ),
+          ...this.weakButton(weak),
+          el("button", { class: "quiet", onclick: () => this.app.change({ mode: "bits" }) }, "Choose bits by number"),
+        ];
       }
       const sections = [...groups].map(([category, chips]) => {
         chips.sort((a, b) => (b.name.iou ?? 0) - (a.name.iou ?? 0) || a.bit - b.bit);
         return this.makeGroup(category || "other", chips);
       });
-      return [head, el("p", { class: "note" }, "Click: want · again: must not · again: ignore"), ...sections, ...this.weakButton(weak)];
+      return [
+        head,
+        el("p", { class: "note" }, "Click: want · again: must not · again: ignore"),
+        ...sections,
+        ...this.weakButton(weak),
+      ];
     }
 
     // A group fills when it is opened, and first with its best chips: 256 bits have a thousand names and more.
     makeGroup(category, chips) {
-      const node = el("details", { class: "group" }, el("summary", {}, category, el("small", {}, String(chips.length))));
+      const node = el(
+        "details",
+        { class: "group" },
+        el("summary", {}, category, el("small", {}, String(chips.length))),
+      );
       const fill = (from, end) => {
         node.append(...chips.slice(from, end).map(({ bit, name, place }) => this.makeChip(bit, name, place)));
         if (end >= chips.length) return;
-        const more = el("button", { class: "quiet", onclick: () => {
-          more.remove();
-          fill(end, chips.length);
-        } }, `${chips.length - end} more`);
+        const more = el(
+          "button",
+          {
+            class: "quiet",
+            onclick: () => {
+              more.remove();
+              fill(end, chips.length);
+            },
+          },
+          `${chips.length - end} more`,
+        );
         node.append(more);
       };
-      node.addEventListener("toggle", () => { if (node.childElementCount === 1) fill(0, SHOWN); });
+      node.addEventListener("toggle", () => {
+        if (node.childElementCount === 1) fill(0, SHOWN);
+      });
       if (category !== "class" && category !== "attribute") {
         fill(0, SHOWN);
         node.open = true;
@@ -91,10 +118,20 @@
 
     weakButton(weak) {
       if (!weak) return [];
-      return [el("button", { class: "quiet", "aria-pressed": String(this.weak), onclick: () => {
-        this.weak = !this.weak;
-        this.show(this.app.state);
-      } }, this.weak ? "Hide names no better than chance" : `Show ${weak} names no better than chance`)];
+      return [
+        el(
+          "button",
+          {
+            class: "quiet",
+            "aria-pressed": String(this.weak),
+            onclick: () => {
+              this.weak = !this.weak;
+              this.show(this.app.state);
+            },
+          },
+          this.weak ? "Hide names no better than chance" : `Show ${weak} names no better than chance`,
+        ),
+      ];
     }
 
     makeChip(bit, name, place) {
@@ -103,19 +140,47 @@
       const text = X.plainConcept(name);
       const iou = name.iou === null || name.iou === undefined ? null : `IoU ${name.iou.toFixed(2)}`;
       const details = [`bit ${bit + 1}`, iou, countText(count)].filter(Boolean).join(" · ");
-      const node = el("button", { class: "chip", onclick: (event) => this.clicked(event, bit, place), title:
-        `${name.concept} (${name.category}), bit ${bit + 1}${iou ? `, ${iou}` : ""}; ${countText(count)} images have it` },
-      el("span", { class: "mark", "aria-hidden": "true" }), el("span", { class: "name" }, text), el("small", {}, details));
+      const node = el(
+        "button",
+        {
+          class: "chip",
+          onclick: (event) => this.clicked(event, bit, place),
+          title: `${name.concept} (${name.category}), ${details.replaceAll(" · ", ", ")} images have it`,
+        },
+        el("span", { class: "mark", "aria-hidden": "true" }),
+        el("span", { class: "name" }, text),
+        el("small", {}, details),
+      );
       this.add({ node, bit, label: `${text}, ${name.category}, ${details} images` });
-      return el("div", { class: "row" }, node, el("button", { class: "about", "aria-label": `Bit card of bit ${bit + 1}`, title: "Bit card",
-        onclick: () => app.open({ kind: "bit", number: bit }) }, "›"));
+      return el(
+        "div",
+        { class: "row" },
+        node,
+        el(
+          "button",
+          {
+            class: "about",
+            "aria-label": `Bit card of bit ${bit + 1}`,
+            title: "Bit card",
+            onclick: () => app.open({ kind: "bit", number: bit }),
+          },
+          "›",
+        ),
+      );
     }
 
     makeBoard() {
       const { app } = this;
       const cells = app.names.bits.map((card, bit) => {
-        const node = el("button", { class: "cell-bit", onclick: (event) => this.clicked(event, bit),
-          title: `${app.names.long(bit)}: ${X.percentText(card.share)} of the images` }, String(bit + 1));
+        const node = el(
+          "button",
+          {
+            class: "cell-bit",
+            onclick: (event) => this.clicked(event, bit),
+            title: `${app.names.long(bit)}: ${X.percentText(card.share)} of the images`,
+          },
+          String(bit + 1),
+        );
         node.addEventListener("contextmenu", (event) => {
           event.preventDefault();
           app.open({ kind: "bit", number: bit });
@@ -123,9 +188,15 @@
         this.add({ node, bit, label: app.names.long(bit) });
         return node;
       });
-      return [el("h2", {}, "Bits by number"),
-        el("p", { class: "note" }, "Click: as in the example, or wanted · again: the other value · again: ignore. Right click: bit card."),
-        el("div", { class: "board" }, ...cells)];
+      return [
+        el("h2", {}, "Bits by number"),
+        el(
+          "p",
+          { class: "note" },
+          "Click: as in the example, or wanted · again: the other value · again: ignore. Right click: bit card.",
+        ),
+        el("div", { class: "board" }, ...cells),
+      ];
     }
 
     clicked(event, bit, place) {

@@ -61,21 +61,24 @@ window.IBCExplorer = {};
     undecidedCounts() {
       const counts = new Uint32Array(this.length);
       if (!this.undecided) return counts;
-      this.undecided.forEach((plane, w) => plane.forEach((word) => {
-        for (let b = 0; word; b++, word >>>= 1) if (word & 1) counts[w * 32 + b]++;
-      }));
+      this.undecided.forEach((plane, w) =>
+        plane.forEach((word) => {
+          for (let b = 0; word; b++, word >>>= 1) if (word & 1) counts[w * 32 + b]++;
+        }),
+      );
       return counts;
     }
 
     // +1: the image has the bit, -1: it has not, 0: undecided.
     sign(item, bit) {
-      const w = bit >> 5, shift = bit & 31;
+      const w = bit >> 5,
+        shift = bit & 31;
       if (this.undecided && (this.undecided[w][item] >>> shift) & 1) return 0;
       return (this.planes[w][item] >>> shift) & 1 ? 1 : -1;
     }
 
     hasAttribute(item, attribute) {
-      return (this.attributes[attribute][item >> 3] >> (item & 7) & 1) === 1;
+      return ((this.attributes[attribute][item >> 3] >> (item & 7)) & 1) === 1;
     }
 
     // Class numbers of an image: none, one, or several with multi-labels.
@@ -85,7 +88,9 @@ window.IBCExplorer = {};
     }
 
     inClass(item, number) {
-      return this.labelSets ? this.labelSets[item].includes(number) : this.labels !== null && this.labels[item] === number;
+      return this.labelSets
+        ? this.labelSets[item].includes(number)
+        : this.labels !== null && this.labels[item] === number;
     }
 
     get hasClasses() {

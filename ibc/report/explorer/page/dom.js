@@ -2,7 +2,7 @@
 "use strict";
 
 (function (X) {
-  // el("button", {class: "small", onclick: f, "aria-label": "…"}, "text", node, …); properties that are null are left out.
+  // el("button", {class: "small", onclick: f, "aria-label": "…"}, "text", node, …); null properties are left out.
   function el(tag, properties = {}, ...children) {
     const node = document.createElement(tag);
     setProperties(node, properties);
@@ -28,7 +28,8 @@
 
   const whole = new Intl.NumberFormat("en");
   // With a space that does not break; below one per cent one more digit.
-  const percentText = (share) => `${share > 0 && share < 0.01 ? (share * 100).toFixed(1) : Math.round(share * 100)}\u00a0%`;
+  const percentText = (share) =>
+    `${share > 0 && share < 0.01 ? (share * 100).toFixed(1) : Math.round(share * 100)}\u00a0%`;
   const countText = (number) => whole.format(number);
   const distanceText = (twice) => (twice % 2 ? (twice / 2).toFixed(1) : String(twice / 2));
 

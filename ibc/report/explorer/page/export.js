@@ -11,7 +11,15 @@
     const lines = ["rank,number,path,distance" + (codes.hasClasses ? ",class" : "")];
     Array.from(ranking.rows.slice(0, top)).forEach((row, place) => {
       const cells = [place + 1, row, quoted(codes.paths[row]), X.distanceText(ranking.twice[row])];
-      if (codes.hasClasses) cells.push(quoted(codes.classesOf(row).map((number) => data.classes[number]).join("; ")));
+      if (codes.hasClasses)
+        cells.push(
+          quoted(
+            codes
+              .classesOf(row)
+              .map((number) => data.classes[number])
+              .join("; "),
+          ),
+        );
       lines.push(cells.join(","));
     });
     return lines.join("\n") + "\n";
@@ -19,7 +27,12 @@
 
   function bitsText(app) {
     const lines = ["bit,value,concept"];
-    for (const bit of app.ranking.bits) lines.push([bit + 1, app.ranking.wanted[bit] > 0 ? 1 : 0, quoted(app.names.best[bit] ? app.names.short[bit] : "")].join(","));
+    for (const bit of app.ranking.bits)
+      lines.push(
+        [bit + 1, app.ranking.wanted[bit] > 0 ? 1 : 0, quoted(app.names.best[bit] ? app.names.short[bit] : "")].join(
+          ",",
+        ),
+      );
     return lines.join("\n") + "\n";
   }
 
@@ -28,7 +41,8 @@
   function placeholders({ wanted, bits }, top) {
     const values = { query: Array.from(wanted).join(", "), bits: bits.join(", "), top: String(top) };
     for (let word = 0; word * 64 < wanted.length; word++) {
-      let query = 0n, mask = 0n;
+      let query = 0n,
+        mask = 0n;
       for (let b = 0; b < 64 && word * 64 + b < wanted.length; b++) {
         const sign = wanted[word * 64 + b];
         if (sign !== 0) mask |= 1n << BigInt(b);
@@ -66,28 +80,79 @@
   }
 
   function exportPanel(app) {
-    const { ranking } = app, total = ranking.rows.length;
+    const { ranking } = app,
+      total = ranking.rows.length;
     let top = Math.min(100, total);
     const areas = el("div");
-    const block = (title, name, type, text, note = null) => X.section(title, note ? el("p", { class: "note" }, note) : null,
-      el("pre", { tabindex: 0, "aria-label": title }, text.length > 4000 ? `${text.slice(0, 4000)}\n…` : text),
-      el("div", { class: "acts-line" }, el("button", { onclick: () => copy(app, text) }, "Copy"),
-        el("button", { onclick: () => download(name, text, type) }, `Download ${name}`)));
+    const block = (title, name, type, text, note = null) =>
+      X.section(
+        title,
+        note ? el("p", { class: "note" }, note) : null,
+        el("pre", { tabindex: 0, "aria-label": title }, text.length > 4000 ? `${text.slice(0, 4000)}\n…` : text),
+        el(
+          "div",
+          { class: "acts-line" },
+          el("button", { onclick: () => copy(app, text) }, "Copy"),
+          el("button", { onclick: () => download(name, text, type) }, `Download ${name}`),
+        ),
+      );
     const filtered = X.allowedItems(app.codes, app.state) !== null;
-    const draw = () => areas.replaceChildren(...[
-      block("Images", "images.csv", "text/csv", csvText(app, top), "The examples are among them, as a search finds them."),
-      ranking.bits.length ? block("Bits", "bits.csv", "text/csv", bitsText(app)) : null,
-      ranking.bits.length && app.data.python ? block("Python", "search.py", "text/x-python", fillTemplate(app.data.python, ranking, top), filtered ? "Without the filters by class and attribute." : null) : null,
-      ranking.bits.length && app.data.sql ? block("SQL (DuckDB)", "search.sql", "application/sql", fillTemplate(app.data.sql, ranking, top), filtered ? "Without the filters by class and attribute." : null) : null,
-      X.section("Address of this view", el("div", { class: "acts-line" }, el("button", { onclick: () => copy(app, app.address()) }, "Copy the address"))),
-    ].filter(Boolean));
+    const draw = () =>
+      areas.replaceChildren(
+        ...[
+          block(
+            "Images",
+            "images.csv",
+            "text/csv",
+            csvText(app, top),
+            "The examples are among them, as a search finds them.",
+          ),
+          ranking.bits.length ? block("Bits", "bits.csv", "text/csv", bitsText(app)) : null,
+          ranking.bits.length && app.data.python
+            ? block(
+                "Python",
+                "search.py",
+                "text/x-python",
+                fillTemplate(app.data.python, ranking, top),
+                filtered ? "Without the filters by class and attribute." : null,
+              )
+            : null,
+          ranking.bits.length && app.data.sql
+            ? block(
+                "SQL (DuckDB)",
+                "search.sql",
+                "application/sql",
+                fillTemplate(app.data.sql, ranking, top),
+                filtered ? "Without the filters by class and attribute." : null,
+              )
+            : null,
+          X.section(
+            "Address of this view",
+            el(
+              "div",
+              { class: "acts-line" },
+              el("button", { onclick: () => copy(app, app.address()) }, "Copy the address"),
+            ),
+          ),
+        ].filter(Boolean),
+      );
     draw();
-    const select = el("select", { onchange: () => {
-      top = Number(select.value);
-      draw();
-    } }, ...[...new Set([20, 100, 1000, 10000, total].filter((number) => number <= total))].sort((a, b) => a - b)
-      .map((number) => el("option", { value: number, selected: number === top }, X.countText(number))));
-    return { title: "Export this view", content: [el("label", { class: "inline" }, "First ", select, " images"), areas] };
+    const select = el(
+      "select",
+      {
+        onchange: () => {
+          top = Number(select.value);
+          draw();
+        },
+      },
+      ...[...new Set([20, 100, 1000, 10000, total].filter((number) => number <= total))]
+        .sort((a, b) => a - b)
+        .map((number) => el("option", { value: number, selected: number === top }, X.countText(number))),
+    );
+    return {
+      title: "Export this view",
+      content: [el("label", { class: "inline" }, "First ", select, " images"), areas],
+    };
   }
 
   Object.assign(X, { exportPanel, csvText, bitsText, fillTemplate });

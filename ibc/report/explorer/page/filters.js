@@ -23,40 +23,77 @@
       const { app } = this;
       const shown = app.data.classes.slice(0, CLASSES_SHOWN);
       this.classes = shown.map((name, number) => {
-        const box = el("input", { type: "checkbox", onchange: () => {
-          const chosen = new Set(app.state.classFilter);
-          if (box.checked) chosen.add(number); else chosen.delete(number);
-          app.change({ classFilter: [...chosen].sort((a, b) => a - b) });
-        } });
+        const box = el("input", {
+          type: "checkbox",
+          onchange: () => {
+            const chosen = new Set(app.state.classFilter);
+            if (box.checked) chosen.add(number);
+            else chosen.delete(number);
+            app.change({ classFilter: [...chosen].sort((a, b) => a - b) });
+          },
+        });
         const count = el("small");
-        const row = el("div", { class: "row" }, el("label", { class: "filter" }, box, el("span", { class: "name" }, name), count),
-          el("button", { class: "about", "aria-label": `About the class ${name}`, title: "About this class",
-            onclick: () => app.open({ kind: "class", number }) }, "›"));
+        const row = el(
+          "div",
+          { class: "row" },
+          el("label", { class: "filter" }, box, el("span", { class: "name" }, name), count),
+          el(
+            "button",
+            {
+              class: "about",
+              "aria-label": `About the class ${name}`,
+              title: "About this class",
+              onclick: () => app.open({ kind: "class", number }),
+            },
+            "›",
+          ),
+        );
         return { box, count, row };
       });
       const rest = app.data.classes.length - shown.length;
-      return el("details", { class: "group" }, el("summary", {}, "class", el("small", {}, String(app.data.classes.length))),
+      return el(
+        "details",
+        { class: "group" },
+        el("summary", {}, "class", el("small", {}, String(app.data.classes.length))),
         ...this.classes.map(({ row }) => row),
-        rest > 0 ? el("p", { class: "note" }, `and ${countText(rest)} more: use the search box`) : null);
+        rest > 0 ? el("p", { class: "note" }, `and ${countText(rest)} more: use the search box`) : null,
+      );
     }
 
     makeAttributes() {
       const { app } = this;
       this.attributes = app.data.attributes.map((attribute, number) => {
         const count = el("small");
-        const node = el("button", { class: "chip", onclick: () => {
-          const next = { ...app.state.attributeFilter }, sign = NEXT[next[number] || 0];
-          if (sign) next[number] = sign; else delete next[number];
-          app.change({ attributeFilter: next });
-        } }, el("span", { class: "mark", "aria-hidden": "true" }), el("span", { class: "name" }, attribute.name), count);
+        const node = el(
+          "button",
+          {
+            class: "chip",
+            onclick: () => {
+              const next = { ...app.state.attributeFilter },
+                sign = NEXT[next[number] || 0];
+              if (sign) next[number] = sign;
+              else delete next[number];
+              app.change({ attributeFilter: next });
+            },
+          },
+          el("span", { class: "mark", "aria-hidden": "true" }),
+          el("span", { class: "name" }, attribute.name),
+          count,
+        );
         return { node, count, name: attribute.name };
       });
-      return el("details", { class: "group" }, el("summary", {}, "attribute", el("small", {}, String(this.attributes.length))),
-        ...this.attributes.map(({ node }) => node));
+      return el(
+        "details",
+        { class: "group" },
+        el("summary", {}, "attribute", el("small", {}, String(this.attributes.length))),
+        ...this.attributes.map(({ node }) => node),
+      );
     }
 
     show(state) {
-      this.classes.forEach(({ box }, number) => { box.checked = state.classFilter.includes(number); });
+      this.classes.forEach(({ box }, number) => {
+        box.checked = state.classFilter.includes(number);
+      });
       this.attributes.forEach(({ node, name }, number) => {
         const sign = state.attributeFilter[number] || 0;
         node.dataset.sign = sign;
@@ -71,8 +108,11 @@
       if (this.classes.length) {
         const allowed = X.allowedItems(codes, { ...state, classFilter: [] });
         const counts = new Uint32Array(this.app.data.classes.length);
-        for (let i = 0; i < codes.count; i++) if (!allowed || allowed[i]) for (const number of codes.classesOf(i)) counts[number]++;
-        this.classes.forEach(({ count }, number) => { count.textContent = countText(counts[number]); });
+        for (let i = 0; i < codes.count; i++)
+          if (!allowed || allowed[i]) for (const number of codes.classesOf(i)) counts[number]++;
+        this.classes.forEach(({ count }, number) => {
+          count.textContent = countText(counts[number]);
+        });
       }
       if (this.attributes.length) {
         const allowed = X.allowedItems(codes, state);

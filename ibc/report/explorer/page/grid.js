@@ -3,8 +3,8 @@
 
 (function (X) {
   const { el } = X;
-  const PAGE = 60;         // images added at a time
-  const NAMED_BITS = 16;   // up to so many chosen bits the agreeing ones are named too
+  const PAGE = 60; // images added at a time
+  const NAMED_BITS = 16; // up to so many chosen bits the agreeing ones are named too
   const NAMES_SHOWN = 4;
 
   // Without a question the order of the file, which often goes by class, is mixed: steps of about the golden ratio.
@@ -25,9 +25,13 @@
 
   // The rows without some of them; copies in stretches, which counts at a million rows.
   function without(rows, items) {
-    const places = items.map((item) => rows.indexOf(item)).filter((place) => place >= 0).sort((a, b) => a - b);
+    const places = items
+      .map((item) => rows.indexOf(item))
+      .filter((place) => place >= 0)
+      .sort((a, b) => a - b);
     const out = new Uint32Array(rows.length - places.length);
-    let from = 0, at = 0;
+    let from = 0,
+      at = 0;
     for (const place of [...places, rows.length]) {
       out.set(rows.subarray(from, place), at);
       at += place - from;
@@ -38,7 +42,8 @@
 
   // The chosen bits on which an image agrees with what is asked, and the others.
   function compare(codes, ranking, item) {
-    const agree = [], differ = [];
+    const agree = [],
+      differ = [];
     for (const bit of ranking.bits) (codes.sign(item, bit) === ranking.wanted[bit] ? agree : differ).push(bit);
     return { agree, differ };
   }
@@ -79,7 +84,8 @@
     }
 
     addPage(focus) {
-      const from = this.shown, end = Math.min(this.rows.length, from + PAGE);
+      const from = this.shown,
+        end = Math.min(this.rows.length, from + PAGE);
       const cells = [];
       for (let i = from; i < end; i++) cells.push(this.makeCell(this.rows[i], i === 0 && from === 0));
       this.node.append(...cells);
@@ -92,7 +98,10 @@
 
     makeCell(item, first) {
       const { codes, data, names, thumbnails } = this.app;
-      const classes = codes.classesOf(item).map((number) => data.classes[number]).join(", ");
+      const classes = codes
+        .classesOf(item)
+        .map((number) => data.classes[number])
+        .join(", ");
       const parts = [codes.paths[item]];
       if (classes) parts.push(classes);
       let caption = el("span", { class: "calm" }, classes || codes.paths[item].split("/").pop());
@@ -101,7 +110,9 @@
         const { agree, differ } = compare(codes, this.ranking, item);
         const distance = X.distanceText(this.ranking.twice[item]);
         const few = this.ranking.bits.length <= NAMED_BITS;
-        const yes = few ? listed(names, this.ranking, agree, NAMES_SHOWN) : `${agree.length} of ${this.ranking.bits.length} bits`;
+        const yes = few
+          ? listed(names, this.ranking, agree, NAMES_SHOWN)
+          : `${agree.length} of ${this.ranking.bits.length} bits`;
         const no = listed(names, this.ranking, differ, NAMES_SHOWN);
         parts.push(`distance ${distance}`, `agrees in ${yes || "no bit"}`);
         if (differ.length) parts.push(`differs in ${no}`);
@@ -110,17 +121,47 @@
           differ.length ? el("span", { class: "no" }, no) : el("span", { class: "calm" }, "all agree"),
           agree.length ? el("span", { class: "yes" }, yes) : null,
         ];
-        agreement = el("span", { class: "agreement", "aria-hidden": "true" },
-          el("i", { style: { width: `${agree.length / this.ranking.bits.length * 100}%` } }));
+        agreement = el(
+          "span",
+          { class: "agreement", "aria-hidden": "true" },
+          el("i", { style: { width: `${(agree.length / this.ranking.bits.length) * 100}%` } }),
+        );
       }
-      return el("li", { class: "cell", "data-item": item },
-        el("button", { class: "pick", tabindex: first ? 0 : -1, "aria-label": parts.join("; "), title: parts.join("\n") },
-          thumbnails.square(item), agreement),
-        el("span", { class: "acts" },
-          el("button", { tabindex: -1, "data-act": "also", "aria-label": "Also like this", title: "Also like this (Shift + click)" }, "+"),
-          el("button", { tabindex: -1, "data-act": "not", "aria-label": "Not like this", title: "Not like this (Alt + click)" }, "−"),
-          el("button", { tabindex: -1, "data-act": "image", "aria-label": "About this image", title: "About this image (i)" }, "i")),
-        el("span", { class: "caption" }, caption));
+      return el(
+        "li",
+        { class: "cell", "data-item": item },
+        el(
+          "button",
+          { class: "pick", tabindex: first ? 0 : -1, "aria-label": parts.join("; "), title: parts.join("\n") },
+          thumbnails.square(item),
+          agreement,
+        ),
+        el(
+          "span",
+          { class: "acts" },
+          el(
+            "button",
+            {
+              tabindex: -1,
+              "data-act": "also",
+              "aria-label": "Also like this",
+              title: "Also like this (Shift + click)",
+            },
+            "+",
+          ),
+          el(
+            "button",
+            { tabindex: -1, "data-act": "not", "aria-label": "Not like this", title: "Not like this (Alt + click)" },
+            "−",
+          ),
+          el(
+            "button",
+            { tabindex: -1, "data-act": "image", "aria-label": "About this image", title: "About this image (i)" },
+            "i",
+          ),
+        ),
+        el("span", { class: "caption" }, caption),
+      );
     }
 
     cell(place) {
@@ -145,7 +186,8 @@
     pressed(event) {
       const cell = event.target.closest(".cell");
       if (!cell || !event.target.classList.contains("pick")) return;
-      const place = [...this.node.children].indexOf(cell), item = Number(cell.dataset.item);
+      const place = [...this.node.children].indexOf(cell),
+        item = Number(cell.dataset.item);
       const columns = this.columnCount();
       const moves = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns };
       if (event.key in moves) this.moveTo(place + moves[event.key], event);

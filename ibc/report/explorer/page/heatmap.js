@@ -9,24 +9,48 @@
     const { codes, data } = app;
     if (!codes.grm) return { title: "Rules (GRM)", content: [el("p", {}, "The codes file holds no rules (GRM).")] };
     const map = new HeatMap(app, codes.grm, data.classes.length, codes.length);
-    const order = el("button", { class: "quiet", "aria-pressed": "false", onclick: () => {
-      map.byConcept = !map.byConcept;
-      order.setAttribute("aria-pressed", String(map.byConcept));
-      order.textContent = map.byConcept ? "Bits by number" : "Bits by concept";
-      map.layout();
-    } }, "Bits by concept");
-    return { title: "Rules (GRM)", wide: true, content: [
-      el("p", { class: "note" }, "How much each class (row) relies on each bit (column), from 0 to 1. Click a cell: bit card; a class name, or Shift + click: class. ",
-        "Arrow keys move, Enter opens the bit, c the class.", codes.expertBits ? " Dots, where there is room: expert bits of the class." : ""),
-      el("div", { class: "acts-line" }, map.readout, order), el("div", { class: "map" }, map.canvas),
-    ], shown: () => map.layout() };
+    const order = el(
+      "button",
+      {
+        class: "quiet",
+        "aria-pressed": "false",
+        onclick: () => {
+          map.byConcept = !map.byConcept;
+          order.setAttribute("aria-pressed", String(map.byConcept));
+          order.textContent = map.byConcept ? "Bits by number" : "Bits by concept";
+          map.layout();
+        },
+      },
+      "Bits by concept",
+    );
+    return {
+      title: "Rules (GRM)",
+      wide: true,
+      content: [
+        el(
+          "p",
+          { class: "note" },
+          "How much each class (row) relies on each bit (column), from 0 to 1. " +
+            "Click a cell: bit card; a class name, or Shift + click: class. ",
+          "Arrow keys move, Enter opens the bit, c the class.",
+          codes.expertBits ? " Dots, where there is room: expert bits of the class." : "",
+        ),
+        el("div", { class: "acts-line" }, map.readout, order),
+        el("div", { class: "map" }, map.canvas),
+      ],
+      shown: () => map.layout(),
+    };
   }
 
   class HeatMap {
     constructor(app, grm, rows, columns) {
       Object.assign(this, { app, grm, rows, columns, byConcept: false, at: null });
       this.readout = el("p", { class: "readout", role: "status", "aria-live": "polite" }, "Hover a cell to read it.");
-      this.canvas = el("canvas", { tabindex: 0, role: "img", "aria-label": `Rules of ${rows} classes by ${columns} bits; arrow keys move` });
+      this.canvas = el("canvas", {
+        tabindex: 0,
+        role: "img",
+        "aria-label": `Rules of ${rows} classes by ${columns} bits; arrow keys move`,
+      });
       this.canvas.addEventListener("mousemove", (event) => this.move(this.cellAt(event)));
       this.canvas.addEventListener("mouseleave", () => this.move(null));
       this.canvas.addEventListener("click", (event) => this.open(this.cellAt(event), event.shiftKey));
@@ -46,7 +70,8 @@
         };
         this.order.sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : a - b));
       }
-      const wide = this.left + this.columns * this.cellWidth, high = TOP + this.rows * this.cellHeight;
+      const wide = this.left + this.columns * this.cellWidth,
+        high = TOP + this.rows * this.cellHeight;
       this.scale = Math.min(window.devicePixelRatio || 1, 16000 / Math.max(wide, high));
       this.canvas.width = Math.ceil(wide * this.scale);
       this.canvas.height = Math.ceil(high * this.scale);
@@ -61,10 +86,12 @@
       const small = document.createElement("canvas");
       small.width = this.columns;
       small.height = this.rows;
-      const context = small.getContext("2d"), pixels = context.createImageData(this.columns, this.rows);
+      const context = small.getContext("2d"),
+        pixels = context.createImageData(this.columns, this.rows);
       const style = getComputedStyle(document.documentElement);
       const colour = (name) => style.getPropertyValue(name).trim().split(" ").map(Number);
-      const low = colour("--map-low"), high = colour("--map-high");
+      const low = colour("--map-low"),
+        high = colour("--map-high");
       for (let row = 0, p = 0; row < this.rows; row++) {
         for (let column = 0; column < this.columns; column++, p += 4) {
           const value = this.grm[row * this.columns + this.order[column]] / 255;
@@ -77,8 +104,10 @@
     }
 
     draw() {
-      const context = this.canvas.getContext("2d"), style = getComputedStyle(document.documentElement);
-      const ink = style.getPropertyValue("--ink"), soft = style.getPropertyValue("--soft");
+      const context = this.canvas.getContext("2d"),
+        style = getComputedStyle(document.documentElement);
+      const ink = style.getPropertyValue("--ink"),
+        soft = style.getPropertyValue("--soft");
       const { left, cellWidth, cellHeight } = this;
       context.setTransform(this.scale, 0, 0, this.scale, 0, 0);
       context.clearRect(0, 0, this.canvas.width, this.canvas.height);
@@ -96,8 +125,19 @@
       if (this.at) {
         context.strokeStyle = ink;
         context.lineWidth = 1;
-        context.strokeRect(left + 0.5, TOP + this.at.row * cellHeight + 0.5, this.columns * cellWidth - 1, cellHeight - 1);
-        if (this.at.column >= 0) context.strokeRect(left + this.at.column * cellWidth + 0.5, TOP + 0.5, cellWidth - 1, this.rows * cellHeight - 1);
+        context.strokeRect(
+          left + 0.5,
+          TOP + this.at.row * cellHeight + 0.5,
+          this.columns * cellWidth - 1,
+          cellHeight - 1,
+        );
+        if (this.at.column >= 0)
+          context.strokeRect(
+            left + this.at.column * cellWidth + 0.5,
+            TOP + 0.5,
+            cellWidth - 1,
+            this.rows * cellHeight - 1,
+          );
       }
     }
 
@@ -108,7 +148,13 @@
       this.app.codes.expertBits.forEach((bits, row) => {
         for (const bit of bits) {
           context.beginPath();
-          context.arc(this.left + (column.get(bit) + 0.5) * this.cellWidth, TOP + (row + 0.5) * this.cellHeight, 1.8, 0, 7);
+          context.arc(
+            this.left + (column.get(bit) + 0.5) * this.cellWidth,
+            TOP + (row + 0.5) * this.cellHeight,
+            1.8,
+            0,
+            7,
+          );
           context.fill();
         }
       });
@@ -134,8 +180,10 @@
       if (at) {
         const name = this.app.data.classes[at.row];
         const bit = this.order[at.column];
-        this.readout.textContent = at.column < 0 ? name
-          : `${name} × ${this.app.names.long(bit)}: ${(this.grm[at.row * this.columns + bit] / 255).toFixed(2)}`;
+        this.readout.textContent =
+          at.column < 0
+            ? name
+            : `${name} × ${this.app.names.long(bit)}: ${(this.grm[at.row * this.columns + bit] / 255).toFixed(2)}`;
       }
       this.draw();
     }
@@ -150,7 +198,10 @@
       const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
       if (step) {
         const from = this.at || { row: 0, column: -1 };
-        this.move({ row: Math.max(0, Math.min(this.rows - 1, from.row + step[0])), column: Math.max(0, Math.min(this.columns - 1, from.column + step[1])) });
+        this.move({
+          row: Math.max(0, Math.min(this.rows - 1, from.row + step[0])),
+          column: Math.max(0, Math.min(this.columns - 1, from.column + step[1])),
+        });
       } else if (event.key === "Enter") this.open(this.at, event.shiftKey);
       else if (event.key === "c") this.open(this.at, true);
       else return;

@@ -15,15 +15,20 @@
     constructor(data) {
       for (const bit of data.bits) bit.names = bit.names.filter((name) => name.concept);
       this.bits = data.bits;
-      this.byAttribute = new Map((data.attributes || []).map((attribute, number) => [attribute.name.toLowerCase(), number]));
+      this.byAttribute = new Map(
+        (data.attributes || []).map((attribute, number) => [attribute.name.toLowerCase(), number]),
+      );
       this.call({});
     }
 
     // Which name each bit goes by. called: bit -> place among its names, as a person chose the chip; others go by the
     // first name that beats chance (a class last: it says least about what is seen), else the first one.
     call(called) {
-      const good = ({ names }) => names.find((name) => name.beats_chance && name.category !== "class")
-        || names.find((name) => name.beats_chance) || names[0] || null;
+      const good = ({ names }) =>
+        names.find((name) => name.beats_chance && name.category !== "class") ||
+        names.find((name) => name.beats_chance) ||
+        names[0] ||
+        null;
       this.best = this.bits.map((bit, number) => bit.names[called[number]] || good(bit));
       this.short = this.best.map((name, bit) => (name ? plainConcept(name) : `bit ${bit + 1}`));
     }
@@ -42,7 +47,8 @@
     attributeOf(bit) {
       const others = this.bits[bit].names.filter((name) => name.beats_chance && name.category !== "class");
       for (const name of this.best[bit] ? [this.best[bit], ...others] : []) {
-        const number = this.byAttribute.get(plainConcept(name).toLowerCase()) ?? this.byAttribute.get(name.concept.toLowerCase());
+        const number =
+          this.byAttribute.get(plainConcept(name).toLowerCase()) ?? this.byAttribute.get(name.concept.toLowerCase());
         if (number !== undefined) return number;
       }
       return null;
@@ -66,8 +72,11 @@
         test: (item) => pairs.every(([number, sign]) => codes.hasAttribute(item, number) === sign > 0),
       };
     }
-    const classes = state.positive.length ? [...new Set(state.positive.flatMap((item) => codes.classesOf(item)))]
-      : state.class !== null ? [state.class] : [];
+    const classes = state.positive.length
+      ? [...new Set(state.positive.flatMap((item) => codes.classesOf(item)))]
+      : state.class !== null
+        ? [state.class]
+        : [];
     if (!classes.length || !codes.hasClasses) return null;
     return {
       text: classes.length === 1 ? classText(data.classes[classes[0]]) : "a class of the examples",

@@ -47,7 +47,8 @@
   function twiceDistances(codes, wanted) {
     const out = new Uint16Array(codes.count);
     for (let w = 0; w < codes.words; w++) {
-      let mask = 0, query = 0;
+      let mask = 0,
+        query = 0;
       for (let b = 0; b < 32 && w * 32 + b < codes.length; b++) {
         const sign = wanted[w * 32 + b];
         if (sign !== 0) mask |= 1 << b;
@@ -103,8 +104,13 @@
 
   // The Python twin's shape: a state with its keys (bits: pairs of bit and +1 or -1) to rows and distances.
   function rankPlain(codes, plain) {
-    const state = { ...X.emptyState(), ...plain, class: plain.class ?? null, classOfExample: false,
-      chips: Object.fromEntries(plain.bits || []) };
+    const state = {
+      ...X.emptyState(),
+      ...plain,
+      class: plain.class ?? null,
+      classOfExample: false,
+      chips: Object.fromEntries(plain.bits || []),
+    };
     const { rows, twice } = rankState(codes, state);
     return { rows: Array.from(rows), distances: Array.from(rows, (row) => twice[row] / 2) };
   }
@@ -140,7 +146,8 @@
 
   // Share of relevant images among the first `first` results, examples left out; null when there is no result.
   function precision(rows, relevant, examples, first = 20) {
-    let seen = 0, hits = 0;
+    let seen = 0,
+      hits = 0;
     for (let i = 0; i < rows.length && seen < first; i++) {
       if (examples.has(rows[i])) continue;
       seen++;
@@ -155,7 +162,8 @@
     for (let bit = 0; bit < codes.length; bit++) {
       let ones = 0;
       for (const item of items) if (codes.sign(item, bit) > 0) ones++;
-      const inside = ones / items.length, outside = shares[bit];
+      const inside = ones / items.length,
+        outside = shares[bit];
       const spread = Math.sqrt(Math.max(outside * (1 - outside), 1 / codes.count) / items.length);
       const surprise = (inside - outside) / spread;
       if (surprise > 2 && inside >= 0.5) found.push({ bit, inside, outside, surprise });
@@ -164,7 +172,16 @@
   }
 
   Object.assign(X, {
-    wantedSigns, expertClass, twiceDistances, allowedItems, rankWanted, rankState, randomStream, randomWanted,
-    precision, sharedBits, rankPlain,
+    wantedSigns,
+    expertClass,
+    twiceDistances,
+    allowedItems,
+    rankWanted,
+    rankState,
+    randomStream,
+    randomWanted,
+    precision,
+    sharedBits,
+    rankPlain,
   });
 })(window.IBCExplorer);

@@ -27,16 +27,39 @@
         names.forEach((name, place) => {
           if (name.source === "class") return; // the class itself is found instead
           const iou = name.iou === null || name.iou === undefined ? "" : ` · IoU ${name.iou.toFixed(2)}`;
-          entries.push({ text: X.plainConcept(name), kind: "concept", more: `${name.category} · bit ${bit + 1}${iou}`,
-            weight: (name.iou ?? 0) + (name.source === "dissection" ? 1 : 0), bit, place, good: Boolean(name.beats_chance),
-            words: `${X.plainConcept(name)} ${name.concept} bit ${bit + 1}`.toLowerCase(), choose: () => app.setChip(bit, 1, card.names.length ? place : undefined) });
+          entries.push({
+            text: X.plainConcept(name),
+            kind: "concept",
+            more: `${name.category} · bit ${bit + 1}${iou}`,
+            weight: (name.iou ?? 0) + (name.source === "dissection" ? 1 : 0),
+            bit,
+            place,
+            good: Boolean(name.beats_chance),
+            words: `${X.plainConcept(name)} ${name.concept} bit ${bit + 1}`.toLowerCase(),
+            choose: () => app.setChip(bit, 1, card.names.length ? place : undefined),
+          });
         });
       });
-      app.data.classes.forEach((name, number) => entries.push({ text: name, kind: "class", more: "class", weight: 0,
-        words: name.toLowerCase(), choose: () => app.open({ kind: "class", number }) }));
-      (app.data.attributes || []).forEach((attribute, number) => entries.push({ text: attribute.name, kind: "attribute",
-        more: "attribute: show only these", weight: 0, words: attribute.name.toLowerCase(),
-        choose: () => app.change({ attributeFilter: { ...app.state.attributeFilter, [number]: 1 } }) }));
+      app.data.classes.forEach((name, number) =>
+        entries.push({
+          text: name,
+          kind: "class",
+          more: "class",
+          weight: 0,
+          words: name.toLowerCase(),
+          choose: () => app.open({ kind: "class", number }),
+        }),
+      );
+      (app.data.attributes || []).forEach((attribute, number) =>
+        entries.push({
+          text: attribute.name,
+          kind: "attribute",
+          more: "attribute: show only these",
+          weight: 0,
+          words: attribute.name.toLowerCase(),
+          choose: () => app.change({ attributeFilter: { ...app.state.attributeFilter, [number]: 1 } }),
+        }),
+      );
       return entries;
     }
 
@@ -46,15 +69,32 @@
         this.close();
         return;
       }
-      const rank = ({ words }) => (words.startsWith(text) ? 0 : words.includes(` ${text}`) ? 1 : words.includes(text) ? 2 : 3);
-      const found = this.entries.map((entry) => ({ entry, place: rank(entry) })).filter(({ place }) => place < 3)
-        .sort((a, b) => a.place - b.place || b.entry.weight - a.entry.weight).map(({ entry }) => entry);
+      const rank = ({ words }) =>
+        words.startsWith(text) ? 0 : words.includes(` ${text}`) ? 1 : words.includes(text) ? 2 : 3;
+      const found = this.entries
+        .map((entry) => ({ entry, place: rank(entry) }))
+        .filter(({ place }) => place < 3)
+        .sort((a, b) => a.place - b.place || b.entry.weight - a.entry.weight)
+        .map(({ entry }) => entry);
       this.found = this.byConcept(found).slice(0, MOST);
-      this.list.replaceChildren(...this.found.map((entry, place) => el("li", { role: "option", id: `found-${place}`,
-        "aria-selected": "false", onmousedown: (event) => {
-          event.preventDefault();
-          this.choose(place);
-        } }, el("span", { class: "name" }, entry.text), el("small", {}, entry.more))));
+      this.list.replaceChildren(
+        ...this.found.map((entry, place) =>
+          el(
+            "li",
+            {
+              role: "option",
+              id: `found-${place}`,
+              "aria-selected": "false",
+              onmousedown: (event) => {
+                event.preventDefault();
+                this.choose(place);
+              },
+            },
+            el("span", { class: "name" }, entry.text),
+            el("small", {}, entry.more),
+          ),
+        ),
+      );
       if (!this.found.length) this.list.append(el("li", { class: "none" }, "Nothing of that name"));
       this.list.hidden = false;
       this.input.setAttribute("aria-expanded", "true");
@@ -72,11 +112,16 @@
       }
       return found.flatMap((entry) => {
         if (entry.kind !== "concept") return [entry];
-        const group = groups.get(entry.text), bits = Object.keys(group.called);
+        const group = groups.get(entry.text),
+          bits = Object.keys(group.called);
         group.seen++;
         if (bits.length < 2) return group.seen > SINGLE_BITS ? [] : [entry];
         if (group.seen > SINGLE_BITS) return [];
-        const all = { text: entry.text, more: `by all its ${bits.length} bits`, choose: () => this.app.want(group.called) };
+        const all = {
+          text: entry.text,
+          more: `by all its ${bits.length} bits`,
+          choose: () => this.app.want(group.called),
+        };
         return group.seen === 1 ? [all, entry] : [entry];
       });
     }
@@ -95,7 +140,8 @@
     pressed(event) {
       const open = !this.list.hidden && this.found && this.found.length;
       if (event.key === "ArrowDown" && open) this.activate((this.active + 1) % this.found.length);
-      else if (event.key === "ArrowUp" && open) this.activate((this.active + this.found.length - 1) % this.found.length);
+      else if (event.key === "ArrowUp" && open)
+        this.activate((this.active + this.found.length - 1) % this.found.length);
       else if (event.key === "Enter" && open) this.choose(this.active);
       else if (event.key === "Escape") {
         this.input.value = "";

@@ -9,8 +9,16 @@
 
   function emptyState() {
     return {
-      positive: [], negative: [], mode: "all", class: null, chips: {}, called: {}, classFilter: [], attributeFilter: {},
-      order: "mixed", panel: null,
+      positive: [],
+      negative: [],
+      mode: "all",
+      class: null,
+      chips: {},
+      called: {},
+      classFilter: [],
+      attributeFilter: {},
+      order: "mixed",
+      panel: null,
     };
   }
 
@@ -19,14 +27,18 @@
     const state = { ...emptyState(), ...some };
     const whole = (value, end) => Number.isInteger(value) && value >= 0 && value < end;
     const list = (values, end) => [...new Set(values)].filter((value) => whole(value, end));
-    const signed = (pairs, end) => Object.fromEntries(
-      Object.entries(pairs).filter(([key, sign]) => whole(Number(key), end) && (sign === 1 || sign === -1)));
+    const signed = (pairs, end) =>
+      Object.fromEntries(
+        Object.entries(pairs).filter(([key, sign]) => whole(Number(key), end) && (sign === 1 || sign === -1)),
+      );
     state.positive = list(state.positive, limits.images);
     state.negative = list(state.negative, limits.images).filter((item) => !state.positive.includes(item));
     if (!MODES.includes(state.mode)) state.mode = "all";
     if (!whole(state.class, limits.classes)) state.class = null;
     state.chips = signed(state.chips, limits.bits);
-    state.called = Object.fromEntries(Object.entries(state.called).filter(([bit, place]) => bit in state.chips && whole(place, 1000)));
+    state.called = Object.fromEntries(
+      Object.entries(state.called).filter(([bit, place]) => bit in state.chips && whole(place, 1000)),
+    );
     state.classFilter = list(state.classFilter, limits.classes);
     state.attributeFilter = signed(state.attributeFilter, limits.attributes);
     return state;
@@ -34,15 +46,29 @@
 
   function writeState(state) {
     const parts = [];
-    const add = (key, text) => { if (text !== "" && text !== null) parts.push(`${key}=${text}`); };
+    const add = (key, text) => {
+      if (text !== "" && text !== null) parts.push(`${key}=${text}`);
+    };
     add("like", state.positive.join(","));
     add("unlike", state.negative.join(","));
     if (state.mode !== "all") add("mode", state.mode);
     add("of", state.class);
-    add("bits", Object.entries(state.chips).map(([bit, sign]) =>
-      `${Number(bit) + 1}${bit in state.called ? `~${state.called[bit]}` : ""}${sign > 0 ? "" : "-"}`).join(","));
+    add(
+      "bits",
+      Object.entries(state.chips)
+        .map(
+          ([bit, sign]) =>
+            `${Number(bit) + 1}${bit in state.called ? `~${state.called[bit]}` : ""}${sign > 0 ? "" : "-"}`,
+        )
+        .join(","),
+    );
     add("classes", state.classFilter.join(","));
-    add("attributes", Object.entries(state.attributeFilter).map(([number, sign]) => `${number}${sign > 0 ? "" : "-"}`).join(","));
+    add(
+      "attributes",
+      Object.entries(state.attributeFilter)
+        .map(([number, sign]) => `${number}${sign > 0 ? "" : "-"}`)
+        .join(","),
+    );
     if (state.order !== "mixed") add("order", state.order);
     if (state.panel) {
       const { kind, number } = state.panel;
@@ -53,16 +79,28 @@
 
   function readState(text, limits) {
     const some = {};
-    const numbers = (value, first = 0) => value.split(",").filter(Boolean).map((part) => Number(part) - first);
-    const signs = (value, first) => Object.fromEntries(value.split(",").filter(Boolean).map((part) => {
-      const [, number, not] = /^(\d+)(?:~\d+)?(-?)$/.exec(part) || [null, NaN, ""];
-      return [Number(number) - first, not ? -1 : 1];
-    }));
-    const called = (value) => Object.fromEntries([...value.matchAll(/(\d+)~(\d+)/g)].map(([, bit, place]) => [Number(bit) - 1, Number(place)]));
+    const numbers = (value, first = 0) =>
+      value
+        .split(",")
+        .filter(Boolean)
+        .map((part) => Number(part) - first);
+    const signs = (value, first) =>
+      Object.fromEntries(
+        value
+          .split(",")
+          .filter(Boolean)
+          .map((part) => {
+            const [, number, not] = /^(\d+)(?:~\d+)?(-?)$/.exec(part) || [null, NaN, ""];
+            return [Number(number) - first, not ? -1 : 1];
+          }),
+      );
+    const called = (value) =>
+      Object.fromEntries([...value.matchAll(/(\d+)~(\d+)/g)].map(([, bit, place]) => [Number(bit) - 1, Number(place)]));
     for (const part of text.replace(/^#/, "").split("&")) {
       const at = part.indexOf("=");
       if (at < 0) continue;
-      const key = part.slice(0, at), value = part.slice(at + 1);
+      const key = part.slice(0, at),
+        value = part.slice(at + 1);
       if (key === "like") some.positive = numbers(value);
       else if (key === "unlike") some.negative = numbers(value);
       else if (key === "mode") some.mode = value;
