@@ -1,6 +1,9 @@
 """Search: equal to a slow twin for every kind of query, in every order of ties; bad input is named."""
 
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 import ibc.retrieval
 from ibc.errors import InputError
 from ibc.retrieval import CodeIndex, search
+from tests.conftest import ROOT
 from tests.retrieval.slow_search import slow_search
 
 
@@ -161,3 +165,14 @@ def test_any_real_weights_give_the_order_of_the_exact_sums():
     rows = np.argsort(distance, axis=1, kind="stable")[:, :50]
     assert np.array_equal(found.rows, rows)
     assert np.array_equal(found.distances, np.take_along_axis(distance, rows, axis=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", [{"NUMBA_ENABLE_AVX": "0"},
+                                         {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}])
+def test_the_kernels_run_on_lesser_processors(environment, tmp_path):
+    tests = "test_any_real_weights_give_the_order_of_the_exact_sums or test_worst_order"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", tests]
+    environment = os.environ | environment | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    result = subprocess.run(command, cwd=ROOT, env=environment, check=False)
+    assert result.returncode == 0

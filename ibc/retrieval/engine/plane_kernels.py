@@ -17,13 +17,14 @@ from numba.core import cgutils, types
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
-from ibc.compiled import compiled
+from ibc.compiled import compiled, numba_config
 
 LANES = 8  # 64-bit words of a vector
 WORD = ir.IntType(64)
 VECTOR = ir.VectorType(WORD, LANES)
 XOR_OF_THREE, MAJORITY = 0x96, 0xE8  # truth tables of a full adder
-TERNARY_LOGIC = "+avx512f" in get_host_cpu_features().split(",")
+wanted_features = numba_config.CPU_FEATURES  # of NUMBA_CPU_FEATURES, else None
+TERNARY_LOGIC = "+avx512f" in (get_host_cpu_features() if wanted_features is None else wanted_features).split(",")
 
 
 def _vector_at(builder, array, row):
