@@ -7,8 +7,10 @@ candidates a query.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -44,11 +46,9 @@ def search_planes(stores: Sequence[BitPlanes], queries: SearchQueries, top: int)
         return _scan(store, first_row, tiles, queries.rows(block), programs[block.start, store.undecided], top)
 
     tasks = [(block, part) for block in blocks for part in parts]
-    if len(tasks) == 1 or threads == 1:
-        found = list(map(work, tasks))
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            found = list(pool.map(work, tasks))
+    here = len(tasks) if threads == 1 else 1 if len(tasks) <= threads else 0  # done by the thread that asks
+    others = _helpers(os.getpid(), threads).map(work, tasks[here:]) if here < len(tasks) else ()
+    found = [*map(work, tasks[:here]), *others]
     half_steps = any(store.undecided for store in stores)
     nearest: list[Nearest] = []
     for number in range(len(blocks)):
@@ -58,6 +58,15 @@ def search_planes(stores: Sequence[BitPlanes], queries: SearchQueries, top: int)
                       for (rows, values), (store, _, _) in zip(results, parts, strict=True)]
             nearest.append(_merge(merged, top))
     return nearest
+
+
+@cache
+def _helpers(_process: int, threads: int) -> ThreadPoolExecutor:
+    """Threads that are kept: to start them takes as long as to search by a few bits.
+
+    A forked process has none of its parent's threads, so that it needs its own.
+    """
+    return ThreadPoolExecutor(threads, "ibc-search")
 
 
 def _parts(stores: Sequence[BitPlanes], wanted: int) -> list[tuple[BitPlanes, int, slice]]:
