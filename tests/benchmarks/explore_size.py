@@ -6,7 +6,7 @@
 
 Codes are random: 256 bits, names as ImageNet's validation images have them, 25 attributes, a dissection of 5 concepts a
 bit. The images are 1,000 files of 500 x 375 pixels, each under many names. A second run, which reuses the thumbnails,
-is timed too. On a busy machine the processors' time says more than the seconds.
+is timed too. On a busy machine the processor's time says more than the seconds.
 """
 
 from __future__ import annotations
@@ -85,11 +85,10 @@ def main() -> None:
                  str(folder / "dissection"), "-o", str(page)]
         del labels, names
         for what in ("first run", "second run"):
-            start, before = time.perf_counter(), os.times()
+            start, before = time.perf_counter(), time.process_time()
             assert COMMAND(flags, prog="ibc explore") == 0
-            seconds, after = time.perf_counter() - start, os.times()
-            print(f"{what}: {seconds:.1f} s; of the processors' time {sum(after[:2]) - sum(before[:2]):.1f} s in this "
-                  f"process, {sum(after[2:4]) - sum(before[2:4]):.1f} s in those that read images", flush=True)
+            print(f"{what}: {time.perf_counter() - start:.1f} s, {time.process_time() - before:.1f} s of the processor "
+                  "without the processes that read images", flush=True)
         sprites = [file.stat().st_size for file in (page / "sprites").glob("*.jpg")]
         print(f"{args.images} images, {args.order}: data.js {(page / 'data.js').stat().st_size / 1e6:.2f} MB, "
               f"{len(sprites)} sheets of {sum(sprites) / 1e6:.1f} MB together, "
