@@ -232,7 +232,15 @@ def _write_json(options: ExportOptions, metrics: dict[str, Any]) -> None:
     protocol = {"undecided": "written as 0", "bits": options.bits, "concepts": options.concepts, "item": options.item,
                 "min_iou": options.min_iou, "best_only": options.best_only, "top": options.top,
                 "multi_label": options.multi_label}
-    inputs = [options.codes, options.class_names, options.attribute_names]
+    inputs: list[str | Path | None] = [options.codes, options.class_names, options.attribute_names]
+    if options.dissection:
+        from ibc.retrieval.bit_names import find_table
+
+        inputs.append(find_table(options.dissection))
+    if options.checkpoint:
+        from ibc.checkpoint import find_checkpoint
+
+        inputs.append(find_checkpoint(options.checkpoint))
     write_json(options.json_path or "-", command="export", seed=None, protocol=protocol,
                inputs=[name for name in inputs if name], metrics=metrics)
 

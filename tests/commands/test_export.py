@@ -72,7 +72,10 @@ def test_everything_once(folder, tmp_path):
     result = export(folder / "codes.npz", "-o", tmp_path, "--parquet", "--sql", "--csv", "--faiss", "--onnx",
                     "--checkpoint", folder, "--dissection", folder / "units.csv", "--json", tmp_path.parent / "e.json")
     assert result.returncode == 0, result.stderr
-    metrics = json.loads((tmp_path.parent / "e.json").read_text())["metrics"]
+    report = json.loads((tmp_path.parent / "e.json").read_text())
+    assert [entry["path"].split("/")[-1] for entry in report["inputs"]] == ["codes.npz", "units.csv",
+                                                                            "checkpoint_00000001.pt"]
+    metrics = report["metrics"]
     assert list(metrics["bytes"]) == ["codes.parquet", "bits.parquet", "codes.csv", "codes.faiss", "encoder.onnx",
                                       "search.sql"]
     assert metrics["images"] == 300 and metrics["onnx_largest_difference"] <= 1e-5
