@@ -20,6 +20,7 @@ from numba.extending import intrinsic
 from ibc.compiled import compiled, numba_config
 
 LANES = 8  # 64-bit words of a vector
+MANY, FEW = 16, 8  # planes that are added in a step
 WORD = ir.IntType(64)
 VECTOR = ir.VectorType(WORD, LANES)
 XOR_OF_THREE, MAJORITY = 0x96, 0xE8  # truth tables of a full adder
@@ -39,6 +40,14 @@ def _load(builder, pointer):
 
 def _store(builder, value, pointer):
     builder.store(value, pointer, align=8)
+
+
+def _fetch_ahead(builder, pointer):
+    """Begin to read what will be needed for the next tile: with few planes, waiting takes longer than adding."""
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+    function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+    builder.call(function, [builder.bitcast(pointer, byte), number(0), number(3), number(1)])  # to read, keep, data
 
 
 def _full_adder(builder, a, b, c):
@@ -85,6 +94,8 @@ def _adder(size):
                     word = builder.sext(builder.load(where), WORD)
                     plane = builder.bitcast(builder.gep(first, [word]), VECTOR.as_pointer())
                     inputs.append(_load(builder, plane))
+                    if size == FEW:
+                        _fetch_ahead(builder, builder.gep(first, [builder.add(word, tile_words)]))
                 for register in registers:  # level by level: pairs of planes become planes of the next level
                     total = builder.load(register)
                     carries = []
@@ -109,8 +120,8 @@ def _adder(size):
     return intrinsic(add_planes)
 
 
-add_sixteens = _adder(16)
-add_eights = _adder(8)
+add_sixteens = _adder(MANY)
+add_eights = _adder(FEW)
 
 
 @intrinsic
