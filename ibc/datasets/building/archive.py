@@ -64,7 +64,7 @@ def list_members(source: str | os.PathLike, nested: bool = False,
     """
     path = Path(source)
     if path.is_dir():
-        members = _walk(path)
+        members = _walk(path, notes)
     elif path.is_file():
         if encoding and not zipfile.is_zipfile(path):
             raise input_error("--encoding", encoding, "a zip as the source", "leave it out")
@@ -122,7 +122,8 @@ def stream_members(container: str, inner: str, wanted: Container[str]) -> Iterat
             raise _damaged(container, error) from error
 
 
-def _walk(folder: Path) -> Iterator[Member]:
+def _walk(folder: Path, notes: list[str] | None = None) -> Iterator[Member]:
+    empty = []
     seen = set()  # folders may be links; a ring of links ends here
     for where, folders, files in os.walk(folder, followlinks=True, onerror=_cannot_read):
         real = os.path.realpath(where)
@@ -130,6 +131,8 @@ def _walk(folder: Path) -> Iterator[Member]:
             folders.clear()
             continue
         seen.add(real)
+        if not files and not folders and (name := Path(where).relative_to(folder).as_posix()) and not _is_junk(name):
+            empty.append(name)
         for file in files:
             path = os.path.join(where, file)
             try:
@@ -138,6 +141,8 @@ def _walk(folder: Path) -> Iterator[Member]:
             except OSError:
                 size, stamp = 0, ""  # a dangling link: listed when it is read
             yield Member(Path(path).relative_to(folder).as_posix(), size, path, "file", stamp=stamp)
+    if empty and notes is not None:
+        notes.append(f"{len(empty)} folders are empty, such as '{min(empty)}'")
 
 
 def _cannot_read(error: OSError) -> None:

@@ -61,6 +61,7 @@ def build(plan: PreparationPlan, options: BuildOptions) -> dict[str, Any]:
         _write_lines(folder / "classes.txt", plan.classes)
     if plan.attributes:
         _write_lines(folder / "attributes.txt", plan.attributes)
+    plan.notes += _lost_classes(plan, done)
     manifest = _manifest(plan, options, lists, done, skipped)
     # A byte that is not UTF-8 is a surrogate in a name; backslashreplace writes it as JSON does: \udcfc.
     with atomic_write(folder / "manifest.json", "w", errors="backslashreplace") as handle:
@@ -68,6 +69,21 @@ def build(plan: PreparationPlan, options: BuildOptions) -> dict[str, Any]:
     for path in plan.temporary:
         path.unlink(missing_ok=True)
     return manifest
+
+
+def _lost_classes(plan: PreparationPlan, done: dict[str, Outcome]) -> Iterator[str]:
+    """A note of the classes whose images all turned out to be unusable; their ids are kept."""
+    if not any(item.reason for item in done.values()) or "class_weights" in plan.facts:
+        return  # nothing lost; or the rows are label vectors
+    named, left = set(), set()
+    for rows in plan.lists.values():
+        for stem, row in rows:
+            named.add(row[0])
+            if (item := done.get(stem)) and not item.reason:
+                left.add(row[0])
+    lost = [plan.classes[number] for number in sorted(named - left) if number < len(plan.classes)]
+    if lost:
+        yield f"{len(lost)} classes without a usable image, such as '{printable(lost[0])}'; they keep their ids"
 
 
 def _convert(folder: Path, plan: PreparationPlan, options: BuildOptions, done: dict[str, Outcome]) -> None:

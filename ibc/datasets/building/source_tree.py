@@ -3,48 +3,47 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 
+from ibc.data.accents import composed
 from ibc.datasets.building.archive import Member, list_members
+from ibc.datasets.building.layout import read_layout
 from ibc.datasets.building.plan import seeded_order
-
-_SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "val", "valid": "val",
-           "validation": "val"}
 
 
 class SourceTree:
     """The files of a source under paths "split/rest"; the split is empty where the source has none.
 
-    A folder that wraps all the others is left out of the paths. Top folders count as splits only if all of them are
-    named so, since "train" may also be the name of a class. A validation split without a test split is the test split.
+    How its folders are read is decided by ``read_layout``. A validation split without a test split is the test split.
 
-    source: as given. given: the splits that the source has. members: path -> file. notes: what the user should know.
+    source: as given. given: the splits that the source has. members: path -> file. left_out: (file, reason) of images
+    that the layout has no place for. notes: what the user should know.
     """
 
-    def __init__(self, source: str | os.PathLike, encoding: str | None = None):
-        """encoding: of file names in a zip that does not say it."""
+    def __init__(self, source: str | os.PathLike, encoding: str | None = None, by_class: bool = True):
+        """encoding: of file names in a zip that does not say it. by_class: class folders are looked for."""
         self.source = source
         self.notes: list[str] = []
-        members = list_members(source, encoding=encoding, notes=self.notes)
-        paths = _unwrap([member.name for member in members])
-        tops = {path.split("/")[0] for path in paths if "/" in path}
-        split_of = {top: _SPLITS.get(top.lower(), "") for top in tops}
-        if not all(split_of.values()):
-            split_of = {}
-        elif "test" not in split_of.values():
-            split_of = {top: "test" if split == "val" else split for top, split in split_of.items()}
-        self.given = set(split_of.values())
-        self.members: dict[str, Member] = {}
-        for path, member in zip(paths, members, strict=True):
-            top, _, rest = path.partition("/") if split_of else ("", "", path)
-            if rest:
-                self.members[f"{split_of.get(top, '')}/{rest}"] = member
+        files = {member.name: member for member in list_members(source, encoding=encoding, notes=self.notes)}
+        layout = read_layout(files, by_class)
+        self.given, self.left_out = layout.given, sorted(layout.left_out.items())
+        self.notes += layout.notes
+        self.members: dict[str, Member] = {place: files[path] for path, place in layout.places.items()
+                                           if not place.endswith("/")}
+        self.members = dict(sorted(self.members.items(), key=lambda pair: pair[1].name))
+        self._labels: dict[str, str] = {}
+        for path in sorted(self.members):
+            if label := _class_folder(path):
+                self._labels.setdefault(composed(label), label)
 
     def label(self, path: str) -> str | None:
-        """The class folder of a path "split/class/rest", None for a path without one."""
-        parts = path.split("/")
-        return parts[1] if len(parts) > 2 else None
+        """The class folder of a path "split/class/rest", None for a path without one.
+
+        Folders whose names look alike, with accents composed in one way or another, are one class.
+        """
+        label = _class_folder(path)
+        return label and self._labels[composed(label)]
 
     def splits(self, paths: Iterable[str], seed: int, test_share: float, by_class: bool) -> dict[str, list[str]]:
         """Split -> its paths, in the order of ``paths``.
@@ -68,10 +67,6 @@ class SourceTree:
                 "test": [path for path in found["train"] if path in test]}
 
 
-def _unwrap(paths: list[str]) -> list[str]:
-    """Leave out a folder that wraps all the others, as long as there are folders below it for classes or splits."""
-    while True:
-        tops = Counter(path.split("/")[0] for path in paths)
-        if len(tops) != 1 or min(path.count("/") for path in paths) < 2 or next(iter(tops)).lower() in _SPLITS:
-            return paths
-        paths = [path.split("/", 1)[1] for path in paths]
+def _class_folder(path: str) -> str | None:
+    parts = path.split("/")
+    return parts[1] if len(parts) > 2 else None

@@ -9,12 +9,15 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ibc.datasets.building.archive import ARCHIVE_ENDINGS
 from ibc.datasets.building.folder_config import write_config
+from ibc.datasets.building.layout import is_container, is_split, looks_like_image
 from ibc.datasets.building.options import BuildOptions
 from ibc.datasets.building.plan import PreparationPlan, describe_sources, name_stems
 from ibc.datasets.building.source_tree import SourceTree
@@ -22,9 +25,7 @@ from ibc.datasets.building.table import CLASS_WEIGHT_RULE, class_weights, read_a
 from ibc.datasets.data_set import image_set
 from ibc.errors import input_error
 from ibc.labels import MISSING, NO_CATEGORY
-
-_IMAGE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm",
-                  ".avif", ".jp2")
+from ibc.text_files import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,17 +74,25 @@ def plan_folder(source: str | os.PathLike, name: str, *, seed: int, test_share: 
                 encoding: str | None = None) -> PreparationPlan:
     """The plan of a source of images; the arguments are as in ``FolderOptions``, and ``name`` is that of the data set.
 
-    Raises InputError where there is no class folder and no table to go by, and for a table with a fault.
+    Raises InputError where there is no class folder and no table to go by, where the folders are none of classes, and
+    for a table with a fault.
     """
     if attributes and labels:
         raise input_error(None, "--attributes with --labels", "one of them",
                           "multi-label rows hold the classes and nothing else")
-    tree = SourceTree(source, encoding)
+    tree = SourceTree(source, encoding, by_class=not labels)
     plan = PreparationPlan(name, rule="", facts={"source": describe_sources(source)}, notes=tree.notes)
+    plan.skipped += [(path, reason) for path, reason in tree.left_out]
+    if tree.left_out:
+        plan.notes.append(f"left out: {len(tree.left_out)} images {tree.left_out[0][1]}, see skipped.csv")
     rows = _label_rows(tree, labels, plan) if labels else _class_rows(tree, attributes, plan)
     splits = tree.splits(rows, seed, test_share, by_class=not labels)
-    if "test" in tree.given or not splits["test"]:
-        plan.rule = "the split of the source's top folders" if "test" in tree.given else "every image in train.txt"
+    given = {path.split("/")[0] for path in rows} & tree.given
+    plan.notes += [f"no image of '{split}' has a class folder" for split in sorted(tree.given - given) if not labels]
+    if not labels:
+        plan.notes += _notes_of_classes(tree, rows)
+    if "test" in given or not splits["test"]:
+        plan.rule = "the split of the source's top folders" if "test" in given else "every image in train.txt"
     else:
         plan.seed = seed
         plan.rule = (f"test: {test_share:g} of {'all images' if labels else 'each class'} (at least 1 of 2), those "
@@ -98,8 +107,17 @@ def plan_folder(source: str | os.PathLike, name: str, *, seed: int, test_share: 
 
 
 def _class_rows(tree: SourceTree, attributes: str | None, plan: PreparationPlan) -> dict[str, Sequence[int]]:
-    """path -> (class id, attributes). An image outside of class folders counts only if the table names it."""
-    plan.classes = sorted({label for label in map(tree.label, tree.members) if label is not None})
+    """path -> (class id, attributes). An image outside of class folders counts only if the table names it.
+
+    Raises InputError where nothing is in a class folder, and where the folders are named as splits or containers are.
+    """
+    files = Counter(label for label in map(tree.label, tree.members) if label is not None)
+    plan.classes = sorted({label for path in tree.members if (label := tree.label(path)) and looks_like_image(path)})
+    if not attributes:
+        _refuse_containers(tree, plan.classes)
+    empty = sorted(set(files) - set(plan.classes))
+    if empty:
+        plan.notes.append(f"no class: {_some(empty)}, without an image ({sum(files[name] for name in empty)} files)")
     ids = {label: number for number, label in enumerate(plan.classes)}
     marks: dict[str, tuple[int, ...]] = {}
     blank: tuple[int, ...] = ()
@@ -111,14 +129,64 @@ def _class_rows(tree: SourceTree, attributes: str | None, plan: PreparationPlan)
     rows: dict[str, Sequence[int]] = {}
     for path, member in tree.members.items():
         label = tree.label(path)
-        if label is not None or path in marks:
-            rows[path] = (NO_CATEGORY if label is None else ids[label], *marks.get(path, blank))
-        elif path.lower().endswith(_IMAGE_ENDINGS):
+        if label in ids or path in marks:
+            rows[path] = (NO_CATEGORY if label is None else ids.get(label, NO_CATEGORY), *marks.get(path, blank))
+        elif label is None and looks_like_image(path):
             plan.skipped.append((member.name, "not in a class folder"))
     if not rows:
-        raise input_error(tree.source, "no image in a class folder",
-                          "SRC/<class>/<image> or SRC/train/<class>/<image>", "or give --labels or --attributes")
+        raise input_error(tree.source, _seen(tree), "SRC/<class>/<image> or SRC/train/<class>/<image>",
+                          "or give --labels or --attributes")
     return rows
+
+
+def _refuse_containers(tree: SourceTree, classes: list[str]) -> None:
+    """Raise InputError where the class folders are named as splits are, or one of them holds all images."""
+    doubtful = [name for name in classes if is_split(name) or is_container(name)]
+    if doubtful and len(doubtful) == len(classes) and (len(classes) == 1 or any(map(is_split, classes))):
+        raise input_error(tree.source, f"the folders {_some(classes)} where the classes should be, with images such as "
+                          f"'{next(member.name for path, member in tree.members.items() if tree.label(path))}'",
+                          "SRC/<class>/<image>, or SRC/train/<class>/<image> and SRC/test/<class>/<image>",
+                          "move the images into a folder for each class, or give --labels or --attributes")
+
+
+def _notes_of_classes(tree: SourceTree, rows: Mapping[str, Sequence[int]]) -> Iterator[str]:
+    """What is odd about the class folders: names, depth, splits that lack a class."""
+    of_split: dict[str, set[str]] = defaultdict(set)
+    deeper = []
+    for path in rows:
+        if label := tree.label(path):
+            of_split[path.split("/")[0]].add(label)
+            below = path.split("/")[2:-1]
+            if any(not is_container(folder) for folder in below):
+                deeper.append(path)
+    classes = set().union(*of_split.values())
+    if doubtful := sorted(name for name in classes if is_split(name) or is_container(name)):
+        yield f"the class names {_some(doubtful)} look like those of splits or containers: check classes.txt"
+    if len(classes) == 1:
+        yield f"one class only, {_some(classes)}: check that the class folders lie right below SRC (or SRC/train)"
+    if deeper:
+        yield (f"{len(deeper)} images lie in folders below those taken as classes, such as "
+               f"'{tree.members[deeper[0]].name}': check classes.txt")
+    if {"train", "test"} <= set(of_split):
+        for one, other in (("train", "test"), ("test", "train")):
+            if missing := sorted(of_split[one] - of_split[other]):
+                yield f"{len(missing)} classes of {one} without an image in {other}: {_some(missing)}"
+
+
+def _seen(tree: SourceTree) -> str:
+    """What a source without class folders holds, for a message."""
+    names = [member.name for member in tree.members.values()]
+    if archives := [name for name in names if name.lower().endswith((*ARCHIVE_ENDINGS, ".rar", ".7z"))]:
+        return f"no image in a class folder, but {len(archives)} archives ({_some(archives)})"
+    images = [name for name in names if looks_like_image(name)]
+    what = f"{len(images)} images outside of any ({_some(images)})" if images else f"{len(names)} other files"
+    return f"no image in a class folder, {what if names else 'and no file at all'}"
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first names of a list, for a message."""
+    listed = sorted(names)
+    return ", ".join(f"'{printable(name)}'" for name in listed[:3]) + (" …" if len(listed) > 3 else "")
 
 
 def _label_rows(tree: SourceTree, labels: str, plan: PreparationPlan) -> dict[str, Sequence[int]]:
@@ -127,7 +195,7 @@ def _label_rows(tree: SourceTree, labels: str, plan: PreparationPlan) -> dict[st
     matched, unused = table.match(tree.members)
     plan.classes = table.names
     plan.skipped += unused + [(member.name, f"no row in {table.path.name}") for path, member in tree.members.items()
-                              if path not in matched and path.lower().endswith(_IMAGE_ENDINGS)]
+                              if path not in matched and looks_like_image(path)]
     return {path: matched[path] for path in tree.members if path in matched}
 
 
