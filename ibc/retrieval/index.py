@@ -90,7 +90,7 @@ class CodeIndex:
         half_steps = any(store.undecided for store in self._stores)
         whole = queries.weights is None and not half_steps
         distances = np.empty((len(queries), top), np.int64 if whole else np.float64)
-        if top:
+        if top and len(queries):
             step = 0.5 if half_steps and queries.weights is None else 1
             nearest = self._nearest(queries, top, choose_device(device, len(queries) * len(self)))
             for number, (own_rows, values) in enumerate(nearest):

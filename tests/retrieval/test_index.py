@@ -80,6 +80,22 @@ def test_bool_bits_and_an_index_that_grows():
     assert np.array_equal(search(index, queries, top=20).rows, whole.rows)
 
 
+def test_no_items_and_no_queries():
+    index = CodeIndex(np.empty((0, 8), np.int8))
+    assert index.search(np.ones((2, 8))).rows.shape == (2, 0) and len(index) == 0
+    index.add(np.ones((3, 8)))
+    assert index.search(np.ones((2, 8))).rows.tolist() == [[0, 1, 2]] * 2
+    assert index.search(np.empty((0, 8), np.int8), top=2).rows.shape == (0, 2)
+
+
+def test_codes_longer_than_a_thousand_bits():
+    random = np.random.default_rng(5)
+    db, queries = (np.where(random.random((count, 2100)) < 0.5, -1, 1) for count in (700, 3))
+    rows, distances = dense_search(db, queries, 1, np.ones((3, 2100)), 40)
+    found = search(db, queries, top=40)
+    assert np.array_equal(found.rows, rows) and np.array_equal(found.distances, distances)
+
+
 @pytest.mark.parametrize(("arguments", "words"), [
     ({"bits": []}, "an empty set of bits"),
     ({"bits": [[1], []]}, "an empty set of bits"),
