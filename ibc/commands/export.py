@@ -70,6 +70,8 @@ def _check(options: ExportOptions) -> None:
         raise input_error("--checkpoint", "no --onnx", "both, to write the encoder")
     if options.concepts is not None and not options.dissection:
         raise input_error("--concepts", "no --dissection", "the dissection that names the bits")
+    if not 0 <= options.min_iou <= 1:
+        raise input_error("--min_iou", f"{options.min_iou:g}", "a number from 0 to 1")
     if not 0 <= options.first_id < 2**62:
         raise input_error("--first_id", str(options.first_id), "a whole number from 0")
 
@@ -94,11 +96,9 @@ def _lines(path: str | None) -> list[str]:
     """The names in a file, one a line."""
     if path is None:
         return []
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise input_error(path, "a file that is not text", "one name a line") from None
-    names = [line.strip() for line in text.splitlines() if line.strip()]
+    from ibc.text_files import read_text
+
+    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not names:
         raise input_error(path, "no name", "one a line")
     return names
@@ -107,19 +107,19 @@ def _lines(path: str | None) -> list[str]:
 def _query(options: ExportOptions, codes: CodeSet, names: list[BitName]) -> MaskedQuery:
     """The search that the SQL shows."""
     from ibc.codes import binarise
+    from ibc.commands.search_query import names_in
     from ibc.export.query import masked_query
     from ibc.retrieval.bit_names import bits_named
     from ibc.retrieval.bits import parse_bits
+    from ibc.retrieval.items import find_item
 
-    item = _item(options.item, codes)
+    item = find_item(options.item, codes, options.codes)
     bits: Sequence[int] | np.ndarray | None = None
     chosen_by = "all bits"
     if options.bits is not None:
         bits, chosen_by = parse_bits(options.bits, codes.code_length), f"bits {options.bits}"
     elif options.concepts is not None:
-        concepts = [concept.strip() for concept in options.concepts.split(",") if concept.strip()]
-        if not concepts:
-            raise input_error("--concepts", f"'{options.concepts}'", "names with commas, as in water,sea")
+        concepts = names_in(options.concepts, "--concepts")
         bits = [name.bit for concept in concepts
                 for name in bits_named(names, concept, options.min_iou, any_category=not options.best_only,
                                        source=options.dissection)]
@@ -127,16 +127,6 @@ def _query(options: ExportOptions, codes: CodeSet, names: list[BitName]) -> Mask
     path = f" ({codes.paths[item]})" if codes.paths else ""
     return masked_query(binarise(codes.binary_codes[item]), bits, top=options.top,
                         label=f"item {item + 1}{path}, {chosen_by}")
-
-
-def _item(wish: str, codes: CodeSet) -> int:
-    """The row of an item given by number (from 1) or path. Raises InputError where there is none."""
-    if codes.paths is not None and wish in codes.paths:
-        return codes.paths.index(wish)
-    if wish.isascii() and wish.isdigit() and 1 <= int(wish) <= len(codes):
-        return int(wish) - 1
-    raise input_error("--item", f"'{wish}'", f"a number from 1 to {len(codes)}"
-                      + ("" if codes.paths is None else ", or a path of the codes file"))
 
 
 def _writers(options: ExportOptions, rows: ExportRows, names: list[BitName],

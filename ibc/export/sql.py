@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ibc.export.query import MaskedQuery, words_of
 from ibc.export.rows import BINARY_BITS, ExportRows
+from ibc.text_files import printable
 
 # Each bit_count of DuckDB is a TINYINT, and a sum of them would overflow beyond 127; hence the cast.
 DUCKDB_TERM = "bit_count(xor(w{word}, {code}::UBIGINT) & {mask}::UBIGINT)::INTEGER"
@@ -142,7 +143,7 @@ def search_sql(query: MaskedQuery, rows: ExportRows) -> str:
     """The text of ``search.sql``: one section an engine, that loads the export and searches."""
     bits = query.bits
     shown = ", ".join(str(bit + 1) for bit in bits[:20]) + (f" and {len(bits) - 20} more" if len(bits) > 20 else "")
-    lines = [f"-- Masked search: {' '.join(query.label.split())}", f"-- {len(bits)} of {query.length} bits: {shown}",
+    lines = [f"-- Masked search: {printable(query.label)}", f"-- {len(bits)} of {query.length} bits: {shown}",
              "-- Ties in database order (by id). Run each section in this folder; the first statements load the codes."]
     for engine in SQL_ENGINES.values():
         lines += ["", f"-- ==== {engine.title} ====", *(f"-- {note}" for note in engine.notes), *engine.load(rows), "",

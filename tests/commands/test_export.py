@@ -86,6 +86,15 @@ def test_everything_once(folder, tmp_path):
     assert json.loads(session.get_modelmeta().custom_metadata_map["bit_names"])[0]["concept"] == "sea"
 
 
+def test_odd_file_names(tmp_path):
+    codes = make_codes(16)
+    codes.paths[0] = "a\n'\udcff.jpg"
+    save_codes(tmp_path / "codes.npz", codes)
+    result = export(tmp_path / "codes.npz", "-o", tmp_path / "e", "--parquet", "--sql", "--csv")
+    assert result.returncode == 0, result.stderr
+    assert "item 1 (a '\\xff.jpg), all bits" in (tmp_path / "e" / "search.sql").read_text()
+
+
 def test_parts_of_one_table(folder, tmp_path):
     for part in range(2):
         flags = ["--item", "8", "--first_id", 300 * part, "--top", 10]
@@ -109,12 +118,13 @@ def test_undecided_bits_are_counted(tmp_path):
 
 
 @pytest.mark.parametrize(("flags", "message"), [
-    (["--item", "301"], "--item: found '301', expected a number from 1 to 300"),
-    (["--item", "no.jpg"], "--item: found 'no.jpg'"),
-    (["--item", "0"], "--item: found '0'"),
+    (["--item", "301"], "found item 301, expected 1 to 300"),
+    (["--item", "no.jpg"], "found no image 'no.jpg'"),
+    (["--item", "0"], "found item 0"),
     (["--bits", "65"], "bits from 1 to 64"),
     (["--bits", ""], "bit list"),
     (["--top", "0"], "--top: found 0"),
+    (["--min_iou", "2"], "--min_iou: found 2"),
     (["--first_id", "-1"], "--first_id: found -1"),
     (["--concepts", "sea"], "--concepts: found no --dissection"),
     (["--concepts", "sae", "--dissection", "{folder}/units.csv"], "near names: sea"),
@@ -127,7 +137,7 @@ def test_undecided_bits_are_counted(tmp_path):
     (["--onnx", "--checkpoint", "{folder}/other/none.pt"], "no such file"),
     (["--onnx", "--checkpoint", "{folder}", "--crop", "0", "9"], "--crop"),
     (["--class_names", "{folder}/none.txt"], "No such file"),
-    (["--class_names", "{folder}/codes.npz"], "not text"),
+    (["--class_names", "{folder}/codes.npz"], "bytes that are not UTF-8"),
     (["--attribute_names", "{folder}/classes.txt"], "found 4 names, expected 2"),
     (["--multi_label", "--class_names", "{folder}/classes.txt"], "found 4 names, expected 3"),
 ])
