@@ -19,6 +19,7 @@ import yaml
 from ibc import checkpoint
 from ibc.config import Config
 from ibc.data.batch import Batch
+from ibc.data.list_file import ListDigest, list_change
 from ibc.data.loader import images_for_training, training_batches
 from ibc.errors import input_error
 from ibc.files import atomic_write, remove_leftovers
@@ -73,11 +74,12 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
         raise input_error(folders.checkpoints, "checkpoints of an earlier run", "a folder without",
                           "go on with --resume, delete them, or choose another --output_path or model_name")
     images = images_for_training(config)
+    digest = images.digest()
     if is_main():
         remove_leftovers(folders.checkpoints)
     trainer = Trainer(config, device, pretrained=not (resume or init_from), amp=amp, compile_update=compile_update)
     if resume:
-        _resume(trainer, folders.checkpoints)
+        _resume(trainer, folders.checkpoints, digest)
     elif init_from:
         checkpoint.load_weights(trainer.model, checkpoint.find_checkpoint(init_from))
     if trainer.iteration >= config.max_iter:
@@ -91,7 +93,7 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
             yaml.safe_dump(config.as_dict(), handle, sort_keys=False)
     with TrainingLog(config, folders.logs, trainer.iteration) as log, AgreedStop() as stop:
         for batch, values in trainer.updates(batches):
-            _after_update(trainer, values, batch, log, folders, validate, stop)
+            _after_update(trainer, values, batch, log, folders, digest, validate, stop)
             if stop.agreed:
                 break
     if stop.agreed:
@@ -105,7 +107,7 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
 
 
 def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batch, log: TrainingLog,
-                  folders: RunFolders, validate: Validate | None, stop: AgreedStop) -> None:
+                  folders: RunFolders, digest: ListDigest, validate: Validate | None, stop: AgreedStop) -> None:
     """Log, validate and save, where the number of the update asks for it."""
     config, done = trainer.config, trainer.iteration
     last = done == config.max_iter
@@ -124,15 +126,15 @@ def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batc
             log.validated(done, validate(trainer.model))
             trainer.model.train()
     if saves:
-        save(trainer, folders.checkpoints)
+        save(trainer, folders.checkpoints, digest)
 
 
-def save(trainer: Trainer, folder: Path) -> None:
+def save(trainer: Trainer, folder: Path, digest: ListDigest) -> None:
     """Write the checkpoint, then ``optimizer.pt``, which names it: so the checkpoint that it names is always there.
 
-    All processes call it, the main one writes.
+    digest: of the training list, which a resumed run compares with its own. All processes call it, the main one writes.
     """
-    state = training_state(trainer)
+    state = training_state(trainer) | {"train_list": digest}
     if not is_main():
         return
     checkpoint.save_checkpoint(folder, trainer.model, trainer.iteration, trainer.config.as_dict())
@@ -140,8 +142,11 @@ def save(trainer: Trainer, folder: Path) -> None:
     checkpoint.prune(folder, trainer.config.keep_last, trainer.iteration)
 
 
-def _resume(trainer: Trainer, folder: Path) -> None:
-    """Continue from the iteration that ``optimizer.pt`` names, or from the newest checkpoint."""
+def _resume(trainer: Trainer, folder: Path, digest: ListDigest) -> None:
+    """Continue from the iteration that ``optimizer.pt`` names, or from the newest checkpoint.
+
+    digest: of the training list now; another than that of the run is warned of.
+    """
     present = dict(checkpoint.list_checkpoints(folder))
     if not present:
         raise input_error(folder, "no checkpoint to resume from", f"a file such as {checkpoint.NAME.format(0)}",
@@ -163,6 +168,9 @@ def _resume(trainer: Trainer, folder: Path) -> None:
     if "iteration" not in state:
         warn(f"{path} does not say which checkpoint it belongs to: taking the newest, {iteration}")
     restore_training(trainer, state, str(path))
+    before = state.get("train_list")  # no earlier version wrote it
+    if isinstance(before, dict) and (change := list_change(before, digest)):
+        warn(f"the training list is another than that of the run: {change}; the run goes on with the new one")
 
 
 class AgreedStop(StopSignals):

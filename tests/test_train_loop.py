@@ -93,6 +93,24 @@ def test_interrupted_run_equals_the_whole_one(whole, tmp_path, workers):
     assert_same_checkpoint(final(out), final(tmp_path))
 
 
+def test_resume_with_another_list_warns(tmp_path):
+    config = make_run(tmp_path / "data")
+    arguments = ["train.py", "--config", config, "--output_path", tmp_path]
+    assert run(*arguments, "--set", "max_iter=5").returncode == 0
+    result = run(*arguments, "--resume", "--set", "max_iter=6")
+    assert result.returncode == 0 and "another than that of the run" not in result.stderr
+    path = tmp_path / "data" / "train.txt"
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
+    result = run(*arguments, "--resume", "--set", "max_iter=7")
+    assert result.returncode == 0 and "the training list is another than that of the run" in result.stderr
+    state_file = tmp_path / "outputs/small/checkpoints/optimizer.pt"
+    state = torch.load(state_file, weights_only=True)
+    del state["train_list"]  # a run of an earlier version
+    torch.save(state, state_file)
+    result = run(*arguments, "--resume", "--set", "max_iter=8")
+    assert result.returncode == 0 and "warning" not in result.stderr
+
+
 def test_resume_without_optimizer_state_warns(whole, tmp_path):
     config, _, _ = whole
     arguments = ["train.py", "--config", config, "--output_path", tmp_path]

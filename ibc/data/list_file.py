@@ -8,6 +8,7 @@ begin with ``#`` are skipped. Column 0 of the labels is the category id (99999: 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -28,6 +29,7 @@ _LINE_END = re.compile("\r\n|\n|\r")  # and no other character that Python calls
 _ESCAPED = {"\n": "\\u000a", "\r": "\\u000d"}
 _UNESCAPED = {text: character for character, text in _ESCAPED.items()}
 IMAGE_ENDINGS = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"))
+ListDigest = dict[str, int | str]
 
 
 @dataclass
@@ -48,6 +50,22 @@ class ImageList:
     def subset(self, indices: np.ndarray) -> ImageList:
         """The images at ``indices``, in that order."""
         return ImageList([self.names[i] for i in indices], [self.files[i] for i in indices], self.labels[indices])
+
+    def digest(self) -> ListDigest:
+        """What tells the list from another: its length, and SHA-256 of its names and of its labels."""
+        names = hashlib.sha256("\0".join(self.names).encode(errors="surrogateescape")).hexdigest()
+        labels = np.ascontiguousarray(self.labels, dtype="<f4")
+        return {"images": len(self), "names": names, "columns": labels.shape[1],
+                "labels": hashlib.sha256(labels.tobytes()).hexdigest()}
+
+
+def list_change(before: ListDigest, now: ListDigest) -> str:
+    """How a list differs from an earlier one, for people; empty where it does not."""
+    for key, words in (("images", "{} images, {} before"), ("names", "other images, or in another order"),
+                       ("columns", "{} label columns, {} before"), ("labels", "other labels of the same images")):
+        if key in before and before[key] != now[key]:
+            return words.format(now[key], before[key])
+    return ""
 
 
 def read_list(

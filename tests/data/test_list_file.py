@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ibc.data.list_file import extend_with_attributes, images_below, read_list, write_list
+from ibc.data.list_file import extend_with_attributes, images_below, list_change, read_list, write_list
 from ibc.errors import InputError
 
 
@@ -120,6 +120,15 @@ def test_accents_composed_otherwise_are_found(tmp_path):
 def test_bytes_that_name_no_file_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"list\.txt:2: found the path .*, which is not UTF-8 and of no file"):
         read(tmp_path, b"a.jpg 0\ngr\xfcn.jpg 0\n")
+
+
+@pytest.mark.parametrize("text, change", [
+    ("a 0\nb 1\n", ""), ("# same\na\t0\nb 1", ""), ("a 0\n", "1 images, 2 before"), ("b 0\na 1\n", "other images"),
+    ("a 0 1\nb 1 1\n", "2 label columns, 1 before"), ("a 1\nb 0\n", "other labels")])
+def test_another_list_is_told_by_its_digest(tmp_path, text, change):
+    before = read(tmp_path, "a 0\nb 1\n").digest()
+    found = list_change(before, read(tmp_path, text).digest())
+    assert found.startswith(change) and bool(found) == bool(change)
 
 
 def test_attribute_list_is_repeated_as_often_as_it_fits(tmp_path):
