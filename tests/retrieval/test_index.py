@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 import ibc.retrieval
 from ibc.errors import InputError
 from ibc.retrieval import CodeIndex, search
+from ibc.retrieval.engine import plane_search
+from ibc.retrieval.engine.planes import BitPlanes
 from tests.conftest import ROOT
 from tests.retrieval.slow_search import slow_search
 
@@ -78,6 +80,22 @@ def test_bool_bits_and_an_index_that_grows():
     assert len(index) == 137 and index.code_length == 70
     assert np.array_equal(found.rows, whole.rows) and np.array_equal(found.distances, whole.distances)
     assert np.array_equal(search(index, queries, top=20).rows, whole.rows)
+
+
+@pytest.mark.parametrize("weights", [None, np.arange(1, 21) / 8])
+@pytest.mark.parametrize("count", [1, 5])
+def test_threads_share_queries_or_the_database(monkeypatch, weights, count):
+    random = np.random.default_rng(7)
+    db = np.where(random.random((20_000, 20)) < 0.5, -1, 1).astype(np.int8)
+    index, queries = CodeIndex(db[:9000]), db[:count]
+    index._stores.append(BitPlanes(20))  # as behind a memory map
+    index.add(db[9000:])
+    expected = dense_search(db, queries, 1, np.ones((1, 20)) if weights is None else weights[None], 300)
+    monkeypatch.setattr(plane_search, "LEAST_PLANES", 1)
+    for threads in (1, 2, 3, 7):
+        monkeypatch.setattr(plane_search, "compute_threads", lambda threads=threads: threads)
+        found = index.search(queries, weights=weights, top=300)
+        assert np.array_equal(found.rows, expected[0]) and np.array_equal(found.distances, expected[1])
 
 
 def test_no_items_and_no_queries():

@@ -23,7 +23,7 @@ from ibc.retrieval.engine.queries import SearchQueries
 
 BLOCK_QUERIES = 64  # at most so many pass over a tile together
 SPARE_LEVELS = 8    # rows of counters behind the last level that adders may touch
-LEAST_TILES = 64    # a part of the database for a thread of its own
+LEAST_PLANES = 60_000  # added up by a thread of its own: less takes no longer than to wake the thread
 
 Nearest = tuple[np.ndarray, np.ndarray]  # rows, distances of one query, nearest first
 
@@ -37,7 +37,8 @@ def search_planes(stores: Sequence[BitPlanes], queries: SearchQueries, top: int)
     threads = compute_threads()
     size = max(1, min(BLOCK_QUERIES, -(-len(queries) // threads)))
     blocks = [slice(start, start + size) for start in range(0, len(queries), size)]
-    parts = _parts(stores, max(1, threads // len(blocks)))
+    planes_a_tile = int(queries.rows(blocks[0]).bits_used.sum())
+    parts = _parts(stores, max(1, threads // len(blocks)), LEAST_PLANES / planes_a_tile)
     programs = {(block.start, half): make_programs(queries.rows(block), half)
                 for block in blocks for half in {store.undecided for store in stores}}
 
@@ -69,12 +70,12 @@ def _helpers(_process: int, threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "ibc-search")
 
 
-def _parts(stores: Sequence[BitPlanes], wanted: int) -> list[tuple[BitPlanes, int, slice]]:
+def _parts(stores: Sequence[BitPlanes], wanted: int, least_tiles: float) -> list[tuple[BitPlanes, int, slice]]:
     """(store, its first row, tiles) for about ``wanted`` threads, in the order of the rows."""
     parts, first_row = [], 0
     for store in stores:
         tiles = len(store.used_tiles)
-        count = max(1, min(wanted, tiles // LEAST_TILES))
+        count = max(1, min(wanted, int(tiles / least_tiles)))
         edges = np.linspace(0, tiles, count + 1).astype(int).tolist()
         parts += [(store, first_row, slice(start, stop)) for start, stop in pairwise(edges)]
         first_row += store.count
