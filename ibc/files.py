@@ -7,9 +7,12 @@ half a file, and an interruption leaves the old one or the new one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,3 +55,12 @@ def sha256(path: str | os.PathLike) -> str:
     """SHA-256 of a file's content, as hex digits."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def open_regular(path: str | os.PathLike) -> FileIO:
+    """A file opened to be read, unbuffered. Raises OSError also for a pipe or a device, which may never end."""
+    handle = FileIO(os.fspath(path), opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
+        handle.close()
+        raise OSError(errno.EINVAL, "no regular file (a pipe, a socket or a device)", os.fspath(path))
+    return handle

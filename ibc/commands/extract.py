@@ -166,7 +166,7 @@ def images_of(options: ExtractOptions, config: Config) -> ImageList:
             raise input_error("--images", "''", "a folder")
         size = "new_size" if config.new_size_b is None else "new_size_b"
         config.require("crop_image_height", "crop_image_width", size)
-        images = images_below(options.images)
+        images = images_below(options.images, say=lambda line: print(f"note: {line}", file=sys.stderr))
     else:
         images = images_for_testing(config) if options.split == "test" else images_for_training(config)
     return images if options.max_num is None else images.subset(np.arange(min(options.max_num, len(images))))

@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ibc.data.accents import find_alike
+from ibc.data.image_reader import HEAD, IMAGE_ENDINGS, RAW_ENDINGS, looks_like_image
+from ibc.data.walk import LeftOut, walk_files
 from ibc.data.zip_folder import file_of, is_zip_folder, member_name, open_zip_folder, path_in_zip, read_bytes
 from ibc.errors import input_error
 from ibc.files import atomic_write
@@ -28,7 +29,6 @@ LARGEST_LABEL = 2**24  # float32, in which labels are kept, holds no larger odd 
 _LINE_END = re.compile("\r\n|\n|\r")  # and no other character that Python calls a line separator: names may hold it
 _ESCAPED = {"\n": "\\u000a", "\r": "\\u000d"}
 _UNESCAPED = {text: character for character, text in _ESCAPED.items()}
-IMAGE_ENDINGS = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"))
 ListDigest = dict[str, int | str]
 
 
@@ -241,16 +241,42 @@ def _locate(source: str, number: int, folder: str, in_zip: bool, name: str) -> s
     return path
 
 
-def images_below(folder: str | os.PathLike) -> ImageList:
+def images_below(folder: str | os.PathLike, say: Callable[[str], None] | None = None) -> ImageList:
     """Every image file below a folder, sorted by path, without a category (label 99999).
 
-    Raises InputError where there is no such folder, or no image in it.
+    A file is an image by its ending or, with another ending or none, by its first bytes. Folders are walked as
+    ``ibc.data.walk`` says. say: takes one line that counts what is left out, if anything is. Raises InputError where
+    there is no such folder, or no image in it; OSError for a folder that may not be read.
     """
-    root = Path(folder)
-    if not root.is_dir():
+    if not os.path.isdir(folder):
         raise input_error(folder, "no such folder", "a folder of images")
-    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS and path.is_file())
+    left_out = LeftOut()
+    found = []
+    for file in walk_files(folder, left_out):
+        if file.fault:
+            left_out.add(file.fault, file.name)
+        elif _is_image(file.name, file.path):
+            found.append(file)
+        else:
+            left_out.add("no image that is read", file.name)
     if not found:
-        raise input_error(folder, "no image", f"files ending in {' '.join(sorted(IMAGE_ENDINGS))}")
+        seen = str(left_out)
+        raise input_error(folder, f"no image, but {seen}" if seen else "no image",
+                          f"files ending in {' '.join(sorted(IMAGE_ENDINGS))}")
+    if say is not None and left_out.names:
+        say(f"left out below {os.fspath(folder)}: {left_out}")
+    found.sort(key=lambda file: file.name.split("/"))
     labels = np.full((len(found), 1), NO_CATEGORY, np.float32)
-    return ImageList([path.relative_to(root).as_posix() for path in found], [str(path) for path in found], labels)
+    return ImageList([file.name for file in found], [file.path for file in found], labels)
+
+
+def _is_image(name: str, path: str) -> bool:
+    ending = os.path.splitext(name)[1].lower()
+    if ending in IMAGE_ENDINGS or ending in RAW_ENDINGS:
+        return ending in IMAGE_ENDINGS
+    try:
+        with open(path, "rb", buffering=0) as handle:
+            return looks_like_image(handle.read(HEAD))
+    except OSError:
+        return False
+

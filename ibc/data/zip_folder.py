@@ -9,13 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
-import stat
 import weakref
 import zipfile
 from pathlib import Path
 
 from ibc.data.zip_reader import DamagedMember, ZipMember, list_zip, read_zip_member
 from ibc.errors import input_error
+from ibc.files import open_regular
 
 ENDING = ".zip"
 _MARK = f"{ENDING}:"
@@ -47,23 +47,15 @@ def read_bytes(file: str | os.PathLike, *, regular: bool = False, most: int | No
     """The content of a plain file or of ``pack.zip:member``. Threads and forked processes may call it at once.
 
     regular: refuse what is no regular file, such as a pipe, which may never end. most: bytes that a file may have.
-    Raises OSError where there is no such file or member, InputError for a damaged archive or a file that is refused.
+    Raises OSError where there is no such file or member, InputError for a damaged archive or a file that is too large.
     """
     found = split(file)
     if found is None:
-        with open(file, "rb", buffering=0, opener=_open_at_once if regular else None) as handle:
-            state = os.fstat(handle.fileno())
-            if regular and not stat.S_ISREG(state.st_mode):
-                raise input_error(file, "a pipe, socket or device", "a regular file")
-            _check_size(file, state.st_size, most)
+        with open_regular(file) if regular else open(file, "rb", buffering=0) as handle:
+            _check_size(file, os.fstat(handle.fileno()).st_size, most)
             return handle.readall()
     archive, member = found
     return (_open_archives.get(archive) or open_zip_folder(archive)).read(member, most)
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """For ``open``: does not wait for the other end of a pipe."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _check_size(file: str | os.PathLike, size: int, most: int | None) -> None:

@@ -230,7 +230,7 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "zero.jpg").symlink_to("/dev/zero")
     for name in ("pipe.jpg", "zero.jpg"):
-        with pytest.raises(InputError, match="found a pipe, socket or device, expected a regular file"):
+        with pytest.raises(InputError, match="no regular file"):
             decode_image(tmp_path / name)
 
 

@@ -17,14 +17,15 @@ from functools import lru_cache
 from io import RawIOBase
 from pathlib import Path, PurePosixPath
 
+from ibc.data.walk import LeftOut, unwanted_kind, walk_files
 from ibc.data.zip_reader import DamagedMember, list_zip, read_zip_member
 from ibc.datasets.building.other_kinds import refuse_other_kinds
 from ibc.errors import InputError, input_error
+from ibc.files import open_regular
 from ibc.progress import track
 
 ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
-_JUNK = {"thumbs.db", "desktop.ini"}
 _TAR_ERRORS = (tarfile.TarError, zlib.error, EOFError, OSError)
 
 
@@ -63,8 +64,9 @@ def list_members(source: str | os.PathLike, nested: bool = False,
     archive; OSError for a folder that may not be read.
     """
     path = Path(source)
+    left_out = LeftOut()
     if path.is_dir():
-        members = _walk(path, notes)
+        members = _walk(path, left_out)
     elif path.is_file():
         if encoding and not zipfile.is_zipfile(path):
             raise input_error("--encoding", encoding, "a zip as the source", "leave it out")
@@ -73,8 +75,16 @@ def list_members(source: str | os.PathLike, nested: bool = False,
         raise input_error(path, "no such file or folder", "a folder, a zip or a tar")
     if nested:
         members = track((found for member in members for found in _enter(member)), f"listing {path.name}", unit="files")
-    by_name = {member.name: member for member in members  # in an archive a later entry replaces an earlier one
-               if wanted(member.name) and not _is_junk(member.name)}
+    by_name: dict[str, Member] = {}
+    for member in members:  # in an archive a later entry replaces an earlier one
+        if kind := unwanted_kind(member.name):
+            left_out.add(kind, member.name)
+        elif wanted(member.name):
+            by_name[member.name] = member
+    if notes is not None and left_out.names:
+        notes.append(f"left out: {left_out}")
+    if notes is not None and left_out.empty:
+        notes.append(f"{len(left_out.empty)} folders are empty, such as '{min(left_out.empty)}'")
     return [by_name[name] for name in sorted(by_name)]
 
 
@@ -95,8 +105,8 @@ def read_files(members: Iterable[Member]) -> dict[str, bytes]:
 def read_member(member: Member) -> bytes:
     """Content of a member of any kind but "stream". Raises OSError where it is missing or damaged."""
     if member.kind == "file":
-        with open(member.container, "rb") as handle:
-            return handle.read()
+        with open_regular(member.container) as handle:
+            return handle.readall()
     if member.kind == "slice":
         return _pread(member.container, member.offset, member.size)
     try:
@@ -122,31 +132,9 @@ def stream_members(container: str, inner: str, wanted: Container[str]) -> Iterat
             raise _damaged(container, error) from error
 
 
-def _walk(folder: Path, notes: list[str] | None = None) -> Iterator[Member]:
-    empty = []
-    seen = set()  # folders may be links; a ring of links ends here
-    for where, folders, files in os.walk(folder, followlinks=True, onerror=_cannot_read):
-        real = os.path.realpath(where)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        if not files and not folders and (name := Path(where).relative_to(folder).as_posix()) and not _is_junk(name):
-            empty.append(name)
-        for file in files:
-            path = os.path.join(where, file)
-            try:
-                state = os.stat(path)
-                size, stamp = state.st_size, f"{state.st_mtime_ns}"
-            except OSError:
-                size, stamp = 0, ""  # a dangling link: listed when it is read
-            yield Member(Path(path).relative_to(folder).as_posix(), size, path, "file", stamp=stamp)
-    if empty and notes is not None:
-        notes.append(f"{len(empty)} folders are empty, such as '{min(empty)}'")
-
-
-def _cannot_read(error: OSError) -> None:
-    raise error  # a folder left out would be a class, or a split, that vanishes
+def _walk(folder: Path, left_out: LeftOut) -> Iterator[Member]:
+    for file in walk_files(folder, left_out):  # those that cannot be read are told of when they are
+        yield Member(file.name, file.size, file.path, "file", stamp=f"{file.changed}" if file.changed else "")
 
 
 def _list_archive(path: Path, encoding: str | None = None, notes: list[str] | None = None) -> Iterator[Member]:
@@ -319,8 +307,3 @@ def _unsafe(archive: str | os.PathLike, name: str, what: str) -> InputError:
 def _damaged(archive: str | os.PathLike, error: Exception) -> InputError:
     return input_error(archive, f"a damaged archive ({error or type(error).__name__})", "a readable zip or tar",
                        "compare its size or checksum with the publisher's, and fetch it again")
-
-
-def _is_junk(name: str) -> bool:
-    parts = name.split("/")
-    return parts[-1].lower() in _JUNK or any(part.startswith(".") or part == "__MACOSX" for part in parts)
