@@ -5,6 +5,7 @@ Flags flow in; a table, the JSON, a contact sheet and a page flow out.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from ibc.commands.command import Command, speaker
@@ -155,7 +156,7 @@ def _common(options: SearchOptions, database: CodeSet, encoder: QueryEncoder | N
         if encoder is None:
             raise input_error("--common", f"the folder {wanted}, whose images are not in {options.codes}",
                               "the model that made the codes", "give it by --checkpoint")
-        files = images_below(wanted).files
+        files = images_below(wanted, say=lambda line: print(f"note: {line}", file=sys.stderr)).files
         codes = encoder.encode(files, options.resize)
         return CommonBits(f"{len(files)} images ({wanted})", len(files),
                           shared_bits(binarise(codes), database.bits))

@@ -102,13 +102,16 @@ def check_pixels(width: int, height: int) -> None:
         raise _too_large(width * height)
 
 
-def read_pixels(data: bytes, extension: str = "") -> np.ndarray:
+def read_pixels(data: bytes, extension: str = "", side: int | None = None) -> np.ndarray:
     """(h, w, 3) uint8 RGB, upright, of the content of an image file. Raises UnreadableImage.
 
-    extension: of its name.
+    extension: of its name. side: pixels that are enough for the shorter side; a larger JPEG is then decoded at 1/2, 1/4
+    or 1/8 of its scale. None: at its own.
     """
     check_extension(extension)
     with open_image(data) as image:
+        if side is not None:
+            image.draft("RGB", (side, side))
         return upright(np.asarray(to_rgb(image, [])), orientation_of(image))
 
 

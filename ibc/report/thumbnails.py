@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import io
-import warnings
+import os
 from collections.abc import Iterable
 
 from PIL import Image
 
+from ibc.data.image_reader import MOST_BYTES, UnreadableImage, read_pixels
 from ibc.data.zip_folder import read_bytes
-from ibc.errors import InputError, input_error
+from ibc.errors import input_error
 
 JPEG_QUALITY = 85
 
@@ -27,13 +28,9 @@ def thumbnail(file: str | None, side: int) -> Image.Image | None:
     if file is None:
         return None
     try:
-        content = read_bytes(file)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # notes on odd metadata
-            opened = Image.open(io.BytesIO(content))
-            opened.draft("RGB", (2 * side, 2 * side))  # a JPEG is decoded at a smaller size where that is enough
-            image = opened.convert("RGB")
-    except (OSError, ValueError, SyntaxError, InputError, Image.DecompressionBombError):
+        content = read_bytes(file, regular=True, most=MOST_BYTES)
+        image = Image.fromarray(read_pixels(content, os.path.splitext(file)[1], side=2 * side))
+    except (OSError, ValueError, UnreadableImage):  # ValueError: an InputError, or a zero byte in the name
         return None
     short = min(image.size)
     left, top = (image.width - short) // 2, (image.height - short) // 2

@@ -20,6 +20,8 @@ from ibc.data.jpeg import exif_orientation, read_jpeg_header
 from ibc.data.transform import MOST_ASPECT, ImageTransform, middle_of, resize_shorter
 from ibc.datasets.building.image import PreparedImage, Recipe, Unusable, prepare_image
 from ibc.errors import InputError
+from ibc.report.thumbnails import thumbnail
+from tests.conftest import ROOT
 from tests.data.gpu.turbo_decoder import TurboDecoder
 from tests.data.test_jpeg import jpeg
 
@@ -117,6 +119,17 @@ def test_photographs_are_upright(name):
     assert (decode_image(ODD[name]).int() - wanted.int()).abs().float().mean() < 4
 
 
+def test_thumbnails_show_the_same():
+    """Of sheets and pages: upright, and decoded at a smaller scale."""
+    large = scene().resize((900, 700))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encoded(large.transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif, quality=95)
+    small = read_pixels(content, ".jpg", side=64)
+    assert small.shape == (88, 113, 3)
+    assert np.abs(small.astype(int) - np.asarray(large.resize((113, 88))).astype(int)).mean() < 3
+
+
 def test_what_is_transparent_is_white():
     for name in ("alpha.png", "grey alpha.png", "alpha.webp", "alpha.tif"):
         assert decode_image(ODD[name])[..., 0].min() > 250
@@ -199,6 +212,7 @@ def test_what_is_no_picture_is_named(tmp_path, monkeypatch, name):
         assert str(raised.value).startswith(f"{tmp_path / name}: found ") and found in str(raised.value)
     with pytest.raises(Unusable):
         prepare_image(content, Recipe(256, 95), os.path.splitext(name)[1])
+    assert thumbnail(str(tmp_path / name), 16) is None
     assert not (tmp_path / "called").exists()
 
 
@@ -308,3 +322,9 @@ def test_of_a_thin_image_the_middle_is_enlarged(shape):
         assert (windows[0] - windows[1]).abs().max() <= 1
     usual = torch.zeros(3, 5, 5 * MOST_ASPECT)
     assert middle_of(usual) is usual
+
+
+def test_there_is_one_reader():
+    """Pillow opens files in one place, with its list of formats."""
+    opening = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("ibc/**/*.py") if "Image.open(" in path.read_text()]
+    assert opening == ["ibc/data/image_reader.py"]
