@@ -326,5 +326,6 @@ def test_of_a_thin_image_the_middle_is_enlarged(shape):
 
 def test_there_is_one_reader():
     """Pillow opens files in one place, with its list of formats."""
-    opening = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("ibc/**/*.py") if "Image.open(" in path.read_text()]
+    opening = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("ibc/**/*.py")
+               if "Image.open(" in path.read_text(encoding="utf-8")]
     assert opening == ["ibc/data/image_reader.py"]
