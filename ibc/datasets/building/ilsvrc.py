@@ -18,6 +18,7 @@ from ibc.datasets.building.archive import Member, list_members, read_files
 from ibc.datasets.building.matlab import load_mat
 from ibc.datasets.building.plan import PreparationPlan, describe_sources
 from ibc.errors import input_error
+from ibc.text_files import decode_text
 
 VAL_NUM = 50_000
 SYNSET = re.compile(r"n\d{8}")
@@ -72,8 +73,12 @@ def find_ilsvrc(sources: Iterable[str | os.PathLike], train: Container[str] | No
     if _META in side and _GROUND_TRUTH in side:
         _read_devkit(found, side)
     elif _KAGGLE in side:
-        for row in csv.DictReader(io.StringIO(side[_KAGGLE].decode())):
-            found.val_synsets[row["ImageId"]] = row["PredictionString"].split()[0]
+        for row in csv.DictReader(io.StringIO(decode_text(side[_KAGGLE], _KAGGLE))):
+            try:
+                found.val_synsets[row["ImageId"]] = row["PredictionString"].split()[0]
+            except (KeyError, IndexError, AttributeError):
+                raise input_error(_KAGGLE, f"the row {','.join(map(str, row.values()))[:60]!r}",
+                                  "the columns ImageId and PredictionString", "fetch it again") from None
     return found
 
 

@@ -17,8 +17,11 @@ NO_IMAGE_ENDINGS = (
     ".rar", ".7z", ".py", ".ipynb", ".sh", ".bat", ".log", ".ini", ".cfg", ".db", ".sqlite", ".doc", ".docx", ".xls",
     ".xlsx", ".ods", ".names", ".index", ".lst", ".parquet", ".tfrecord", ".mp4", ".avi", ".mov", ".mkv", ".wav",
     ".mp3", ".js", ".css")
-_ROLES = {"train": "train", "training": "train", "trn": "train", "test": "test", "testing": "test", "tst": "test",
+_ROLES = {"train": "train", "training": "train", "trn": "train", "trainval": "train",
+          "test": "test", "testing": "test", "tst": "test",
           "eval": "test", "evaluation": "test", "val": "val", "valid": "val", "validation": "val", "dev": "val"}
+_OTHER_ROLES = {"query", "queries", "gallery", "database", "probe", "fold", "unlabeled", "unlabelled", "pred",
+                "predict", "prediction", "holdout"}  # parts of a set that no rule here turns into lists
 _IMAGE_WORDS = {"image", "images", "img", "imgs", "jpeg", "jpegs", "jpg", "png", "photo", "photos", "picture",
                 "pictures", "data", "dataset", "set", "raw", "original", "originals"}
 _OTHER_WORDS = {"annotation", "annotations", "mask", "masks", "label", "labels", "segmentation", "segmentations", "seg",
@@ -77,8 +80,8 @@ def looks_like_image(path: str) -> bool:
 
 
 def is_split(folder: str) -> bool:
-    """Whether the name of a folder is that of a split."""
-    return _role(folder)[0] != ""
+    """Whether the name of a folder is that of a split, or of another part of a set: query, fold_1."""
+    return _role(folder)[0] != "" or _is_of(folder, _OTHER_ROLES)
 
 
 def is_container(folder: str) -> bool:

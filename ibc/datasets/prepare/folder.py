@@ -153,10 +153,12 @@ def _notes_of_classes(tree: SourceTree, rows: Mapping[str, Sequence[int]]) -> It
     """What is odd about the class folders: names, depth, splits that lack a class."""
     of_split: dict[str, set[str]] = defaultdict(set)
     deeper = []
+    folders_of: dict[str, set[str]] = defaultdict(set)
     for path in rows:
         if label := tree.label(path):
             of_split[path.split("/")[0]].add(label)
             below = path.split("/")[2:-1]
+            folders_of[label].update(below[:1] or [""])
             if any(not is_container(folder) for folder in below):
                 deeper.append(path)
     classes = set().union(*of_split.values())
@@ -164,7 +166,11 @@ def _notes_of_classes(tree: SourceTree, rows: Mapping[str, Sequence[int]]) -> It
         yield f"the class names {_some(doubtful)} look like those of splits or containers: check classes.txt"
     if len(classes) == 1:
         yield f"one class only, {_some(classes)}: check that the class folders lie right below SRC (or SRC/train)"
-    if deeper:
+    same = set.intersection(*folders_of.values()) if folders_of else set()
+    if len(classes) > 1 and len(same) > 1 and all(folders == same for folders in folders_of.values()):
+        yield (f"each of the classes {_some(classes)} holds the folders {_some(same)}: if these are the classes, "
+               "rename the folders around them to train and test")
+    elif deeper:
         yield (f"{len(deeper)} images lie in folders below those taken as classes, such as "
                f"'{tree.members[deeper[0]].name}': check classes.txt")
     if {"train", "test"} <= set(of_split):

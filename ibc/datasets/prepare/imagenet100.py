@@ -13,6 +13,7 @@ from ibc.datasets.building.plan import PreparationPlan, seeded_order
 from ibc.datasets.data_set import image_set
 from ibc.errors import input_error
 from ibc.files import sha256
+from ibc.text_files import read_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,15 +76,14 @@ def plan_imagenet100(options: ImageNet100Options, class_num: int = 100) -> Prepa
 def _read_classes(path: str) -> list[str]:
     """Synsets of a file with one a line; what follows a synset, blank lines and # comments are passed over."""
     synsets: dict[str, int] = {}
-    with open(path, encoding="utf-8-sig") as handle:
-        for number, line in enumerate(handle, start=1):
-            word = line.split("#")[0].replace(",", " ").split()[:1]
-            if not word:
-                continue
-            if not SYNSET.fullmatch(word[0]) or word[0] in synsets:
-                raise input_error(path, f"'{word[0]}'" + (" again" if word[0] in synsets else ""),
-                                  "a synset such as n01440764, once", line=number)
-            synsets[word[0]] = number
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        word = line.split("#")[0].replace(",", " ").split()[:1]
+        if not word:
+            continue
+        if not SYNSET.fullmatch(word[0]) or word[0] in synsets:
+            raise input_error(path, f"'{word[0]}'" + (" again" if word[0] in synsets else ""),
+                              "a synset such as n01440764, once", line=number)
+        synsets[word[0]] = number
     if not synsets:
         raise input_error(path, "no class", "one synset such as n01440764 a line")
     return list(synsets)

@@ -21,6 +21,7 @@ from ibc.datasets.building.plan import PreparationPlan, describe_sources, seeded
 from ibc.datasets.data_set import image_set
 from ibc.errors import input_error
 from ibc.labels import MISSING, NO_CATEGORY
+from ibc.text_files import decode_text
 
 TEST_PER_CLASS = 10
 POSITIVE_VOTES = 2 / 3  # labels_cv is the share of three votes
@@ -95,7 +96,7 @@ def _scenes(files: dict[str, bytes], where: str) -> list[str]:
     if _CLASSES not in files:
         raise input_error(where, f"no {_CLASSES}", "the file of SUN397 that lists its 397 scenes",
                           "give SUN397.tar.gz, or its whole folder, by --source")
-    return [line.strip().strip("/") for line in files[_CLASSES].decode("utf-8-sig").splitlines() if line.strip()]
+    return [line.strip().strip("/") for line in decode_text(files[_CLASSES], _CLASSES).splitlines() if line.strip()]
 
 
 def _attributes(files: dict[str, bytes], where: str, images: Iterable[str]) -> tuple[list[str], dict[str, list[int]]]:

@@ -72,19 +72,15 @@ def tree(paths):
 @pytest.mark.parametrize("paths, seen", [
     (["images/1.jpg", "images/2.jpg"], "'images'"), (["a/images/1.jpg", "a/annotations/trimaps/1.png"], "'images'"),
     (["VOC/JPEGImages/1.jpg", "VOC/SegmentationClass/1.png"], "'JPEGImages'"),
-    (["train/a/1.jpg", "unlabelled/a/1.jpg", "valid/a/1.jpg", "val/a/1.jpg"], None),
+    (["train/a/1.jpg", "unlabelled/a/1.jpg", "valid/a/1.jpg", "val/a/1.jpg"], "'train', 'unlabelled', 'val' …"),
     (["train.zip", "test.zip"], "2 archives ('test.zip', 'train.zip')"),
     (["1.jpg", "2.jpg"], "2 images outside of any"),
     (["notes.txt"], "1 other files"), ([], "no file at all")])
 def test_what_has_no_classes_is_refused_with_what_was_seen(tmp_path, capsys, paths, seen):
     (tmp_path / "src").mkdir()
     write_tree(tmp_path / "src", tree(paths))
-    code = main(["folder", str(tmp_path / "src"), str(tmp_path / "out"), "--workers", "1"])
-    said = capsys.readouterr()
-    if seen is None:
-        assert code == 0 and "look like those of splits" in said.out
-    else:
-        assert code == 2 and seen in said.err and not (tmp_path / "out").exists()
+    assert main(["folder", str(tmp_path / "src"), str(tmp_path / "out"), "--workers", "1"]) == 2
+    assert seen in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def test_splits_that_no_pair_explains_are_refused(tmp_path, capsys):
@@ -104,6 +100,19 @@ def test_what_is_left_out_is_said(tmp_path):
                  "no class: 'notes', without an image (1 files)",
                  "1 classes of train without an image in test: 'finch'"):
         assert note in notes
+
+
+@pytest.mark.parametrize("tops", [("query", "gallery"), ("fold_1", "fold_2"), ("train", "unlabeled")])
+def test_other_parts_of_a_set_are_no_classes(tmp_path, capsys, tops):
+    write_tree(tmp_path / "src", tree(files(tops[0] + "/{c}/{i}.jpg") + files(tops[1] + "/{c}/{i}.jpg")))
+    assert main(["folder", str(tmp_path / "src"), str(tmp_path / "out"), "--workers", "1"]) == 2
+    assert "where the classes should be" in capsys.readouterr().err
+
+
+def test_classes_that_hold_the_same_folders_are_said(tmp_path):
+    write_tree(tmp_path / "src", tree(files("monday/{c}/{i}.jpg") + files("tuesday/{c}/{i}.jpg")))
+    [note] = prepare("folder", tmp_path / "src", tmp_path / "out")["notes"]
+    assert note.startswith("each of the classes 'monday', 'tuesday' holds the folders 'finch', 'wren'")
 
 
 def test_odd_classes_are_said(tmp_path):

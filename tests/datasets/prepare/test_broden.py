@@ -79,6 +79,16 @@ def test_faults_of_the_structure_are_named(tmp_path, capsys, spoil, complaint):
     assert complaint in capsys.readouterr().err
 
 
+def test_another_archive_of_the_same_sizes_is_noticed(tmp_path):
+    write_broden(tmp_path / "b.zip")
+    assert main(["broden", str(tmp_path / "out"), "--source", str(tmp_path / "b.zip")]) == 0
+    image = next(path for path in sorted((tmp_path / "out").rglob("*.jpg")))
+    good = image.read_bytes()
+    image.write_bytes(good[:-20] + bytes(18) + good[-2:])
+    assert main(["broden", str(tmp_path / "out"), "--source", str(tmp_path / "b.zip")]) == 0
+    assert image.read_bytes() == good
+
+
 def test_unpacking_goes_on_where_it_stopped(tmp_path, monkeypatch):
     write_broden(tmp_path / "b.zip")
     read, count = broden.read_member, []
