@@ -17,32 +17,18 @@ from functools import cache
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ibc.data.image_kinds import RAW_ENDINGS, kind_not_read
 from ibc.data.jpeg import exif_orientation
 
 # Decoders that compute pixels and nothing else. Left out of Pillow's: EPS, which runs Ghostscript; WMF, BUFR, GRIB,
 # HDF5 and MPEG, which have no decoder of their own; and formats that no image of today is in.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000", "TGA", "ICO", "PCX", "SGI",
            "QOI", "PSD", "DDS", "SUN")
-# Endings by which a file below a folder counts as an image, whatever is in it.
-IMAGE_ENDINGS = frozenset((
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm",
-    ".avif", ".jp2", ".j2k", ".qoi"))
-# Raw files of cameras, which look like TIFFs of which Pillow finds a small preview only.
-RAW_ENDINGS = frozenset((".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".sr2",
-                         ".srw"))
 MOST_PIXELS = 178_956_970     # of an image, against small files made to fill the memory; Pillow's own bound
 MOST_BYTES = 3 * MOST_PIXELS  # of an image file; what is larger is a film or an archive in the wrong place
-HEAD = 64  # bytes that ``looks_like_image`` wants
 _STRIP = 1 << 22  # pixels of an image that are laid on white at once
 
-_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+",
-           b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51", b"qoif")
-_OTHER_KINDS = ((b"%!PS", "an EPS or PostScript file"), (b"\xc5\xd0\xd3\xc6", "an EPS file"), (b"%PDF", "a PDF file"),
-                (b"\xff\x0a", "a JPEG XL image"), (b"\0\0\0\x0cJXL ", "a JPEG XL image"),
-                (b"\xd7\xcd\xc6\x9a", "a WMF file"), (b"PK\3\4", "a zip archive"), (b"\x89HDF", "an HDF5 file"),
-                (b"GRIB", "a GRIB file"), (b"BUFR", "a BUFR file"))
 _PICTURE = "a JPEG, PNG or other picture"
-_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 class UnreadableImage(Exception):
@@ -182,21 +168,9 @@ def _on_white(image: Image.Image, notes: list[str]) -> Image.Image:
     return result
 
 
-def looks_like_image(head: bytes) -> bool:
-    """Whether a file whose first ``HEAD`` bytes are given is an image, as far as they tell, of a kind that is read."""
-    return (head.startswith(_STARTS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
-            or (head[4:8] == b"ftyp" and b"avi" in head[8:32])
-            or (head[:2] == b"BM" and head[6:10] == bytes(4))
-            or (head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace()))
-
-
 def _unknown(data: bytes) -> UnreadableImage:
     """The error of content that is no image, or of one of the kinds that are not read."""
-    kind = next((kind for start, kind in _OTHER_KINDS if data.startswith(start)), None)
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIF:
-        kind = "a HEIC photo"
-    if kind is None and b"<svg" in data[:1024]:
-        kind = "an SVG drawing"
+    kind = kind_not_read(data)
     if kind is not None:
         return _not_read(kind)
     return UnreadableImage("not an image" if data.strip(b"\0") else "empty file", "data that is not an image", _PICTURE)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ibc.data.accents import find_alike
-from ibc.data.image_reader import HEAD, IMAGE_ENDINGS, RAW_ENDINGS, looks_like_image
+from ibc.data.image_kinds import HEAD, IMAGE_ENDINGS, RAW_ENDINGS, looks_like_image
 from ibc.data.walk import LeftOut, walk_files
 from ibc.data.zip_folder import file_of, is_zip_folder, member_name, open_zip_folder, path_in_zip, read_bytes
 from ibc.errors import input_error

@@ -15,7 +15,8 @@ from ibc.data.decode import decode_image
 from ibc.data.gpu.decode import decode_files
 from ibc.data.gpu.file_batch import FileBatchReader
 from ibc.data.gpu.resize import resize_images
-from ibc.data.image_reader import MOST_PIXELS, looks_like_image, read_pixels, upright
+from ibc.data.image_kinds import looks_like_image
+from ibc.data.image_reader import MOST_PIXELS, read_pixels, upright
 from ibc.data.jpeg import exif_orientation, read_jpeg_header
 from ibc.data.transform import MOST_ASPECT, ImageTransform, middle_of, resize_shorter
 from ibc.datasets.building.image import PreparedImage, Recipe, Unusable, prepare_image

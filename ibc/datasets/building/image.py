@@ -21,7 +21,8 @@ except ImportError:  # Pillow does it too, slower
     simplejpeg = None
 
 _ENDINGS = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png"}  # MPO: a JPEG with more images behind it
-_OTHER_ENDINGS = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tif": ".tiff"}
+_OTHER_ENDINGS = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tif": ".tiff", ".jp2": ".jpeg2000",
+                  ".j2k": ".jpeg2000", ".pgm": ".ppm", ".pbm": ".ppm", ".pnm": ".ppm"}
 _JPEG = ("JPEG", "MPO")
 
 # A JPEG is decoded at 1/2, 1/4 or 1/8 of its scale as long as this many times the wanted size is left. The result

@@ -64,6 +64,8 @@ def odd_images() -> dict[str, tuple[bytes, str]]:
         "progressive.jpg": (encode(picture(10), progressive=True), ""),
         "grey.jpg": (encode(picture(11, mode="L")), ""),
         "bits.bmp": (encode(picture(12, mode="1"), "BMP"), ""),
+        "grey.pgm": (encode(picture(13, mode="L"), "PPM"), ""),
+        "colour.jp2": (encode(picture(14), "JPEG2000"), ""),
     }
 
 
