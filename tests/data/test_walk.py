@@ -96,9 +96,16 @@ def test_a_pipe_among_the_images_of_a_class_is_skipped(tmp_path):
         "gone": "not readable: No such file or directory"}
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read_is_an_error(tmp_path):
+def test_a_folder_that_may_not_be_read_is_an_error(tmp_path, monkeypatch):
     put(tmp_path, "a/x.jpg", "b/y.jpg")
-    (tmp_path / "b").chmod(0)
-    with pytest.raises(OSError, match="Permission denied"):
-        images_below(tmp_path)
+    scan = os.scandir
+
+    def refuse(path):
+        if path.endswith("/b"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr("ibc.data.walk.os.scandir", refuse)
+    for find in (images_below, list_members):
+        with pytest.raises(PermissionError, match="/b"):
+            find(tmp_path)
