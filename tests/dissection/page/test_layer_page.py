@@ -104,7 +104,7 @@ def test_nothing_comes_from_elsewhere(opened):
     events = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]
     asked = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
     assert len([url for url in asked if url.endswith(".jpg")]) == count
-    assert all(url.startswith(("file:", "data:")) for url in asked)
+    assert all(url.startswith(("file:", "data:", "chrome:")) for url in asked)  # chrome: the start page of the browser
 
 
 def test_names_are_escaped(opened, page):

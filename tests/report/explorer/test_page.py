@@ -57,7 +57,7 @@ def test_nothing_is_fetched_and_nothing_goes_wrong(page):
     events = [json.loads(entry["message"])["message"] for entry in page.browser.get_log("performance")]
     asked = {event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"}
     assert any(address.endswith("data.js") for address in asked)
-    assert {address for address in asked if not address.startswith(("file:", "about:"))} == set()
+    assert {address for address in asked if not address.startswith(("file:", "about:", "chrome:"))} == set()
     assert page.browser.get_log("browser") == []
 
 
