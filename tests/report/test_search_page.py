@@ -2,17 +2,12 @@
 
 import json
 import re
-import shutil
-
-import pytest
 
 from ibc.report.search_page import search_page
-from tests.dissection.page.conftest import browser  # noqa: F401 - a fixture
 from tests.report.test_contact_sheet import HOSTILE, make_report
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium")
-def test_in_a_browser(browser, tmp_path):  # noqa: F811
+def test_in_a_browser(browser, tmp_path):
     page = tmp_path / "page.html"
     page.write_text(search_page(make_report(tmp_path / "images", missing=2, top=12)))
     browser.get("about:blank")

@@ -1,6 +1,4 @@
-"""A browser, and in it a page with names that would break one that takes text for HTML."""
-
-import shutil
+"""A page with names that would break one that takes text for HTML."""
 
 import numpy as np
 import pytest
@@ -9,25 +7,6 @@ from ibc.codes import load_codes, save_codes
 from ibc.report.explorer.build import ExplorerSettings, build_page
 from tests.report.explorer.browser_page import COUNT, EXPERTS, HOSTILE, LENGTH, Page
 from tests.report.explorer.small_page import make_set
-
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--no-first-run", "--window-size=1300,900")
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("no chromium")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield started
-    started.quit()
 
 
 @pytest.fixture(scope="session")
