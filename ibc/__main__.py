@@ -11,6 +11,7 @@ from ibc.commands.command import CommandParser
 from ibc.commands.table import COMMANDS, load
 from ibc.errors import input_error
 from ibc.ready_configs import ready_folder
+from ibc.screen import show
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,7 +26,8 @@ def main(argv: list[str] | None = None) -> int:
         _parser().parse_args([name])
     near = difflib.get_close_matches(name, COMMANDS, 1)
     advice = f"did you mean '{near[0]}'?" if near else "see ibc --help"
-    print("error:", input_error(None, f"'{name}'", "a command", advice), file=sys.stderr)
+    error = input_error(None, f"'{name}'", "a command", advice)
+    show(f"error: {error}", sys.stderr)
     return 2
 
 

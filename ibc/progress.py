@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TextIO, TypeVar
 
 from ibc.errors import InputError
+from ibc.screen import show, visible
 
 T = TypeVar("T")
 PLAIN_PROGRESS_SECONDS = 10.0  # between two lines where stderr is not a terminal
@@ -29,7 +30,7 @@ class Progress:
         if sys.stderr.isatty():
             from tqdm import tqdm  # noqa: PLC0415 - only a terminal needs it
 
-            self.bar = tqdm(total=total, desc=what, unit=f" {unit}", initial=initial, dynamic_ncols=True)
+            self.bar = tqdm(total=total, desc=visible(what), unit=f" {unit}", initial=initial, dynamic_ncols=True)
 
     def update(self, count: int = 1, note: str = "") -> None:
         """``count`` more items are done. note: shown from now on, where it is not empty."""
@@ -37,7 +38,7 @@ class Progress:
         self.note = note or self.note
         if self.bar is not None:
             if note:
-                self.bar.set_postfix_str(note, refresh=False)
+                self.bar.set_postfix_str(visible(note), refresh=False)
             self.bar.update(count)
         elif time.monotonic() - self.last_line >= PLAIN_PROGRESS_SECONDS:
             self._line()
@@ -46,9 +47,9 @@ class Progress:
         """Print a line above the bar, on stderr or ``stream``."""
         stream = stream or sys.stderr
         if self.bar is not None:
-            self.bar.write(text, file=stream)
+            self.bar.write(visible(text), file=stream)
         else:
-            print(text, file=stream, flush=True)
+            show(text, stream)
 
     def _line(self) -> None:
         self.last_line = time.monotonic()
@@ -59,7 +60,7 @@ class Progress:
         if self.total is not None and rate > 0 and self.done < self.total:
             left = f", {(self.total - self.done) / rate:.0f} s left"
         note = f", {self.note}" if self.note else ""
-        print(f"{self.what}: {self.done}{of} {self.unit}, {rate:.1f}/s{left}{note}", file=sys.stderr, flush=True)
+        show(f"{self.what}: {self.done}{of} {self.unit}, {rate:.1f}/s{left}{note}", sys.stderr)
 
     def close(self) -> None:
         """Show the last state; nothing is shown afterwards."""

@@ -18,12 +18,13 @@ from ibc.losses import LOSS_NAMES
 from ibc.processes import is_main
 from ibc.progress import Progress
 from ibc.schedule import lr_factor
+from ibc.screen import show
 
 
 def warn(text: str) -> None:
     """One warning line on stderr, from the main process."""
     if is_main():
-        print(f"warning: {text}", file=sys.stderr)
+        show(f"warning: {text}", sys.stderr)
 
 
 class TrainingLog:

@@ -25,6 +25,7 @@ from ibc.errors import input_error
 from ibc.files import atomic_write, remove_leftovers
 from ibc.network import IBC
 from ibc.processes import any_process, is_main, mean_over_processes, rank, restarted, world_size
+from ibc.screen import show
 from ibc.signals import StopSignals
 from ibc.train_log import TrainingLog, warn
 from ibc.train_state import restore_training, training_state
@@ -83,7 +84,7 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
     elif init_from:
         checkpoint.load_weights(trainer.model, checkpoint.find_checkpoint(init_from))
     if trainer.iteration >= config.max_iter:
-        print(f"nothing left to train: {trainer.iteration} of {config.max_iter} updates are done")
+        show(f"nothing left to train: {trainer.iteration} of {config.max_iter} updates are done")
         return 0
     batches = training_batches(config, images, trainer.iteration, device, skip_bad=skip_bad, rank=rank(),
                             size=world_size())
@@ -98,11 +99,11 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
                 break
     if stop.agreed:
         if is_main():
-            print(f"stopped after update {trainer.iteration} by {signal.Signals(stop.agreed).name}, saved; "
+            show(f"stopped after update {trainer.iteration} by {signal.Signals(stop.agreed).name}, saved; "
                   "go on with the same command and --resume")
         return 128 + stop.agreed
     if is_main():
-        print(f"Finish training: {folders.checkpoints / checkpoint.NAME.format(trainer.iteration)}")
+        show(f"Finish training: {folders.checkpoints / checkpoint.NAME.format(trainer.iteration)}")
     return 0
 
 

@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 
 # From the ground up; a file imports from its own layer and those before it.
 LAYERS = (
-    ("errors", "files", "text_files", "cores", "signals", "progress", "json_report", "device", "compiled",
+    ("screen", "errors", "files", "text_files", "cores", "signals", "progress", "json_report", "device", "compiled",
      "triton_trial", "ready_configs", "process_pool", "processes", "typed_yaml", "config", "labels", "array_files",
      "codes"),
     ("data",),

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar
 
 from ibc.device import tune_process
-from ibc.errors import InputError
+from ibc.errors import InputError, one_message
 from ibc.ready_configs import ready_names
+from ibc.screen import show
 
 SEEDS = 2**32  # of numpy's generators; seeds are smaller
 
@@ -29,7 +30,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print ``error: MESSAGE`` on stderr and end the process."""
-        self.exit(2, f"error: {' '.join(message.split())}; see {self.prog} --help\n")
+        self.exit(2, f"error: {one_message(message)}; see {self.prog} --help\n")
 
 
 def command_parser(description: str, example: str, prog: str | None = None) -> CommandParser:
@@ -121,19 +122,19 @@ def run_command(parser: argparse.ArgumentParser, body: Callable[[argparse.Namesp
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        show("interrupted", sys.stderr)
         return 130
     except (InputError, OSError) as error:
         if args.debug:
             raise
-        print(f"error: {_one_line(error)}", file=sys.stderr)
+        show(f"error: {_one_line(error)}", sys.stderr)
         return 2
 
 
 def _one_line(error: InputError | OSError) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split())
+        return one_message(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    return one_message(str(error))
 
 
 def speaker(json_path: str | None) -> Callable[[str], None]:
@@ -141,6 +142,6 @@ def speaker(json_path: str | None) -> Callable[[str], None]:
     stream = sys.stderr if json_path == "-" else sys.stdout
 
     def say(text: str = "") -> None:
-        print(text, file=stream, flush=True)
+        show(text, stream)
 
     return say

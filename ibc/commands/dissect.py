@@ -11,6 +11,7 @@ from ibc.commands.command import Command, CommandParser, speaker
 from ibc.commands.dissect_defaults import LIBRARY_DEFAULTS, DissectDefaults, read_settings_file
 from ibc.commands.dissect_flags import DissectOptions, build_parser, settings_from
 from ibc.errors import input_error
+from ibc.screen import show
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -93,7 +94,7 @@ def dissect(options: DissectOptions, defaults: DissectDefaults) -> None:
         try:
             result = dissect_layers(encoder, broden, settings, key=key, thresholds=thresholds, write=write)
         except KeyboardInterrupt:
-            print("stopping; the same command goes on from here", file=sys.stderr)
+            show("stopping; the same command goes on from here", sys.stderr)
             raise
     del encoder  # its weights are not needed for the page
     begin = time.perf_counter()

@@ -9,6 +9,7 @@ from pathlib import Path
 from ibc.commands.command import Command, CommandParser, add_seed_flag, command_parser
 from ibc.errors import input_error
 from ibc.retrieval.defaults import EXPERT_BITS, SEED
+from ibc.screen import show
 
 THUMB = 96          # pixels a side of a thumbnail
 MAX_THUMBS = 20_000
@@ -97,16 +98,16 @@ def run(options: ExploreOptions) -> None:
         workers=options.workers or usable_cores(), seed=options.seed)
     codes = load_codes(options.codes)
     if codes.looks_multi_label and not options.multi_label:
-        print("note: lab looks like one 0/1 column for each class: if it is, give --multi_label", file=sys.stderr)
+        show("note: lab looks like one 0/1 column for each class: if it is, give --multi_label", sys.stderr)
     page = build_page(options.output, codes, settings, load_codes(options.train) if options.train else None)
     for line in page.sheets.unreadable[:LISTED]:
-        print(f"no thumbnail: {line}", file=sys.stderr)
+        show(f"no thumbnail: {line}", sys.stderr)
     if (more := len(page.sheets.unreadable) - LISTED) > 0:
-        print(f"no thumbnail: {more} other images", file=sys.stderr)
+        show(f"no thumbnail: {more} other images", sys.stderr)
     shown = int((page.sheets.places >= 0).sum())
-    print(f"{page.images} images, {shown} of them with a thumbnail in {len(page.sheets.files)} sheets "
+    show(f"{page.images} images, {shown} of them with a thumbnail in {len(page.sheets.files)} sheets "
           f"({page.sheets.made} new)")
-    print(f"open {page.index.absolute().as_uri()}")
+    show(f"open {page.index.absolute().as_uri()}")
 
 
 COMMAND = Command(build_parser, ExploreOptions, run)

@@ -22,6 +22,7 @@ from ibc.device import keep_freed_memory, resolve_device
 from ibc.errors import input_error
 from ibc.json_report import write_json
 from ibc.ready_configs import find_config
+from ibc.screen import show
 
 if TYPE_CHECKING:
     from ibc.codes import CodeSet
@@ -112,7 +113,7 @@ def run(options: ExtractOptions) -> None:
     if encoded is None:  # the main process of several writes
         return
     for bad in encoded.bad:
-        print(f"skipped: {bad}", file=sys.stderr)
+        show(f"skipped: {bad}", sys.stderr)
     if not np.isfinite(encoded.codes).all():
         raise input_error(checkpoint, "weights that give codes which are not finite", "finite numbers",
                           "take another checkpoint")
@@ -166,7 +167,7 @@ def images_of(options: ExtractOptions, config: Config) -> ImageList:
             raise input_error("--images", "''", "a folder")
         size = "new_size" if config.new_size_b is None else "new_size_b"
         config.require("crop_image_height", "crop_image_width", size)
-        images = images_below(options.images, say=lambda line: print(f"note: {line}", file=sys.stderr))
+        images = images_below(options.images, say=lambda line: show(f"note: {line}", sys.stderr))
     else:
         images = images_for_testing(config) if options.split == "test" else images_for_training(config)
     return images if options.max_num is None else images.subset(np.arange(min(options.max_num, len(images))))

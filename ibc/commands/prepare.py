@@ -12,6 +12,7 @@ from typing import Any
 from ibc.commands.command import Command, CommandParser, add_example, add_seed_flag, command_parser
 from ibc.datasets.data_set import DataSet
 from ibc.datasets.prepare import data_sets
+from ibc.screen import show
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def prepare_options(name: str, **flags: Any) -> PrepareOptions:
 def run(options: PrepareOptions) -> None:
     """Prepare the data set, and print what there is to say."""
     for line in options.data_set.prepare(options.options):
-        print(line)
+        show(line)
 
 
 def command_of(name: str) -> Command[Any]:

@@ -17,6 +17,7 @@ from ibc.commands.command import (
 )
 from ibc.errors import InputError, input_error
 from ibc.retrieval.defaults import CURVE_QUERIES, EXPERT_BITS, MIS_SAMPLES, RANDOM_DRAWS, SEED, SUN_MIS_SAMPLES
+from ibc.screen import show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,7 +134,7 @@ def _print_differences(paths: Sequence[str]) -> None:
 
     lines = differences(*map(read_report, paths))
     for line in lines or ["nothing differs"]:
-        print(line)
+        show(line)
 
 
 def _score(options: ReportOptions, found: list[RunFiles], settings: ScoreSettings) -> list[ReportRun]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ibc.commands.command import Command, speaker
 from ibc.commands.search_flags import SearchOptions, build_parser
 from ibc.errors import input_error
+from ibc.screen import show
 
 if TYPE_CHECKING:
     from ibc.codes import CodeSet
@@ -156,7 +157,7 @@ def _common(options: SearchOptions, database: CodeSet, encoder: QueryEncoder | N
         if encoder is None:
             raise input_error("--common", f"the folder {wanted}, whose images are not in {options.codes}",
                               "the model that made the codes", "give it by --checkpoint")
-        files = images_below(wanted, say=lambda line: print(f"note: {line}", file=sys.stderr)).files
+        files = images_below(wanted, say=lambda line: show(f"note: {line}", sys.stderr)).files
         codes = encoder.encode(files, options.resize)
         return CommonBits(f"{len(files)} images ({wanted})", len(files),
                           shared_bits(binarise(codes), database.bits))

@@ -14,6 +14,7 @@ from typing import Any
 from ibc.commands.command import Command, CommandParser, command_parser
 from ibc.errors import input_error
 from ibc.retrieval.defaults import SUN_EXPERT_BITS
+from ibc.screen import show
 
 EXAMPLE = "{prog} demo"
 PAGES = {
@@ -64,12 +65,12 @@ def run(options: SummaryOptions) -> None:
         [f"bits named at IoU {DETECTOR_IOU:g}", named[f"iou_{DETECTOR_IOU:g}"], "dissection.txt"],
         ["bits named above chance", named["above_chance"], "dissection.txt"],
     ]
-    print(f"concept scenes: {codes['images']} test pictures\n")
-    print("\n".join(columns([["", "", f"in {folder}/"], *rows])))
-    print("\nto look at:")
+    show(f"concept scenes: {codes['images']} test pictures\n")
+    show("\n".join(columns([["", "", f"in {folder}/"], *rows])))
+    show("\nto look at:")
     for name, what in PAGES.items():
         for path in sorted(folder.glob(name)):
-            print(f"  {path}  {what}")
+            show(f"  {path}  {what}")
 
 
 def _metrics_of(path: Path) -> dict[str, Any]:

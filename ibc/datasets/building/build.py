@@ -25,6 +25,7 @@ from ibc.datasets.building.plan import PreparationPlan
 from ibc.errors import input_error
 from ibc.files import atomic_write, sha256
 from ibc.json_report import versions
+from ibc.screen import show
 from ibc.text_files import printable
 
 STATE = ".prepare"  # folder of the destination that holds what a later run needs
@@ -108,7 +109,7 @@ def _convert(folder: Path, plan: PreparationPlan, options: BuildOptions, done: d
                                          item.bytes, *item.notes])
                 journal.flush()
         except KeyboardInterrupt:
-            print("what is done is kept: the same command goes on from here", file=sys.stderr)
+            show("what is done is kept: the same command goes on from here", sys.stderr)
             raise
     shutil.rmtree(scratch, ignore_errors=True)
 
@@ -190,7 +191,7 @@ def _check_space(folder: Path, plan: PreparationPlan, options: BuildOptions, mis
     each = sample_bytes(missing, _recipe(options), options.link)
     needed = int(each * len(missing) * _HEADROOM)
     free = shutil.disk_usage(folder).free
-    print(f"{plan.name}: {len(missing)} images to prepare, about {needed / 1e9:.2f} GB; {free / 1e9:.1f} GB free")
+    show(f"{plan.name}: {len(missing)} images to prepare, about {needed / 1e9:.2f} GB; {free / 1e9:.1f} GB free")
     if needed > free:
         raise input_error(folder, f"{free / 1e9:.2f} GB free", f"about {needed / 1e9:.2f} GB",
                           "free some space, choose another disk, or use --link or a smaller --size")
