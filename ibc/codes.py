@@ -8,6 +8,8 @@ A ``CodeSet`` holds the sigmoid codes of N images, their labels and the gated ru
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,22 +17,24 @@ from typing import Any
 import numpy as np
 
 from ibc.array_files import map_array, read_arrays, strings, write_arrays
+from ibc.code_layout import upright, upright_grm
+from ibc.code_reading import in_unit, recognise
 from ibc.errors import input_error
 from ibc.labels import NEGATIVE, Labels, as_array
-
-CHECKED_ROWS = 2**16  # rows of codes that are examined at a time
 
 
 @dataclass
 class CodeSet:
     """Codes of N images, with their labels and the rule matrix of the model.
 
-    binary_codes: (N, K) float32, sigmoid values in [0, 1] (the official name; they are not yet bits).
+    binary_codes: (N, K) float32, sigmoid values in [0, 1] (the official name; they are not yet bits). Codes of other
+      kinds have become such values.
     labels: (N, L) float32; column 0 is the category id (99999: none), the others are attributes. Or one 0/1 column for
       each class, where an image has a set of labels.
     grm: (C, K) float32 in [0, 1], or None where the file has none.
     paths: N image paths as in the list file, or None.
     model: fingerprint of the network that made the codes, or None; a dissection of it has the same.
+    kind: of the numbers in the file, one of ``ibc.code_kinds.KINDS``.
     """
 
     binary_codes: np.ndarray
@@ -38,6 +42,7 @@ class CodeSet:
     grm: np.ndarray | None = None
     paths: list[str] | None = None
     model: str | None = None
+    kind: str = "sigmoid"
 
     def __len__(self) -> int:
         """Number of images."""
@@ -70,8 +75,14 @@ class CodeSet:
 
 
 def binarise(codes: np.ndarray) -> np.ndarray:
-    """sign(codes - 0.5) as int8: +1 above 0.5, -1 below, 0 at exactly 0.5 (official rule)."""
+    """sign(codes - 0.5) as int8: +1 above 0.5, -1 below, 0 at exactly 0.5 (official rule).
+
+    codes: sigmoid values of any shape, or 0 and 1. Raises InputError for numbers outside [0, 1].
+    """
     codes = np.asarray(codes)
+    if codes.size and not in_unit(float(codes.min()), float(codes.max())) and not np.isnan(codes).any():
+        raise input_error(None, f"codes from {codes.min():g} to {codes.max():g}", "sigmoid values in [0, 1]",
+                          "convert them with ibc.code_reading.recognise(codes, None).convert(codes)")
     return (codes > 0.5).astype(np.int8) - (codes < 0.5).astype(np.int8)
 
 
@@ -91,10 +102,14 @@ def as_signs(name: str, bits: Any) -> np.ndarray:
     if bits.dtype.kind not in "if":
         raise input_error(None, f"{name} of type {bits.dtype}", "signs -1, 0 and +1, or bool")
     signs = bits if bits.dtype == np.int8 else np.nan_to_num(np.clip(bits, -2, 2), nan=2).astype(np.int8)
-    if signs.size and (signs.min() < -1 or signs.max() > 1 or (signs is not bits and not np.array_equal(signs, bits))):
+    low = signs.min() if signs.size else 1
+    if signs.size and (low < -1 or signs.max() > 1 or (signs is not bits and not np.array_equal(signs, bits))):
         bad = bits[(signs != bits) | (signs < -1) | (signs > 1)][0]
         raise input_error(None, f"the value {bad} in {name}", "signs -1, 0 and +1, or bool",
                           "cut sigmoid codes with ibc.codes.binarise")
+    if low == 0 and len(signs) > 1 and name != "query_bits":  # a query may well have no -1 on the bits that count
+        warnings.warn(f"{name} hold 0 and 1 and no -1: 0 is an undecided bit; give bool where it means -1",
+                      stacklevel=3)
     return signs
 
 
@@ -119,14 +134,18 @@ def _pack(flags: np.ndarray) -> np.ndarray:
     return packed.view("<u8").astype(np.uint64, copy=False)
 
 
-def load_codes(path: str | os.PathLike, label_path: str | os.PathLike | None = None, *,
-               mapped: bool = False) -> CodeSet:
-    """Read a codes file (``.npz`` or ``.mat``, v5 or v7.3), of this project or of the official one.
+def load_codes(path: str | os.PathLike, label_path: str | os.PathLike | None = None, *, mapped: bool = False,
+               kind: str | None = None, say: Callable[[str], None] | None = None) -> CodeSet:
+    """Read a codes file (``.npz`` or ``.mat``), of this project, of the official one or of another program.
 
     ``label_path`` names another such file to take ``lab`` from. ``mapped``: the codes of an uncompressed ``.npz`` are a
     read-only view of the file, for codes that do not fit into memory (its check sum is then not looked at); other
-    files are read as always. Raises InputError where the file is unreadable, lacks ``binary_codes`` or ``lab``, has
-    shapes that disagree, or holds codes or rules that are not finite.
+    files, and codes that are no sigmoid values, are read as always. kind: what the numbers are, one of
+    ``ibc.code_kinds.KINDS``; None: told from their range. say: takes a note on what was read otherwise than it stands
+    in the file (default: a Python warning).
+
+    Raises InputError where the file is unreadable, lacks ``binary_codes`` or ``lab``, has shapes that disagree, holds
+    codes or rules that are not finite, or codes that may be of several kinds.
     """
     path = Path(path)
     label_path = path if label_path is None else Path(label_path)
@@ -142,37 +161,35 @@ def load_codes(path: str | os.PathLike, label_path: str | os.PathLike | None = N
         if key not in values:
             raise input_error(source, f"no array '{key}'", "the keys binary_codes and lab",
                               "write it with fea_extraction.py")
-    codes = _matrix(path, "binary_codes", values["binary_codes"])
-    labels = _matrix(label_path, "lab", values["lab"])
-    if labels.shape[0] == 1 and codes.shape[0] != 1 and labels.shape[1] == codes.shape[0]:
-        labels = labels.T  # a plain vector: MATLAB and scipy store it as one row
-    if len(labels) != len(codes):
-        raise input_error(label_path, f"{len(labels)} rows in lab", f"{len(codes)}, one for each row of binary_codes")
-    for start in range(0, len(codes), CHECKED_ROWS):
-        finite = np.isfinite(codes[start : start + CHECKED_ROWS]).all(axis=1)
-        if not finite.all():
-            row = start + int(np.flatnonzero(~finite)[0])
-            raise input_error(path, f"a code that is not a finite number in row {row + 1} of binary_codes",
-                              "numbers in [0, 1]", "extract the codes again")
-    grm = None
-    if "GRM" in values:
-        grm = _matrix(path, "GRM", values["GRM"])
-        if grm.shape[1] != codes.shape[1]:
-            raise input_error(path, f"a GRM with {grm.shape[1]} columns", f"{codes.shape[1]}, the code length")
+    grm = _matrix(path, "GRM", values["GRM"]) if "GRM" in values and np.size(values["GRM"]) else None
+    stated = _stated_length(values.get("code_length"))
+    numbers, labels, notes = upright(_matrix(path, "binary_codes", values["binary_codes"]),
+                                     _matrix(label_path, "lab", values["lab"]), grm, stated, path, label_path)
+    length = stated
+    if length is None and grm is not None:
+        length = numbers.shape[1] if numbers.shape[1] in grm.shape else grm.shape[1]
+    reading = recognise(numbers, path, length, kind)
+    codes = reading.convert(numbers)
+    notes += [reading.note] if reading.note else []
+    if stated is not None and stated != codes.shape[1]:
+        raise input_error(path, f"code_length {stated}", f"{codes.shape[1]}, the columns of binary_codes")
+    if grm is not None:
+        grm, turned = upright_grm(grm, codes.shape[1], path)
+        notes += turned
         if not np.isfinite(grm).all():
             raise input_error(path, "a GRM with entries that are not finite", "numbers from 0 to 1")
-    if "code_length" in values:
-        try:
-            stated = int(np.asarray(values["code_length"]).reshape(-1)[0])
-        except (ValueError, TypeError, IndexError):
-            raise input_error(path, "a code_length that is not a number", f"{codes.shape[1]}") from None
-        if stated != codes.shape[1]:
-            raise input_error(path, f"code_length {stated}", f"{codes.shape[1]}, the columns of binary_codes")
-    paths = strings(values["paths"]) if "paths" in values else None
+        grm = _float32(grm)
+    paths = _strings(values.get("paths"))
     if paths is not None and len(paths) != len(codes):
-        raise input_error(path, f"{len(paths)} paths", f"{len(codes)}, one for each row of binary_codes")
-    model = strings(values["model"]) if "model" in values else []
-    return CodeSet(codes, labels, grm, paths, model[0] if len(model) == 1 else None)
+        notes.append(f"{path}: {len(paths)} paths for {len(codes)} images are left out")
+        paths = None
+    model = _strings(values.get("model")) or []
+    for note in notes:
+        if say is None:
+            warnings.warn(note, stacklevel=2)
+        else:
+            say(note)
+    return CodeSet(codes, _float32(labels), grm, paths, model[0] if len(model) == 1 else None, reading.kind)
 
 
 def save_codes(path: str | os.PathLike, codes: CodeSet) -> None:
@@ -210,6 +227,7 @@ def _read_floats(path: str | os.PathLike, count: int, shape: str) -> np.ndarray:
 
 
 def _matrix(path: Path, key: str, value: np.ndarray) -> np.ndarray:
+    """A matrix of numbers as the file holds it; a vector becomes one column."""
     value = np.asarray(value)
     if value.dtype.kind not in "buif":
         raise input_error(path, f"'{key}' of type {value.dtype}", "numbers")
@@ -217,4 +235,22 @@ def _matrix(path: Path, key: str, value: np.ndarray) -> np.ndarray:
         value = value[:, None]
     if value.ndim != 2 or value.shape[1] == 0:
         raise input_error(path, f"'{key}' of shape {value.shape}", "a matrix, one row an image")
-    return np.ascontiguousarray(value, dtype=np.float32)
+    return value
+
+
+def _float32(values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # numbers beyond float32 become infinite, and are refused where they matter
+        return np.ascontiguousarray(values, np.float32)
+
+
+def _stated_length(value: Any) -> int | None:
+    """The number of bits that a file states; None where it states none that is a number."""
+    number = np.asarray(value if value is not None else []).reshape(-1)
+    if number.size != 1 or number.dtype.kind not in "buif" or not np.isfinite(number[0]):
+        return None
+    return int(number[0])
+
+
+def _strings(value: Any) -> list[str] | None:
+    """The strings of an optional field; None where there are none that can be read."""
+    return None if value is None or not np.size(value) else strings(value)

@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 LAYERS = (
     ("screen", "errors", "files", "text_files", "cores", "signals", "progress", "json_report", "device", "compiled",
      "triton_trial", "ready_configs", "process_pool", "processes", "typed_yaml", "config", "labels", "array_files",
-     "codes"),
+     "code_kinds", "code_reading", "code_layout", "codes"),
     ("data",),
     ("network", "normalise", "batch_labels", "losses", "optimiser", "schedule", "update", "trainer", "pretrained",
      "checkpoint", "train_state", "train_log", "train_loop", "extraction", "accelerate"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ibc.commands.code_files import read_codes
 from ibc.commands.command import Command, CommandParser, speaker
 from ibc.commands.evaluate_flags import PRESETS, EvaluateOptions, build_parser
 from ibc.errors import input_error
@@ -82,17 +83,22 @@ def _check(options: EvaluateOptions) -> None:
 
 
 def _load(options: EvaluateOptions) -> CodePair:
+    from ibc.code_reading import check_alike
     from ibc.codes import load_codes
     from ibc.retrieval.bits import check_top_k
     from ibc.retrieval.category import CodePair
 
-    queries = load_codes(options.codes)
-    database = load_codes(options.database) if options.database else queries
+    notes: list[str] = []
+    queries = load_codes(options.codes, kind=options.code_kind, say=notes.append)
+    database = queries
+    if options.database:
+        database = load_codes(options.database, kind=options.code_kind, say=notes.append)
+        check_alike({options.codes: queries.kind, options.database: database.kind})
     if database.code_length != queries.code_length:
         raise input_error(options.database, f"codes of {database.code_length} bits",
                           f"{queries.code_length}, as in {options.codes}")
     check_top_k(options.top_k, queries.code_length)
-    return CodePair(queries, database, options.multi_label, options.codes, options.database)
+    return CodePair(queries, database, options.multi_label, options.codes, options.database, tuple(notes))
 
 
 def _plan_attributes(options: EvaluateOptions, pair: CodePair) -> AttributePlan:
@@ -102,7 +108,9 @@ def _plan_attributes(options: EvaluateOptions, pair: CodePair) -> AttributePlan:
 
     data = attribute_data(pair, options.device)
     names = names_of_columns(pair, data, KNOWN_NAMES[options.data], options.attribute_names)
-    other = data_to_choose_on(options.choose_on, pair, data) if options.choose_on else None
+    other = None
+    if options.choose_on:
+        other = data_to_choose_on(read_codes(options.choose_on, options.code_kind), options.choose_on, pair, data)
     announced = options.preset.announced
     chosen = list(range(len(names)))
     if options.attribute and "all" not in options.attribute:

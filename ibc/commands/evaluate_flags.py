@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
+from ibc.commands.code_files import add_codes_flag
 from ibc.commands.command import CommandParser, add_device_flag, add_json_flag, add_seed_flag, command_parser
 from ibc.dissection.settings import DETECTOR_IOU
 from ibc.retrieval.defaults import EXPERT_BITS, NEIGHBOURS, RANDOM_DRAWS, SEED, SUN_EXPERT_BITS
@@ -59,6 +60,7 @@ class EvaluateOptions:
     seed: int
     device: str
     json_path: str | None
+    code_kind: str | None = None
     attribute: list[str] | None = None
     attribute_names: str | None = None
     groups: list[str] | None = None
@@ -91,6 +93,7 @@ def build_parser(prog: str | None = None, data: str | None = None) -> CommandPar
     else:
         parser.set_defaults(data=data)
     parser.add_argument("--database", metavar="FILE", help="codes file of the database (default: the queries)")
+    add_codes_flag(parser)
     parser.add_argument("--multi_label", action="store_true",
                         help="every column of lab is a class, 1 where an image has it: relevant are the images that "
                              "share a label with the query, its expert bits are those of all its labels together"

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from ibc.commands.code_files import add_codes_flag, print_label_notes, read_codes
 from ibc.commands.command import Command, CommandParser, add_seed_flag, command_parser
 from ibc.errors import input_error
 from ibc.retrieval.defaults import EXPERT_BITS, SEED
@@ -39,6 +40,7 @@ class ExploreOptions:
     multi_label: bool
     workers: int | None
     seed: int
+    code_kind: str | None = None
 
 
 def build_parser(prog: str | None = None) -> CommandParser:
@@ -72,13 +74,13 @@ def build_parser(prog: str | None = None) -> CommandParser:
     parser.add_argument("--multi_label", action="store_true",
                         help="every column of lab is a class, 1 where an image has it")
     parser.add_argument("--workers", type=int, metavar="N", help="processes that read images (default: one a core)")
+    add_codes_flag(parser)
     add_seed_flag(parser, SEED, "of the random images on bit cards")
     return parser
 
 
 def run(options: ExploreOptions) -> None:
     """Read the codes, draw the thumbnails and write the page."""
-    from ibc.codes import load_codes
     from ibc.cores import usable_cores
     from ibc.report.explorer.build import ExplorerSettings, build_page
     from ibc.report.explorer.thumbnails import LARGEST, SMALLEST
@@ -96,10 +98,10 @@ def run(options: ExploreOptions) -> None:
         title=options.title or f"{source.parent.name}: {source.stem}", thumb=options.thumb,
         max_thumbs=options.max_thumbs, top_k=options.top_k_bits, multi_label=options.multi_label,
         workers=options.workers or usable_cores(), seed=options.seed)
-    codes = load_codes(options.codes)
-    if codes.looks_multi_label and not options.multi_label:
-        show("note: lab looks like one 0/1 column for each class: if it is, give --multi_label", sys.stderr)
-    page = build_page(options.output, codes, settings, load_codes(options.train) if options.train else None)
+    codes = read_codes(options.codes, options.code_kind)
+    print_label_notes(codes, options.multi_label)
+    train = read_codes(options.train, options.code_kind) if options.train else None
+    page = build_page(options.output, codes, settings, train)
     for line in page.sheets.unreadable[:LISTED]:
         show(f"no thumbnail: {line}", sys.stderr)
     if (more := len(page.sheets.unreadable) - LISTED) > 0:

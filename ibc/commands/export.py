@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ibc.commands.code_files import print_label_notes, read_codes
 from ibc.commands.command import Command, speaker
 from ibc.commands.export_flags import ExportOptions, build_parser
 from ibc.errors import input_error
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
 
 def run(options: ExportOptions) -> None:
     """Check everything, claim the folder, write the files, and print what was written and the SQL."""
-    from ibc.codes import load_codes
     from ibc.export.folder import claim_folder, write_manifest
     from ibc.export.rows import ExportRows
     from ibc.export.sql import search_sql
     from ibc.files import atomic_write, sha256
 
     _check(options)
-    codes = load_codes(options.codes, mapped=True)
+    codes = read_codes(options.codes, options.code_kind, mapped=True)
+    print_label_notes(codes, options.multi_label)
     if not len(codes):
         raise input_error(options.codes, "no image", "at least one")
     names = _bit_names(options, codes)

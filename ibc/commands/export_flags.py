@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ibc.commands.code_files import add_codes_flag
 from ibc.commands.command import CommandParser, add_json_flag, command_parser
 from ibc.dissection.settings import DETECTOR_IOU
 from ibc.export.folder import BITS, CODES, CSV, ENCODER, FAISS, FILES, SQL
@@ -41,6 +42,7 @@ class ExportOptions:
     attribute_names: str | None
     multi_label: bool
     json_path: str | None
+    code_kind: str | None = None
 
     @property
     def writes(self) -> list[str]:
@@ -90,5 +92,6 @@ def build_parser(prog: str | None = None) -> CommandParser:
     names.add_argument("--class_names", metavar="FILE", help="one name a line, in the order of the ids")
     names.add_argument("--attribute_names", metavar="FILE", help="names of the attribute columns, one a line")
     names.add_argument("--multi_label", action="store_true", help="every column of lab is a class")
+    add_codes_flag(parser)
     add_json_flag(parser)
     return parser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ibc.commands.code_files import add_codes_flag, read_codes
 from ibc.commands.command import Command, CommandParser, add_json_flag, command_parser, speaker
 
 EXAMPLE = "{prog} results/imagenet100/test.npz --figure health.png"
@@ -16,6 +17,7 @@ class HealthOptions:
     codes: str
     figure: str | None
     json_path: str | None
+    code_kind: str | None = None
 
 
 def build_parser(prog: str | None = None) -> CommandParser:
@@ -24,19 +26,19 @@ def build_parser(prog: str | None = None) -> CommandParser:
                             "sparsity of the rule matrix of a codes file. Bits are counted from 1 here.", EXAMPLE, prog)
     parser.add_argument("codes", metavar="CODES", help="codes file (.npz or .mat)")
     parser.add_argument("--figure", metavar="FILE", help="write one figure (PNG)")
+    add_codes_flag(parser)
     add_json_flag(parser)
     return parser
 
 
 def run(options: HealthOptions) -> None:
     """Examine the codes, print the findings, and write the figure and the JSON that are asked for."""
-    from ibc.codes import load_codes
     from ibc.files import atomic_write
     from ibc.json_report import write_json
     from ibc.report.health import health_lines, health_metrics
     from ibc.retrieval.code_health import IN_CLASS, UNDECIDED, code_health
 
-    health = code_health(load_codes(options.codes))
+    health = code_health(read_codes(options.codes, options.code_kind))
     say = speaker(options.json_path)
     for line in health_lines(health):
         say(line)

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ibc.commands.code_files import add_codes_flag, print_note
 from ibc.commands.command import (
     SEEDS,
     Command,
@@ -48,6 +49,7 @@ class MisOptions:
     repeats: int
     csv: str | None
     json_path: str | None
+    code_kind: str | None = None
 
 
 def build_parser(prog: str | None = None) -> CommandParser:
@@ -61,6 +63,7 @@ def build_parser(prog: str | None = None) -> CommandParser:
     parser.add_argument("--label_file_path", metavar="FILE", help="labels, likewise (default: the codes file)")
     parser.add_argument("--is_mat_file", action="store_true",
                         help="both files are .mat (or .npz); implied by these endings")
+    add_codes_flag(parser)
     parser.add_argument("--class_num", type=int, metavar="C",
                         help=f"classes 0 to C-1 (default: the rows of the GRM; {RAW_CLASSES} for raw files)")
     parser.add_argument("--multi_label", action="store_true",
@@ -95,7 +98,7 @@ def run(options: MisOptions) -> None:
     estimators = ["knn", "exact"] if options.estimator == "both" else [options.estimator]
     inputs = load_mis_inputs(options.fea_file_path, options.label_file_path, is_mat=options.is_mat_file,
                              rows=options.sample_num, length=options.fea_dim, class_num=options.class_num,
-                             multi_label=options.multi_label)
+                             multi_label=options.multi_label, kind=options.code_kind, say=print_note)
     say = speaker(options.json_path)
     start = time.perf_counter()
     result = repeat_mis(inputs, estimators, samples, options.seed, options.repeats)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ibc.commands.code_files import add_codes_flag, print_label_notes, read_codes
 from ibc.commands.command import (
     Command,
     CommandParser,
@@ -53,6 +54,7 @@ class ReportOptions:
     seed: int
     device: str
     json_path: str | None
+    code_kind: str | None = None
 
 
 def build_parser(prog: str | None = None) -> CommandParser:
@@ -67,6 +69,7 @@ def build_parser(prog: str | None = None) -> CommandParser:
     parser.add_argument("runs", nargs="*", metavar="RUN", help="codes file or folder of a run")
     parser.add_argument("--codes", metavar="NAME|FILE",
                         help="codes of the runs given as folders: save name, or a file (default: the newest)")
+    add_codes_flag(parser, "--code_kind")
     parser.add_argument("--output", default="report", metavar="DIR", help="folder to write (default: report)")
     parser.add_argument("--title", help="heading of the page (default: the runs' names)")
     parser.add_argument("--names", nargs="+", metavar="NAME", help="what to call the runs, one name each")
@@ -139,7 +142,6 @@ def _print_differences(paths: Sequence[str]) -> None:
 
 def _score(options: ReportOptions, found: list[RunFiles], settings: ScoreSettings) -> list[ReportRun]:
     """Read and score every run, under one progress bar."""
-    from ibc.codes import load_codes
     from ibc.files import sha256
     from ibc.progress import Progress
     from ibc.report.locate import read_config, read_scalars
@@ -147,7 +149,7 @@ def _score(options: ReportOptions, found: list[RunFiles], settings: ScoreSetting
     from ibc.report.scores import score_run, steps
 
     names = _names(options.names, found)
-    codes = [load_codes(files.codes) for files in found]
+    codes = [read_codes(files.codes, options.code_kind) for files in found]
     for files, own in zip(found, codes, strict=True):
         if not len(own):
             raise input_error(files.codes, "no codes", "at least one")
@@ -157,6 +159,7 @@ def _score(options: ReportOptions, found: list[RunFiles], settings: ScoreSetting
         for name, files, own in zip(names, found, codes, strict=True):
             config = read_config(files.config)
             multi_label = options.multi_label or config.get("model.multi_label") is True
+            print_label_notes(own, multi_label)
             scores = score_run(own, settings, bar.update, multi_label=multi_label, path=files.codes)
             runs.append(ReportRun(name, files, own, scores, read_scalars(files.logs), config, sha256(files.codes),
                                   _class_names(options.class_names, config)))

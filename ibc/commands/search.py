@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from ibc.commands.code_files import print_label_notes, read_codes
 from ibc.commands.command import Command, speaker
 from ibc.commands.search_flags import SearchOptions, build_parser
 from ibc.errors import input_error
@@ -24,11 +25,10 @@ if TYPE_CHECKING:
 def run(options: SearchOptions) -> None:
     """Search, print the results, and write the files that are asked for."""
     _check(options)
-    from ibc.codes import load_codes
     from ibc.report.search_tables import search_lines
     from ibc.retrieval.bit_names import load_bit_names
 
-    database = load_codes(options.codes)
+    database = read_codes(options.codes, options.code_kind)
     if not len(database):
         raise input_error(options.codes, "no image", "at least one")
     names = load_bit_names(options.dissection, database.code_length) if options.dissection else []
@@ -100,6 +100,7 @@ def _search(options: SearchOptions, database: CodeSet, names: list[BitName], enc
     from ibc.retrieval.index import CodeIndex
     from ibc.retrieval.wishes import weigh
 
+    print_label_notes(database, options.multi_label)
     labels = database.item_labels(options.multi_label, options.codes)
     class_names = names_of(options.class_names, options.images, "classes.txt")
     report = SearchReport(database, labels, "none", [], [], class_names, options.images or "", options.weight,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ibc.commands.code_files import read_codes
 from ibc.commands.search_flags import SearchOptions
 from ibc.commands.search_query import Examples, check_dissection, names_in
 from ibc.errors import input_error
@@ -162,7 +163,6 @@ class BitChooser:
 
     def attribute(self, wanted: str) -> ChosenBits:
         """The bits that tell most about an attribute on the training codes."""
-        from ibc.codes import load_codes
         from ibc.retrieval.attribute_bits import attribute_bits
         from ibc.retrieval.attribute_names import KNOWN_NAMES, column_names, find_column
         from ibc.retrieval.bit_choice import ChosenBits, listed_bits
@@ -170,7 +170,7 @@ class BitChooser:
         options = self.options
         codes, where = self.database, options.codes
         if options.train:
-            codes, where = load_codes(options.train), options.train
+            codes, where = read_codes(options.train, options.code_kind), options.train
             if codes.code_length != self.length:
                 raise input_error(where, f"codes of {codes.code_length} bits", f"{self.length}, as in {options.codes}")
         first = 0 if options.multi_label else 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ibc.commands.code_files import add_codes_flag
 from ibc.commands.command import CommandParser, add_device_flag, add_json_flag, add_seed_flag, command_parser
 from ibc.dissection.settings import DETECTOR_IOU
 from ibc.retrieval.defaults import EXPERT_BITS, NEIGHBOURS, SEED
@@ -63,12 +64,15 @@ class SearchOptions:
     seed: int
     device: str
     json_path: str | None
+    code_kind: str | None = None
 
 
 def build_parser(prog: str | None = None) -> CommandParser:
     """The flags of ``ibc search``, with their help."""
     parser = command_parser(DESCRIPTION, EXAMPLE, prog)
     parser.add_argument("codes", metavar="CODES", help="codes file (.npz or .mat) that is searched")
+
+    add_codes_flag(parser)
 
     query = parser.add_argument_group("query")
     query.add_argument("--item", nargs="+", default=[], metavar="ITEM",

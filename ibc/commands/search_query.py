@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ibc.commands.code_files import read_codes
 from ibc.commands.search_flags import SearchOptions
 from ibc.errors import input_error
 
@@ -79,7 +80,7 @@ def read_query(options: SearchOptions, database: CodeSet, names: list[BitName], 
 
 def _items(options: SearchOptions, database: CodeSet, items: list[str], wanted: bool, images: list[QueryImage],
            left_out: list[int], codes: list[np.ndarray]) -> None:
-    from ibc.codes import load_codes
+    from ibc.code_reading import check_alike
     from ibc.report.search_report import QueryImage
     from ibc.retrieval.items import find_item
 
@@ -87,7 +88,8 @@ def _items(options: SearchOptions, database: CodeSet, items: list[str], wanted: 
         return
     source, where = database, options.codes
     if options.queries:
-        source, where = load_codes(options.queries), options.queries
+        source, where = read_codes(options.queries, options.code_kind), options.queries
+        check_alike({options.queries: source.kind, options.codes: database.kind})
         if source.code_length != database.code_length:
             raise input_error(where, f"codes of {source.code_length} bits",
                               f"{database.code_length}, as in {options.codes}")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from ibc.code_layout import label_notes
 from ibc.files import atomic_write
 from ibc.labels import NO_CATEGORY
 from ibc.report.metrics import row_key
@@ -85,10 +86,10 @@ def class_table(scores: CategoryScores) -> Iterator[str]:
 
 def notes(scores: CategoryScores) -> list[str]:
     """What a reader of the numbers should know about these codes, if anything."""
-    found = []
     pair, labels = scores.pair, scores.pair.labels
-    if not pair.multi_label and pair.queries.looks_multi_label:
-        found.append("lab looks like one 0/1 column for each class: if it is, give --multi_label")
+    with_rules = pair.queries if pair.queries.grm is not None else pair.database
+    all_ids = None if pair.multi_label or pair.same else np.concatenate([labels.values, pair.db_labels.values])
+    found = [*pair.notes, *label_notes(with_rules, pair.multi_label, all_ids)]
     without = int((scores.all_bits.scores.relevant == 0).sum())
     if without:
         found.append(f"{_queries(without)} without a relevant item: average precision 0, counted in the mean")

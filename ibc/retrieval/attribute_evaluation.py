@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ibc.codes import CodeSet, load_codes
+from ibc.codes import CodeSet
 from ibc.errors import input_error
 from ibc.retrieval.attribute_names import column_names
 from ibc.retrieval.attributes import AttributeData, attribute_maps
@@ -86,9 +86,8 @@ def attribute_data(pair: CodePair, device: Device) -> AttributeData:
                          choose_device(device, len(signs) * len(pair.database)))
 
 
-def data_to_choose_on(path: str, pair: CodePair, data: AttributeData) -> AttributeData:
-    """A codes file on which bit groups are chosen for ``data``. Raises InputError where it does not fit to it."""
-    codes = load_codes(path)
+def data_to_choose_on(codes: CodeSet, path: str, pair: CodePair, data: AttributeData) -> AttributeData:
+    """Codes on which bit groups are chosen for ``data``, of the file ``path``. Raises InputError if they do not fit."""
     if codes.code_length != pair.queries.code_length:
         raise input_error(path, f"codes of {codes.code_length} bits", f"{pair.queries.code_length}")
     flags = _flags(codes, pair.multi_label, data.attributes, path)

@@ -64,7 +64,7 @@ class BitSettings:
 class CodePair:
     """Codes of queries and database; the same object twice where the queries are the database.
 
-    multi_label: an image has a set of labels. The paths are for error messages.
+    multi_label: an image has a set of labels. The paths are for error messages. notes: on how the files were read.
     Raises InputError for labels that do not fit.
     """
 
@@ -73,6 +73,7 @@ class CodePair:
     multi_label: bool = False
     query_path: str | os.PathLike | None = None
     db_path: str | os.PathLike | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.labels = self.queries.item_labels(self.multi_label, self.query_path)

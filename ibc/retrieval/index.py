@@ -48,15 +48,17 @@ class CodeIndex:
         self._on_device: DeviceDatabase | None = None  # made by the first search there
 
     @classmethod
-    def open(cls, path: str | os.PathLike) -> CodeIndex:
+    def open(cls, path: str | os.PathLike, kind: str | None = None) -> CodeIndex:
         """The codes of a file.
 
         An index file (``save``, ``write_index``) is mapped: a search reads it from the disk or the system's cache, and
         the process holds none of it. A codes file (``.npz``, ``.mat``), or a matrix of codes or signs (``.npy``), is
-        packed block by block: K / 8 bytes an item stay in memory. Raises InputError where it holds no codes.
+        packed block by block: K / 8 bytes an item stay in memory. kind: what its numbers are, one of
+        ``ibc.code_kinds.KINDS``; None: sigmoid values, or whole numbers that are bits or signs. Raises InputError where
+        it holds no codes, or codes of another kind.
         """
         index = cls.__new__(cls)
-        index._stores, index._on_device = [open_planes(path)], None
+        index._stores, index._on_device = [open_planes(path, kind)], None
         return index
 
     def save(self, path: str | os.PathLike) -> None:

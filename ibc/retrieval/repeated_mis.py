@@ -5,13 +5,16 @@ Code and label files flow in; a ``RepeatedMis`` with both estimates flows out. `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ibc.codes import binarise, load_codes, load_raw
+from ibc.code_layout import label_notes
+from ibc.code_reading import recognise
+from ibc.codes import CodeSet, load_codes, load_raw
 from ibc.errors import input_error
 from ibc.labels import Labels, as_labels
 from ibc.retrieval.defaults import RAW_CLASSES, RAW_CODE_LENGTH, RAW_CODES
@@ -79,15 +82,18 @@ def _mean_per_bit(scores: Sequence[MutualInfoScore]) -> np.ndarray:
 
 def load_mis_inputs(code_path: str, label_path: str | None = None, *, is_mat: bool = False, rows: int = RAW_CODES,
                     length: int = RAW_CODE_LENGTH, class_num: int | None = None,
-                    multi_label: bool = False) -> MisInputs:
+                    multi_label: bool = False, kind: str | None = None,
+                    say: Callable[[str], None] | None = None) -> MisInputs:
     """Read a codes file, or raw float32 files of ``rows`` codes of ``length`` bits and as many labels.
 
     label_path: the file of the labels, where it is another one; raw codes need it. is_mat: a codes file whatever its
     name is. class_num: by default the rows of the GRM, else what the labels say; RAW_CLASSES for raw files. Of raw
-    codes the k-NN estimate takes the values as they are, like the official program. Raises InputError.
+    codes the k-NN estimate takes the values as they are, like the official program. kind, say: as in ``load_codes``.
+    Raises InputError.
     """
     if is_mat or Path(code_path).suffix in (".mat", ".npz"):
-        codes = load_codes(code_path, label_path)
+        codes = load_codes(code_path, label_path, kind=kind, say=say)
+        _say(label_notes(codes, multi_label), say)
         labels = codes.item_labels(multi_label, label_path or code_path)
         if class_num is None:
             class_num = labels.class_count if codes.grm is None else len(codes.grm)
@@ -105,9 +111,19 @@ def load_mis_inputs(code_path: str, label_path: str | None = None, *, is_mat: bo
     for path, numbers in ((code_path, values), (label_path, raw.labels)):
         if not np.isfinite(numbers).all():
             raise input_error(path, "numbers that are not finite", "finite ones", "check --sample_num and --fea_dim")
-    are_signs = np.isin(values, (-1, 0, 1)).all() and (values < 0).any()
-    return MisInputs(values, values.astype(np.int8) if are_signs else binarise(values), as_labels(raw.labels),
-                     RAW_CLASSES if class_num is None else class_num)
+    reading = recognise(values, code_path, length, kind)
+    _say([reading.note] if reading.note else [], say)
+    codes = CodeSet(reading.convert(values), raw.labels, kind=reading.kind)
+    _say(label_notes(codes, multi_label), say)
+    return MisInputs(values, codes.bits, as_labels(raw.labels), RAW_CLASSES if class_num is None else class_num)
+
+
+def _say(notes: list[str], say: Callable[[str], None] | None) -> None:
+    for note in notes:
+        if say is None:
+            warnings.warn(note, stacklevel=3)
+        else:
+            say(note)
 
 
 def repeat_mis(inputs: MisInputs, estimators: Sequence[str], samples: Samples, seed: int, repeats: int) -> RepeatedMis:

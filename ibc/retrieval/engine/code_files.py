@@ -11,12 +11,14 @@ import json
 import os
 import struct
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from ibc.codes import as_signs, binarise, load_codes
+from ibc.code_kinds import KINDS
+from ibc.code_reading import CodeReading, recognise
+from ibc.codes import binarise, load_codes
 from ibc.errors import InputError, input_error
 from ibc.files import atomic_write
 from ibc.retrieval.engine.plane_kernels import LANES, TILE_ITEMS
@@ -28,19 +30,28 @@ VERSION = 1
 BLOCK_ITEMS = 32 * TILE_ITEMS  # rows that are read at a time
 
 
-def open_planes(path: str | os.PathLike) -> BitPlanes:
+def open_planes(path: str | os.PathLike, kind: str | None = None) -> BitPlanes:
     """The codes of a file: mapped from an index file; packed block by block from ``.npz``, ``.npy`` or ``.mat``.
 
-    Raises InputError for a file that holds no codes, FileNotFoundError for one that is not there.
+    kind: what the numbers are, one of ``ibc.code_kinds.KINDS``; None: sigmoid values, or whole numbers that are bits or
+    signs. Raises InputError for a file that holds no codes, or codes of another kind; FileNotFoundError for one that is
+    not there.
     """
     path = Path(path)
     if path.suffix not in (".npz", ".npy", ".mat"):
         return _map_index(path)
-    codes = load_codes(path).binary_codes if path.suffix == ".mat" else _map_codes(path)
-    planes = BitPlanes(codes.shape[1])
-    planes.reserve(len(codes))
-    for block in _blocks_of(path, codes):
-        planes.append(block)
+    codes = load_codes(path, kind=kind).binary_codes if path.suffix == ".mat" else _map_codes(path)
+    if path.suffix == ".mat" or kind is None:
+        planes = _planes_of(codes, CodeReading("sigmoid"), strict=True)
+        if planes is not None:
+            return planes
+    reading = recognise(codes, path, kind=kind)
+    if kind is None and codes.dtype.kind == "f" and reading.kind != "sigmoid":
+        row = int(np.flatnonzero(((codes < 0) | (codes > 1)).any(axis=1))[0])
+        raise input_error(path, f"a code that is not from 0 to 1 in row {row + 1}", "sigmoid values in [0, 1]",
+                          f"they look like {KINDS[reading.kind]}: if they are, give kind='{reading.kind}'")
+    planes = _planes_of(codes, reading)
+    assert planes is not None
     return planes
 
 
@@ -138,15 +149,16 @@ def _map_member(path: Path, name: str = "binary_codes") -> np.ndarray:
         return np.memmap(path, kind, "r", handle.tell(), shape, "F" if fortran_order else "C")
 
 
-def _blocks_of(path: Path, codes: np.ndarray) -> Iterator[np.ndarray]:
-    """Signs of the codes, block by block: numbers with a point are sigmoid values, others are signs or bits."""
-    for start in range(0, len(codes), BLOCK_ITEMS):
+def _planes_of(codes: np.ndarray, reading: CodeReading, strict: bool = False) -> BitPlanes | None:
+    """Codes packed block by block; None where ``strict`` and a number is not in [0, 1], as soon as it is met."""
+    planes = None
+    for start in range(0, max(len(codes), 1), BLOCK_ITEMS):
         block = np.asarray(codes[start : start + BLOCK_ITEMS])
-        if block.dtype.kind != "f":
-            yield as_signs("codes", block)
-            continue
-        if not ((block >= 0) & (block <= 1)).all():
-            row = start + int(np.flatnonzero(~((block >= 0) & (block <= 1)).all(axis=1))[0])
-            raise input_error(path, f"a code that is not from 0 to 1 in row {row + 1}", "sigmoid values in [0, 1]",
-                              "store signs as int8")
-        yield binarise(block)
+        if strict and block.size and not (block.min() >= 0 and block.max() <= 1):
+            return None
+        signs = binarise(reading.convert(block))
+        if planes is None:
+            planes = BitPlanes(signs.shape[1])
+            planes.reserve(len(codes))
+        planes.append(signs)
+    return planes
