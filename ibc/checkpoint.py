@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ibc.config import ModelConfig
 from ibc.errors import input_error
@@ -42,10 +42,16 @@ def save_file(path: Path, content: dict[str, Any]) -> None:
         raise OSError(errno.EIO, f"could not be written ({str(error).splitlines()[0]})", os.fspath(path)) from None
 
 
-def save_checkpoint(folder: str | os.PathLike, model: IBC, iteration: int, config: dict[str, Any]) -> Path:
-    """Write ``checkpoint_%08d.pt`` with all official names; returns its path."""
+def save_checkpoint(folder: str | os.PathLike, model: IBC, iteration: int, config: dict[str, Any],
+                    objective: Mapping[str, Tensor] | None = None) -> Path:
+    """Write ``checkpoint_%08d.pt`` with all official names; returns its path.
+
+    objective: weights of an objective's own layers, if it has any. They lie beside ``state_dict``, which official code
+    loads as it is.
+    """
     path = Path(folder, NAME.format(iteration))
-    save_file(path, {"state_dict": model.state_dict(), "iteration": iteration, "config": config})
+    beside = {"objective": dict(objective)} if objective else {}
+    save_file(path, {"state_dict": model.state_dict(), "iteration": iteration, "config": config, **beside})
     return path
 
 
@@ -115,6 +121,19 @@ def read_state_dict(path: str | os.PathLike, *, mmap: bool = False) -> dict[str,
 def load_weights(model: IBC, path: str | os.PathLike) -> None:
     """Copy a checkpoint's weights into ``model``. Raises InputError where they do not fit."""
     model.load_state_dict(_fitting(model, read_state_dict(path), path))
+
+
+def load_objective(objective: nn.Module, path: str | os.PathLike) -> None:
+    """Copy the weights of an objective's own layers from a checkpoint. Raises InputError where they do not fit."""
+    wanted = objective.state_dict()
+    if not wanted:
+        return
+    weights = read_file(path, mmap=True).get("objective")
+    if not isinstance(weights, dict) or {name: tuple(getattr(value, "shape", ())) for name, value in weights.items()} \
+            != {name: tuple(value.shape) for name, value in wanted.items()}:
+        raise input_error(path, "no weights of this objective's own layers", ", ".join(wanted),
+                          "set objective to that of the run, or start anew with --init_from")
+    objective.load_state_dict(weights)
 
 
 def load_model(path: str | os.PathLike, config: ModelConfig | None = None) -> IBC:

@@ -44,6 +44,20 @@ class ModelConfig:
 
 
 @dataclass
+class PlusConfig:
+    """The keys under ``plus:``, which only ``objective: ibc_plus`` reads."""
+
+    nested_w: float = key("code classifier on the few largest gates of each class", 1.0)
+    nested_bits: list[int] = key("numbers of gates that nested_w scores, each at most K", [5, 13, 32])
+    contrast_w: float = key("contrastive term over all bits", 1.0)
+    expert_contrast_w: float = key("contrastive term over the expert bits of an image's class", 1.0)
+    contrast_bits: int = key("expert bits of the contrastive term", 13, low=1)
+    temperature: float = key("of both contrastive terms, whose similarities lie in [-1, 1]", 0.125, low=1e-3)
+    hard_bits: bool = key("contrastive terms on bits 0 and 1 instead of the values between, straight through", False)
+    quantise_w: float = key("quantisation error; rises from 0 over the first half of the run", 0.1)
+
+
+@dataclass
 class Config:
     """A whole configuration, whose fields are the keys of the file. Keys without a default must be in it."""
 
@@ -55,17 +69,21 @@ class Config:
     weight_decay: float = key("Adam: coupled L2 penalty on every parameter, the GRM included", low=0)
     init: str = key("start of the fresh linear layers", choices=("gaussian", "xavier", "kaiming", "orthogonal",
                                                                   "default"))
-    # Weights of the seven loss terms
-    hash_std_w: float = key("code classifier, plain half of the batch")
-    hash_mask_w: float = key("code classifier, masked half")
+    # Weights of the paper's seven loss terms
+    hash_std_w: float = key("code classifier, plain half of the batch (ibc_plus: all of it)")
+    hash_mask_w: float = key("code classifier, masked half (ibc_plus: gated, all of it)")
     GRM_w: float = key("sparsity of the rule matrix")
     align_w: float = key("alignment of bits with filters (KL)")
-    real_std_w: float = key("real-valued classifier, plain half")
-    real_mask_w: float = key("real-valued classifier, masked half")
+    real_std_w: float = key("real-valued classifier, plain half (ibc_plus: all of it)")
+    real_mask_w: float = key("real-valued classifier, masked half (ibc_plus: gated classifier of the pooled filters)")
     sparse_w: float = key("sparsity of the codes")
+    objective: str = key("ibc: the paper's; ibc_plus: without the leak, few bits trained as they are used "
+                         "(docs/objectives.md)", "ibc", ("ibc", "ibc_plus"))
+    plus: PlusConfig = key("further terms of ibc_plus", factory=PlusConfig)
     # Schedule
-    lr_policy: str = key("step: multiply lr by gamma every step_size updates; constant", "constant",
-                          ("step", "constant"))
+    lr_policy: str = key("step: multiply lr by gamma every step_size updates; cosine: half a cosine down to 0 at "
+                          "max_iter; constant", "constant", ("step", "cosine", "constant"))
+    warm_up: int = key("updates over which lr rises linearly at the start", 0, low=0)
     step_size: int = key("updates between two decays of the learning rate", NOT_GIVEN, low=1)
     gamma: float = key("factor of a decay", NOT_GIVEN, low=0)
     max_iter: int = key("number of updates", NOT_GIVEN, low=1)
@@ -90,6 +108,9 @@ class Config:
     new_size_b: int | None = key("new_size of testing, where the two differ", None, low=1)
     crop_image_height: int = key("height of the crop fed to the network", NOT_GIVEN, low=SMALLEST_CROP)
     crop_image_width: int = key("width of the crop", NOT_GIVEN, low=SMALLEST_CROP)
+    crop: str = key("training images. official: crop at random and mirror; strong: a random part of 40 to 100 % of "
+                    "the area, resized, mirrored, with other brightness, contrast and saturation", "official",
+                    ("official", "strong"))
     resize: str = key("small: enlarge only images smaller than the crop (the official loader never resizes); "
                        "always: bring every shorter side to new_size", "small", ("small", "always"))
     num_workers: int = key("processes that decode images, at most one a core; on a CPU one for four cores, so that "
@@ -129,7 +150,7 @@ class Config:
         return self.new_size_b or self.new_size
 
     @property
-    def crop(self) -> tuple[int, int]:
+    def crop_size(self) -> tuple[int, int]:
         """(height, width) of the network's input, in pixels."""
         return self.crop_image_height, self.crop_image_width
 
@@ -137,6 +158,8 @@ class Config:
         """All keys that have a value, as a nested dict of plain types; ``config_from_dict`` reads it back."""
         values = dataclasses.asdict(self)
         del values["source"]
+        if self.objective == "ibc":
+            del values["plus"]
         return {key: value for key, value in values.items() if value is not None}
 
 
@@ -188,6 +211,10 @@ def _check(config: Config, tree: Entry) -> None:
         for name in ("step_size", "gamma"):
             if getattr(config, name) is None:
                 raise wrong("lr_policy", f"lr_policy: step and no key '{name}'", f"'{name}' ({doc(Config, name)})")
+    if config.lr_policy == "cosine" and config.max_iter is None:
+        raise wrong("lr_policy", "lr_policy: cosine and no key 'max_iter'", "'max_iter', where the cosine ends")
+    if min(config.plus.nested_bits, default=1) < 1:
+        raise wrong("plus.nested_bits", f"nested_bits: {config.plus.nested_bits}", "numbers of bits from 1")
     for name in ("beta1", "beta2"):
         if getattr(config, name) >= 1:
             raise wrong(name, f"{name}: {getattr(config, name)}", "a number below 1")

@@ -1,43 +1,24 @@
-"""The seven loss terms of IBC: one pure function each, one table, one sum.
+"""Loss terms: one pure function each. ``ibc.objectives`` puts them together.
 
-B images in a half of the batch, K bits, C classes. To add a term, write its function and its line in ``TERMS``, and
-document its weight in ``ibc.config``. Shapes do not depend on which rows have a category, and the means over such rows
-take their denominator from the labels, so that an update compiles and several processes divide by the global one.
+B images, K bits, C classes. Shapes do not depend on which rows have a category, and the means over such rows take their
+denominator from the labels, so that an update compiles and several processes divide by the global one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ibc.batch_labels import HalfLabels
-from ibc.config import Config
+from ibc.batch_labels import PartLabels
 from ibc.labels import NO_TARGET
 
 CODE_DENSITY = 0.2  # share of the bits that may be on before loss_code_sparse sets in (fixed in the paper)
+SMALLEST_GATE = 1e-3  # below it a gate's share of the gradient of ``largest_gates`` grows no further
+NEVER = -1e9  # similarity of a pair that is not looked at
 
 
-class Predictions(NamedTuple):
-    """What the network says of one batch: all that the loss terms look at.
-
-    The plain half of the batch is scored as it is. In the masked half, bits and maps are first multiplied by the
-    rule-matrix row of the image's class.
-    """
-
-    plain_real: Tensor    # (B, C) logits of the real-valued classifier, plain half
-    plain_code: Tensor    # (B, C) logits of the code classifier, plain half
-    masked_real: Tensor   # (B, C) the same of the masked half
-    masked_code: Tensor   # (B, C)
-    codes: Tensor         # (B, K) codes of the masked half in (0, 1), before masking
-    maps: Tensor          # (B, K, 6, 6) concept maps of the masked half, at least 0, before masking
-    code_density: Tensor  # scalar: mean over the masked half of how many bits are on
-    grm: Tensor           # (C, K) gated rule matrix
-
-
-def class_loss(logits: Tensor, labels: HalfLabels) -> Tensor:
+def class_loss(logits: Tensor, labels: PartLabels) -> Tensor:
     """Cross-entropy of the rows that have a category; multi-label: binary cross-entropy of all C classes.
 
     logits: (B, C). The sum, weighted by class, over ``labels.denominator``. Multi-label class weights are pos_weights.
@@ -77,34 +58,43 @@ def code_sparsity_loss(density: Tensor, code_len: int) -> Tensor:
     return F.relu(density - CODE_DENSITY * code_len)
 
 
-class Term(NamedTuple):
-    """A loss term. name: the official one. weight: its key in the configuration.
+def quantisation_error(codes: Tensor) -> Tensor:
+    """Mean of 4 c (1 - c) over all entries of (B, K) codes: 0 where all are 0 or 1, 1 where all are 0.5."""
+    return (4 * codes * (1 - codes)).mean()
 
-    value: the term of a batch, from its predictions, the labels of its plain and its masked half, and the
-    configuration.
+
+def gated_logits(inputs: Tensor, weight: Tensor, bias: Tensor, gates: Tensor) -> Tensor:
+    """inputs (W * G)^T + b: every class scores the same (B, K) inputs, each through its own row of the gates.
+
+    weight, gates: (C, K). bias: (C,). Returns (B, C) logits. No label enters, unlike in the paper's masked half, where
+    the row of the true class masks the code, and which bits are zero tells the answer.
     """
-
-    name: str
-    weight: str
-    value: Callable[[Predictions, HalfLabels, HalfLabels, Config], Tensor]
+    return F.linear(inputs, weight * gates, bias)
 
 
-TERMS = (
-    Term("loss_real_cls_std", "real_std_w", lambda p, plain, masked, config: class_loss(p.plain_real, plain)),
-    Term("loss_code_cls_std", "hash_std_w", lambda p, plain, masked, config: class_loss(p.plain_code, plain)),
-    Term("loss_real_cls_mask", "real_mask_w", lambda p, plain, masked, config: class_loss(p.masked_real, masked)),
-    Term("loss_code_cls_mask", "hash_mask_w", lambda p, plain, masked, config: class_loss(p.masked_code, masked)),
-    Term("loss_rule_sparse", "GRM_w", lambda p, plain, masked, config: grm_loss(p.grm, config.model.thr_g)),
-    Term("loss_kl_div", "align_w", lambda p, plain, masked, config: alignment_loss(p.maps, p.codes)),
-    Term("loss_code_sparse", "sparse_w",
-         lambda p, plain, masked, config: code_sparsity_loss(p.code_density, config.model.code_len)),
-)
-TOTAL = "loss_total"
-LOSS_NAMES = (*(term.name for term in TERMS), TOTAL)
+def largest_gates(grm: Tensor, count: int) -> Tensor:
+    """(C, K): 1 at the ``count`` largest entries of each row of the rule matrix, else 0.
+
+    The gradient goes to the chosen entries of G, as of G / G: an entry that is about to fall out is held the most.
+    """
+    chosen = torch.zeros_like(grm).scatter(1, grm.topk(count, dim=1).indices, 1.0)
+    return chosen * grm / grm.detach().clamp(min=SMALLEST_GATE)
 
 
-def batch_losses(predictions: Predictions, plain: HalfLabels, masked: HalfLabels, config: Config) -> dict[str, Tensor]:
-    """Every term of ``TERMS`` by name, and ``loss_total``: their sum, each times its weight."""
-    values = {term.name: term.value(predictions, plain, masked, config) for term in TERMS}
-    weighted = [getattr(config, term.weight) * values[term.name] for term in TERMS]
-    return {**values, TOTAL: sum(weighted[1:], start=weighted[0])}
+def hard_signs(codes: Tensor) -> Tensor:
+    """(B, K) codes in (0, 1) -> signs -1 and 1 of their bits, threshold 0.5; the gradient is that of 2 c - 1."""
+    return 2 * (codes + ((codes > 0.5).to(codes.dtype) - codes).detach()) - 1
+
+
+def contrastive_loss(similarity: Tensor, positives: Tensor, known: Tensor) -> Tensor:
+    """Supervised contrastive loss (Khosla et al., 2020): the negative mean log-softmax over a row at its positives.
+
+    similarity: (N, N) of anchors (rows) with all items, divided by the temperature. positives: (N, N) bool, true where
+    an item shares the class of the anchor. known: (N,) bool, items that have a class; the others are neither anchors
+    nor negatives. The anchor itself is left out of its row. Mean over the known anchors; 0 without any.
+    """
+    itself = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
+    log_p = F.log_softmax(similarity.masked_fill(itself | ~known, NEVER), dim=1)
+    pairs = (positives & known & known[:, None] & ~itself).to(log_p.dtype)
+    of_anchor = (log_p * pairs).sum(dim=1) / pairs.sum(dim=1).clamp(min=1)
+    return -of_anchor.sum() / known.sum().clamp(min=1)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ibc.config import Config
 from ibc.network import IBC
@@ -13,15 +14,20 @@ from ibc.network import IBC
 # (module, multiple of lr) in the official order of the optimiser's groups; the GRM comes last.
 GROUPS = (("conv_basic", 1), ("pre_hash_layer", 1), ("hash_layer", 10), ("hash_prediction", 10),
           ("conv_last", 10), ("classifier", 1), ("real_prediction", 10))
-GRM_LR = 10
+GRM_LR = BESIDE_LR = 10
 
 
-def make_optimizer(model: IBC, config: Config) -> torch.optim.Adam:
-    """Adam with the eight official groups; ``initial_lr`` keeps each group's start rate."""
+def make_optimizer(model: IBC, config: Config, beside: Iterable[nn.Parameter] = ()) -> torch.optim.Adam:
+    """Adam with the eight official groups; ``initial_lr`` keeps each group's start rate.
+
+    beside: fresh weights of an objective's own layers, if it has any: one group more.
+    """
     groups: list[dict[str, Any]] = []
     for name, multiple in GROUPS:
         groups.append({"params": list(getattr(model.enc_style, name).parameters()), "lr": config.lr * multiple})
     groups.append({"params": [model.GRM], "lr": config.lr * GRM_LR})
+    if own := list(beside):
+        groups.append({"params": own, "lr": config.lr * BESIDE_LR})
     for group in groups:
         group["initial_lr"] = group["lr"]
     return torch.optim.Adam(groups, betas=(config.beta1, config.beta2), eps=1e-8,

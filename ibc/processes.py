@@ -130,6 +130,22 @@ def global_mean(local: Tensor) -> Tensor:
     return local + (total(local) / world_size() - local).detach()
 
 
+def gathered_rows(rows: Tensor) -> Tensor:
+    """(n, ...) rows of all processes, (n * processes, ...) by rank; every process has the same number.
+
+    For a loss that every process computes over all rows: the gradient of this process's rows is taken as many times as
+    there are processes. Averaging the processes' gradients then gives the gradient of the loss.
+    """
+    size = world_size()
+    if size == 1:
+        return rows
+    parts = [torch.empty_like(rows) for _ in range(size)]
+    dist.all_gather(parts, rows.detach().contiguous())
+    if rows.requires_grad:
+        parts[rank()] = rows * size - (rows * (size - 1)).detach()
+    return torch.cat(parts)
+
+
 def gather(value: T) -> list[T]:
     """``value`` of every process, by rank, in the main process; an empty list in the others."""
     if world_size() == 1:

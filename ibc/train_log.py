@@ -14,7 +14,6 @@ import torch
 
 from ibc.config import Config
 from ibc.errors import InputError
-from ibc.losses import LOSS_NAMES
 from ibc.processes import is_main
 from ibc.progress import Progress
 from ibc.schedule import lr_factor
@@ -28,11 +27,14 @@ def warn(text: str) -> None:
 
 
 class TrainingLog:
-    """The log of a run. folder: for TensorBoard's files. iteration: updates done before this start."""
+    """The log of a run.
 
-    def __init__(self, config: Config, folder: Path, iteration: int):
-        self.config, self.folder, self.start = config, folder, iteration
-        self.first_bad: torch.Tensor | None = None  # (8,) for each loss: the first update where it was not finite, or 0
+    folder: for TensorBoard's files. iteration: updates done before this start. names: of the losses.
+    """
+
+    def __init__(self, config: Config, folder: Path, iteration: int, names: tuple[str, ...]):
+        self.config, self.folder, self.start, self.names = config, folder, iteration, names
+        self.first_bad: torch.Tensor | None = None  # for each loss: the first update where it was not finite, or 0
         self.skipped = 0
         self.note = ""
         self.val_map: float | None = None
@@ -58,9 +60,9 @@ class TrainingLog:
 
     def update(self, done: int, values: dict[str, torch.Tensor], bad: list[str], look: bool) -> None:
         """Note one update. look: read the values now, for which a GPU has to finish its work."""
-        stacked = torch.stack([values[name] for name in LOSS_NAMES])
+        stacked = torch.stack([values[name] for name in self.names])
         if self.first_bad is None:
-            self.first_bad = torch.zeros(len(LOSS_NAMES), dtype=torch.int64, device=stacked.device)
+            self.first_bad = torch.zeros(len(self.names), dtype=torch.int64, device=stacked.device)
         self.first_bad = torch.where(torch.isfinite(stacked) | (self.first_bad > 0), self.first_bad, done)
         if look or stacked.device.type == "cpu":
             self._demand_finite()
@@ -76,7 +78,7 @@ class TrainingLog:
         found = self.first_bad.tolist()  # type: ignore[union-attr]
         earliest = min((number for number in found if number), default=0)
         if earliest:
-            terms = [name for name, number in zip(LOSS_NAMES, found, strict=True) if number == earliest]
+            terms = [name for name, number in zip(self.names, found, strict=True) if number == earliest]
             raise InputError(f"update {earliest}: {terms[0]} is not finite; lower lr (or look at the images and "
                              f"labels of that batch), then go on from the last checkpoint with --resume")
 
@@ -93,7 +95,7 @@ class TrainingLog:
         if self.writer is None or self.bar is None:
             return
         self._renew_note(values)
-        for name in LOSS_NAMES:
+        for name in self.names:
             self.writer.add_scalar(name, float(values[name]), done)
         self.writer.add_scalar("lr", self.config.lr * lr_factor(self.config, done), done)
         self.writer.add_scalar("images_per_s", images_per_s, done)

@@ -92,7 +92,8 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
         with atomic_write(folders.run / "config.yaml", "w") as handle:
             handle.write(f"# effective configuration of this run, from {config.source}\n")
             yaml.safe_dump(config.as_dict(), handle, sort_keys=False)
-    with TrainingLog(config, folders.logs, trainer.iteration) as log, AgreedStop() as stop:
+    names = trainer.objective.loss_names
+    with TrainingLog(config, folders.logs, trainer.iteration, names) as log, AgreedStop() as stop:
         for batch, values in trainer.updates(batches):
             _after_update(trainer, values, batch, log, folders, digest, validate, stop)
             if stop.agreed:
@@ -138,7 +139,8 @@ def save(trainer: Trainer, folder: Path, digest: ListDigest) -> None:
     state = training_state(trainer) | {"train_list": digest}
     if not is_main():
         return
-    checkpoint.save_checkpoint(folder, trainer.model, trainer.iteration, trainer.config.as_dict())
+    checkpoint.save_checkpoint(folder, trainer.model, trainer.iteration, trainer.config.as_dict(),
+                               trainer.objective.state_dict())
     checkpoint.save_file(folder / checkpoint.OPTIMIZER, state)
     checkpoint.prune(folder, trainer.config.keep_last, trainer.iteration)
 
@@ -162,6 +164,7 @@ def _resume(trainer: Trainer, folder: Path, digest: ListDigest) -> None:
                           checkpoint.NAME.format(iteration),
                           "delete optimizer.pt to go on from the newest checkpoint with fresh optimiser state")
     checkpoint.load_weights(trainer.model, present[iteration])
+    checkpoint.load_objective(trainer.objective, present[iteration])
     trainer.iteration = iteration
     if not state:
         warn(f"{path} is missing: going on from update {iteration} with fresh optimiser state")

@@ -12,6 +12,7 @@ import math
 import os
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import MISSING
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,13 +30,17 @@ class ConfigError(InputError):
     """A configuration that no run can use: an unknown key, a wrong type, an impossible value."""
 
 
-def key(doc: str, default: Any = MISSING, choices: tuple[str, ...] = (), low: float | None = None) -> Any:
+def key(doc: str, default: Any = MISSING, choices: tuple[str, ...] = (), low: float | None = None,
+        factory: Callable[[], Any] | None = None) -> Any:
     """A field of a dataclass that is a key of the file.
 
     doc: what it means. default: none means that the file must have it. choices: the words allowed, if only some are.
-    low: the smallest value allowed.
+    low: the smallest value allowed. factory: makes the default of a section.
     """
-    return dataclasses.field(default=default, metadata={"doc": doc, "choices": choices, "low": low})
+    metadata = {"doc": doc, "choices": choices, "low": low}
+    if factory is not None or isinstance(default, list):
+        return dataclasses.field(default_factory=factory or (lambda: list(default)), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 class Entry(NamedTuple):
@@ -157,7 +162,7 @@ def build(kind: type, tree: Entry, path: str, prefix: str = "") -> Any:
             raise _unknown(entry, prefix, name, list(fields))
         values[name] = _convert(entry, hints[name], fields[name], path, f"{prefix}{name}")
     for name, field in fields.items():
-        if name not in values and field.default is MISSING:
+        if name not in values and field.default is MISSING and field.default_factory is MISSING:
             raise input_error(path, f"no key '{prefix}{name}'", f"'{prefix}{name}' ({field.metadata['doc']})",
                               f"add '{name}: ...'{_under(prefix)}", line=tree.line, kind=ConfigError)
     return kind(**values)

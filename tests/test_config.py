@@ -65,7 +65,7 @@ def test_unknown_key_in_a_section(path):
 @pytest.mark.parametrize("key, value, expected", [
     ("lr", "fast", "a number"), ("batch_size", 7.5, "an integer"), ("batch_size", 9, "an even number"),
     ("model.code_len", 0, "at least 1"), ("init", "kaimin", "did you mean 'kaiming'"), ("beta2", 1, "below 1"),
-    ("lr_policy", "cosine", "step or constant"), ("model.is_sun", "maybe", "true or false"),
+    ("lr_policy", "linear", "step or cosine or constant"), ("model.is_sun", "maybe", "true or false"),
     ("crop_image_height", 81, "at most new_size"), ("model.class_weights", [1, 2], "4, one for each class"),
     ("model_name", "a/b", "plain folder name"), ("model.dropout", 1, "below 1"),
     ("model_name", "..", "plain folder name"), ("seed", 2**63, "at most"),

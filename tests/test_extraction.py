@@ -61,7 +61,7 @@ def test_codes_equal_the_plain_program(trained):
     from ibc.data.loader import images_for_testing as images_of
     images = images_of(loaded)
     model = checkpoint.load_model(checkpoint.find_checkpoint(folder / "outputs/small"), loaded.model)
-    batches = plain_loader(images, loaded.crop, 7, 0, train=False)
+    batches = plain_loader(images, loaded.crop_size, 7, 0, train=False)
     expected = np.concatenate([plain_codes(model, pixels) for pixels, _ in batches])
     assert np.abs(codes["binary_codes"] - expected).max() < 1e-5
     assert codes["paths"].tolist() == images.names and np.array_equal(codes["lab"], images.labels)

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from ibc.accelerate.trunk import for_training
-from ibc.batch_labels import HalfLabels
-from ibc.losses import batch_losses
+from ibc.objectives.objective import BatchLabels
 from ibc.update import Update
 
 
@@ -22,18 +21,14 @@ class FastUpdate(Update):
     """
 
     def __init__(self, plain: Update, *, bf16: bool = False, compiled: bool = False):
-        super().__init__(for_training(plain.model, bf16=bf16), plain.optimizer, plain.config)
+        super().__init__(for_training(plain.model, bf16=bf16), plain.objective, plain.optimizer, plain.config)
         self.compiled_features: Callable[[Tensor], Tensor] = self.features
         self.compiled_losses: Callable[..., dict[str, Tensor]] = self.losses_of
         if compiled:
             self.compiled_features = torch.compile(self.features)
             self.compiled_losses = torch.compile(self.losses_of)
 
-    def losses(self, images: Tensor, plain: HalfLabels, masked: HalfLabels) -> dict[str, Tensor]:
+    def losses(self, images: Tensor, labels: BatchLabels, done: Tensor) -> dict[str, Tensor]:
         """The losses of a batch by name."""
         images = images.contiguous(memory_format=torch.channels_last)
-        return self.compiled_losses(self.compiled_features(images), plain, masked)
-
-    def losses_of(self, features: Tensor, plain: HalfLabels, masked: HalfLabels) -> dict[str, Tensor]:
-        """(B, 256, 6, 6) features -> the losses of the batch by name."""
-        return batch_losses(self.predictions(features, masked), plain, masked, self.config)
+        return self.compiled_losses(self.compiled_features(images), labels, done)

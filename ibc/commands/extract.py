@@ -135,7 +135,7 @@ def run(options: ExtractOptions) -> None:
     if options.json_path:
         write_json(options.json_path, command="fea_extraction", seed=options.seed,
                    protocol={"split": None if options.images is not None else options.split, "folder": options.images,
-                             "crop": list(config.crop), "decoder": config.decoder, "device": str(device)},
+                             "crop": list(config.crop_size), "decoder": config.decoder, "device": str(device)},
                    inputs=[config_file, checkpoint],
                    metrics={"images": len(codes), "skipped_images": len(encoded.bad),
                             "code_length": codes.code_length, "code_accuracy": accuracy, "images_per_s": rate})

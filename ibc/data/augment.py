@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 
-def draws(seed: int, epoch: int, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-    """(n, 3) uniform numbers in [0, 1) for the images ``indices``: for the flip, the top and the left of a crop.
+def draws(seed: int, epoch: int, indices: Sequence[int] | np.ndarray, count: int = 3) -> np.ndarray:
+    """(n, count) uniform numbers in [0, 1) for the images ``indices``; three: the flip, the top and the left of a crop.
 
     SplitMix64 (Steele, Lea, Flood 2014) of a counter, which carries no state from one draw to the next.
     """
     with np.errstate(over="ignore"):
         stream = _mix(_mix(np.uint64(seed)) + np.uint64(epoch))
-        counter = np.asarray(indices, np.uint64)[:, None] * np.uint64(3) + np.arange(3, dtype=np.uint64)
+        counter = np.asarray(indices, np.uint64)[:, None] * np.uint64(count) + np.arange(count, dtype=np.uint64)
         return (_mix(_mix(counter) ^ stream) >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 

@@ -16,6 +16,7 @@ from ibc.data.augment import crop_images, draws
 from ibc.data.batch import Batch, ImageError, Key, ReadImages, read_images
 from ibc.data.decode import try_to_decode
 from ibc.data.list_file import ImageList
+from ibc.data.strong_crop import DRAWS, strong_crops
 from ibc.data.transform import ImageTransform
 
 
@@ -46,8 +47,13 @@ class ImageDataset(Dataset):
             return Batch.failed(found)
         images, indices, skipped = found
         places = torch.tensor(indices, dtype=torch.int64)
-        table = draws(self.seed, keys[0][0], asked) if self.transform.train else None
-        return Batch(crop_images(images, self.transform.crop, table), self.labels[places], places, skipped, None)
+        return Batch(self._cropped(images, keys[0][0], asked), self.labels[places], places, skipped, None)
+
+    def _cropped(self, images: list[Tensor], epoch: int, asked: list[int]) -> Tensor:
+        transform = self.transform
+        if transform.strong:
+            return strong_crops(images, transform.crop, draws(self.seed, epoch, asked, DRAWS), torch.device("cpu"))
+        return crop_images(images, transform.crop, draws(self.seed, epoch, asked) if transform.train else None)
 
     def _read(self, asked: list[int]) -> ReadImages | ImageError:
         """The images ``asked`` for, by all threads."""

@@ -90,7 +90,8 @@ def training_batches(config: Config, images: ImageList, start: int, device: torc
     if len(images) < config.batch_size:
         raise input_error(config.source, f"{len(images)} training images and batch_size {config.batch_size}",
                           "at least one batch of images", "lower batch_size")
-    transform = ImageTransform(config.crop, config.train_size, config.resize == "always", train=True)
+    transform = ImageTransform(config.crop_size, config.train_size, config.resize == "always", train=True,
+                               strong=config.crop == "strong")
     order = TrainingOrder(len(images), config.batch_size, config.seed, start, config.max_iter, rank, size)
     return _stream(config, images, transform, order, device, skip_bad, config.cache)
 
@@ -103,7 +104,7 @@ def encoding_batches(config: Config, images: ImageList, device: torch.device, *,
     read; with ``skip_bad`` it is left out.
     """
     always = config.resize == "always" if resize_always is None else resize_always
-    transform = ImageTransform(config.crop, config.test_size, always, train=False)
+    transform = ImageTransform(config.crop_size, config.test_size, always, train=False)
     step = config.batch_size or ENCODING_BATCH
     order = [[(0, index) for index in range(first, min(first + step, len(images)))]
              for first in range(0, len(images), step)]

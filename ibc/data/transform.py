@@ -20,13 +20,14 @@ class ImageTransform:
     """crop: (height, width) in pixels. size: shorter side in pixels of an image that is resized.
 
     always: resize every image; else only an image smaller than the crop. train: crop at random and flip; else crop
-    the centre.
+    the centre. strong: in training, crop as ``ibc.data.strong_crop`` does.
     """
 
     crop: tuple[int, int]
     size: int
     always: bool
     train: bool
+    strong: bool = False
 
     def resizes(self, image: Tensor) -> bool:
         """Whether a (3, H, W) image has to be resized before it is cropped."""

@@ -39,8 +39,9 @@ def batches(count):
             labels[:] = 99999  # some layers take no step
         yield Batch(images[mine], labels[mine], mine, [], None)
 
-def train(path, out, device, updates, compiled):
-    config = load_config(path, ["model.class_weights=[1, 2, 0.5, 1]", "lr=1e-5", "align_w=100"])
+def train(path, out, device, updates, compiled, objective):
+    config = load_config(path, ["model.class_weights=[1, 2, 0.5, 1]", "lr=1e-5", "align_w=100",
+                                f"objective={objective}"])
     trainer = Trainer(config, device, compile_update=compiled)
     for module in trainer.model.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -54,11 +55,11 @@ def train(path, out, device, updates, compiled):
     if rank() == 0:
         torch.save({"losses": losses, "weights": trainer.model.state_dict(), "moments": moments}, out)
 
-path, out, dtype, device, updates, compiled = sys.argv[1:]
+path, out, dtype, device, updates, compiled, objective = sys.argv[1:]
 torch.set_default_dtype(getattr(torch, dtype))
 torch.backends.cudnn.allow_tf32 = False
 with processes(torch.device(device)) as device:
-    train(path, out, device, int(updates), bool(int(compiled)))
+    train(path, out, device, int(updates), bool(int(compiled)), objective)
 """
 
 
@@ -82,13 +83,15 @@ def launch(size: int, *arguments) -> list[subprocess.CompletedProcess]:
     return [subprocess.CompletedProcess(arguments, process.returncode, out, err) for process, out, err in ended]
 
 
-@pytest.mark.parametrize("size, dtype, tolerance", [(2, "float64", 1e-9), (2, "float32", 1e-5), (4, "float64", 1e-9)])
-def test_several_processes_equal_one(tmp_path, size, dtype, tolerance):
+@pytest.mark.parametrize("size, dtype, tolerance, objective",
+                         [(2, "float64", 1e-9, "ibc"), (2, "float32", 1e-5, "ibc"), (4, "float64", 1e-9, "ibc"),
+                          (2, "float64", 1e-9, "ibc_plus")])
+def test_several_processes_equal_one(tmp_path, size, dtype, tolerance, objective):
     config = make_run(tmp_path / "data")
     results = []
     for count in (1, size):
         out = tmp_path / f"{count}.pt"
-        for ended in launch(count, "-c", SCRIPT, config, out, dtype, "cpu", 5, 0):
+        for ended in launch(count, "-c", SCRIPT, config, out, dtype, "cpu", 5, 0, objective):
             assert ended.returncode == 0, ended.stderr
         results.append(torch.load(out, weights_only=True))
     one, two = results
@@ -109,13 +112,14 @@ def assert_same_losses(one: dict, two: dict, tolerance: float) -> None:
 
 @two_gpus
 @pytest.mark.parametrize("compiled", [0, 1])
-def test_two_gpus_equal_one(tmp_path, compiled):
+@pytest.mark.parametrize("objective", ["ibc", "ibc_plus"])
+def test_two_gpus_equal_one(tmp_path, compiled, objective):
     """Updates 1 to 20; compiled, those after the third are replays of a graph that holds NCCL's calls."""
     config = make_run(tmp_path / "data")
     results = []
     for size in (1, 2):
         out = tmp_path / f"{size}.pt"
-        for ended in launch(size, "-c", SCRIPT, config, out, "float32", "cuda", 20, compiled):
+        for ended in launch(size, "-c", SCRIPT, config, out, "float32", "cuda", 20, compiled, objective):
             assert ended.returncode == 0, ended.stderr[-3000:]
         results.append(torch.load(out, weights_only=True))
     assert_same_losses(*results, 1e-4)

@@ -185,7 +185,7 @@ def data_variants(config: Config, device: torch.device, updates: int, paths: lis
     images = read_list("train.txt", config.data_folder)
     updates = max(updates, 50)  # more than what lies ready when the clock starts
     for workers in sorted({min(4, config.num_workers), config.num_workers}):
-        loader = plain_loader(images, config.crop, config.batch_size, workers, train=True)
+        loader = plain_loader(images, config.crop_size, config.batch_size, workers, train=True)
         count = min(updates, len(loader) - 5)
         row(f"plain: Pillow, float tensors, {workers} workers", rate(iter(loader), count, config), "images/s")
     if device.type == "cuda":
@@ -368,7 +368,7 @@ def plain_loop(config: Config, device: torch.device, updates: int) -> None:
     images = read_list("train.txt", config.data_folder)
     for workers in sorted({min(4, config.num_workers), config.num_workers}):
         trainer = PlainTrainer(config, str(device))
-        batches = iter(plain_loader(images, config.crop, config.batch_size, workers, train=True))
+        batches = iter(plain_loader(images, config.crop_size, config.batch_size, workers, train=True))
         count = max(updates // 6, 2)
         for number in range(2 + count):
             x, labels = next(batches)

@@ -16,6 +16,7 @@ from ibc.data.gpu.image_cache import ImageCache
 from ibc.data.gpu.nvjpeg import BatchDecoder
 from ibc.data.gpu.resize import resize_images
 from ibc.data.list_file import ImageList
+from ibc.data.strong_crop import DRAWS, strong_crops
 from ibc.data.transform import ImageTransform
 
 Portion = tuple[list[int], Tensor | list[Tensor | ImageError]]  # indices in the list; an image or an error for each
@@ -48,8 +49,13 @@ class BatchMaker:
         if not len(images):
             nothing = torch.empty(0, 3, *crop, dtype=torch.uint8, device=self.device)
             return Batch(nothing, self.labels[indices], indices, skipped, None)
-        table = draws(self.seed, keys[0][0], asked) if self.transform.train else None
-        return Batch(crop_images(images, crop, table, self.device), self.labels[indices], indices, skipped, None)
+        epoch = keys[0][0]
+        if self.transform.strong:
+            crops = strong_crops(images, crop, draws(self.seed, epoch, asked, DRAWS), self.device)
+        else:
+            table = draws(self.seed, epoch, asked) if self.transform.train else None
+            crops = crop_images(images, crop, table, self.device)
+        return Batch(crops, self.labels[indices], indices, skipped, None)
 
     def _decoded(self, files: FileBatch, decoder: BatchDecoder | None) -> Iterator[Portion]:
         """All files of a batch, decoded and resized, portion by portion, where the cache keeps images."""

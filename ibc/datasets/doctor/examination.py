@@ -112,7 +112,7 @@ def _report_images(config: Config, split: str, images: list[ExaminedImage], find
     if damaged:
         findings.warnings.append(f"{split} list: {len(damaged)} images are damaged, and their decoder fills in: "
                                  + some(f"{image.file} ({image.damage})" for image in damaged))
-    height, width = config.crop
+    height, width = config.crop_size
     small = [image for image in good if image.height < height or image.width < width]
     if small and config.resize != "always":
         text = f"images are smaller than the crop of {height} x {width}, and are enlarged in the loader"

@@ -57,7 +57,7 @@ def _update_pace(config: Config, device: torch.device) -> float:
     trainer = Trainer(dataclasses.replace(config, model=model), device, pretrained=False)
     full = config.batch_size or _BATCH
     size = full if device.type == "cuda" else min(_CPU_BATCH, full)
-    images = torch.randint(0, 256, (size, 3, *config.crop), dtype=torch.uint8)
+    images = torch.randint(0, 256, (size, 3, *config.crop_size), dtype=torch.uint8)
     labels = torch.zeros(size, config.model.class_num if config.model.multi_label else 1)
     labels[:, 0] = 1 if config.model.multi_label else 0
     trainer.step(images, labels)
