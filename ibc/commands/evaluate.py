@@ -103,7 +103,13 @@ def _load(options: EvaluateOptions) -> CodePair:
 
 def _plan_attributes(options: EvaluateOptions, pair: CodePair) -> AttributePlan:
     """Check the attribute flags against the label columns and the code length. Raises InputError."""
-    from ibc.retrieval.attribute_evaluation import AttributePlan, attribute_data, data_to_choose_on, names_of_columns
+    from ibc.retrieval.attribute_evaluation import (
+        AttributePlan,
+        attribute_data,
+        data_to_choose_on,
+        names_of_columns,
+        trusted_data,
+    )
     from ibc.retrieval.attribute_names import KNOWN_NAMES, find_column
 
     data = attribute_data(pair, options.device)
@@ -118,7 +124,7 @@ def _plan_attributes(options: EvaluateOptions, pair: CodePair) -> AttributePlan:
     elif not options.attribute and announced in names:
         chosen = [names.index(announced)]
     return AttributePlan(data, names, chosen, _bit_groups(options, pair.queries.code_length), other, options.draws,
-                         options.seed)
+                         options.seed, trusted_data(pair, data))
 
 
 def _bit_groups(options: EvaluateOptions, length: int) -> BitGroups | None:

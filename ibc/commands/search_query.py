@@ -82,7 +82,9 @@ def _items(options: SearchOptions, database: CodeSet, items: list[str], wanted: 
            left_out: list[int], codes: list[np.ndarray]) -> None:
     from ibc.code_reading import check_alike
     from ibc.report.search_report import QueryImage
+    from ibc.retrieval.engine.ranking import NOT_THERE
     from ibc.retrieval.items import find_item
+    from ibc.retrieval.overlap import find_overlap
 
     if not items:
         return
@@ -93,13 +95,15 @@ def _items(options: SearchOptions, database: CodeSet, items: list[str], wanted: 
         if source.code_length != database.code_length:
             raise input_error(where, f"codes of {source.code_length} bits",
                               f"{database.code_length}, as in {options.codes}")
+    overlap = find_overlap(source, database, where, options.codes) if source is not database else None
     for text in items:
         row = find_item(text, source, where)
         path = source.paths[row] if source.paths else None
         images.append(QueryImage(path, path or f"item {row + 1}", wanted, row + 1))
         codes.append(source.binary_codes[row])
-        if source is database and row not in left_out:
-            left_out.append(row)
+        own = row if overlap is None else int(overlap.rows[row])
+        if own != NOT_THERE and own not in left_out:
+            left_out.append(own)
 
 
 def _encoded(options: SearchOptions, encoder: QueryEncoder | None, files: list[str], wanted: bool,

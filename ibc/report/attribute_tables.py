@@ -38,8 +38,11 @@ def attribute_lines(scores: AttributeScores) -> Iterator[str]:
 
 
 def _attribute_cells(scores: AttributeScores) -> Iterator[tuple[str, ...]]:
-    first, second = (("query as a hit (official)", "query left out") if scores.plan.data.same
+    plan = scores.plan
+    first, second = (("query as a hit (official)", "query left out") if plan.data.same
                      else ("separate database (official)", "separate database"))
+    if plan.trusted is not None:
+        second = "query left out" if plan.trusted.same else "database without queries"
     yield "attribute", "", "queries", first, second
     yield "", "", "", "database order", "expected [worst, best order]"
     official, trusted = scores.official["stable"], scores.trusted

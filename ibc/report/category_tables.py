@@ -18,7 +18,7 @@ from ibc.retrieval.category import BitChoice, CategoryRow, CategoryScores
 from ibc.retrieval.means import deviation
 
 SELF_WORDS = {"keep": "query kept in its ranking", "exclude": "query left out", "hit": "query counted as a hit",
-              None: "separate database"}
+              None: "separate database", "without": "database without queries"}
 TIE_WORDS = {"stable": "database order", "expected": "expected over ties", "bounds": "expected [worst, best order]"}
 
 
@@ -89,7 +89,8 @@ def notes(scores: CategoryScores) -> list[str]:
     pair, labels = scores.pair, scores.pair.labels
     with_rules = pair.queries if pair.queries.grm is not None else pair.database
     all_ids = None if pair.multi_label or pair.same else np.concatenate([labels.values, pair.db_labels.values])
-    found = [*pair.notes, *label_notes(with_rules, pair.multi_label, all_ids)]
+    own = [pair.overlap.note] if pair.overlap is not None and pair.overlap.note else []
+    found = [*pair.notes, *own, *label_notes(with_rules, pair.multi_label, all_ids)]
     without = int((scores.all_bits.scores.relevant == 0).sum())
     if without:
         found.append(f"{_queries(without)} without a relevant item: average precision 0, counted in the mean")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,7 +27,8 @@ class AttributePlan:
 
     names: of the A attribute columns. chosen: 0-based columns of the customised retrieval. groups: the bit groups that
     it chooses from; without them there is none. other: codes to choose groups on; without them, halves of the data.
-    draws: of random bits. seed: of the draws and of the halves.
+    draws: of random bits. seed: of the draws and of the halves. trusted: data of the figures to trust, where a separate
+    database holds queries; see ``trusted_data``.
     """
 
     data: AttributeData
@@ -37,6 +38,7 @@ class AttributePlan:
     other: AttributeData | None
     draws: int
     seed: int
+    trusted: AttributeData | None = None
 
     @property
     def steps(self) -> int:
@@ -65,7 +67,9 @@ def evaluate_attributes(plan: AttributePlan, done: Callable[[int], None]) -> Att
     """Score all attributes, and customised retrieval of the chosen ones where the plan has groups."""
     data, chosen = plan.data, plan.chosen
     official = attribute_maps(data, "hit")
-    trusted = attribute_maps(data, "exclude") if data.same else official
+    trusted = official
+    if data.same or plan.trusted is not None:
+        trusted = attribute_maps(plan.trusted or data, "exclude")
     done(1)
     custom = None
     if plan.groups is not None and chosen:
@@ -84,6 +88,23 @@ def attribute_data(pair: CodePair, device: Device) -> AttributeData:
     signs = pair.queries.bits
     return AttributeData(signs, flags, signs if pair.same else pair.database.bits, db_flags, pair.same,
                          choose_device(device, len(signs) * len(pair.database)))
+
+
+def trusted_data(pair: CodePair, data: AttributeData) -> AttributeData | None:
+    """``data`` without the items of a separate database that are queries; None where there are none.
+
+    Where all of them are queries, each once, each is left out of its own ranking alone.
+    """
+    overlap = pair.overlap
+    if not overlap:
+        return None
+    if overlap.is_whole:
+        rows = overlap.rows
+        if not np.array_equal(np.sort(rows), np.arange(len(pair.database))):
+            return None
+        return replace(data, db_signs=data.db_signs[rows], db_flags=data.db_flags[rows], same=True)
+    others = ~overlap.inside
+    return replace(data, db_signs=data.db_signs[others], db_flags=data.db_flags[others])
 
 
 def data_to_choose_on(codes: CodeSet, path: str, pair: CodePair, data: AttributeData) -> AttributeData:

@@ -66,8 +66,8 @@ def mean_average_precision(
     query_labels, db_labels: ``Labels``; or (Q,), (D,) numbers, relevant where equal (99999, no category, is one more
       class); or (Q, C), (D, C) of 0 and 1, relevant where a 1 is shared (2, missing, is not a 1).
     self_match: None for a separate database. Where the queries are the database (row i is query i, or
-      ``query_index[i]``): "keep", as in the paper: the query holds its rank and is not relevant; "exclude": it is
-      taken out; "hit": it counts as relevant (the official attribute retrieval).
+      ``query_index[i]``, -1 where query i is not in it): "keep", as in the paper: the query holds its rank and is not
+      relevant; "exclude": it is taken out; "hit": it counts as relevant (the official attribute retrieval).
     ties: order of equally distant items: "stable" (database order, as in the paper), "expected" (mean over all orders,
       in closed form), "bounds" (the expected value; ``.bounds`` holds the worst and the best order).
     at: the cut-off rank: only so many items count. ``divisor`` "relevant" then divides by all relevant items of the

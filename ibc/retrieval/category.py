@@ -23,6 +23,7 @@ from ibc.retrieval.class_prediction import classify, vote
 from ibc.retrieval.defaults import EXPERT_BITS, NEIGHBOURS, RANDOM_DRAWS, SEED
 from ibc.retrieval.engine.device import Device, choose_device
 from ibc.retrieval.engine.ranking import make_ranking
+from ibc.retrieval.overlap import Overlap, find_overlap
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class RankingProtocol:
 
     self_match: "keep", "exclude", "hit", or None for a separate database. ties: "stable", "expected", "bounds"; see
     ``mean_average_precision``. at: cut-off ranks beside the whole ranking. points: ranks of precision and recall.
+    overlap: the separate database holds queries; see ``trusted_match``.
     """
 
     self_match: str | None = "keep"
@@ -38,10 +40,13 @@ class RankingProtocol:
     at: tuple[int, ...] = ()
     points: tuple[int, ...] = ()
     device: Device = "cpu"
+    overlap: Overlap | None = None
 
     @property
     def trusted_match(self) -> str | None:
-        """``self_match`` of the figure to trust."""
+        """``self_match`` of the figure to trust, or "without": the database without its items that are queries."""
+        if self.overlap:
+            return "exclude" if self.overlap.is_whole else "without"
         return "exclude" if self.self_match else None
 
 
@@ -78,6 +83,7 @@ class CodePair:
     def __post_init__(self) -> None:
         self.labels = self.queries.item_labels(self.multi_label, self.query_path)
         self.db_labels = self.labels if self.same else self.database.item_labels(self.multi_label, self.db_path)
+        self.overlap = None if self.same else find_overlap(self.queries, self.database, self.query_path, self.db_path)
         if self.multi_label and self.labels.class_count != self.db_labels.class_count:
             raise input_error(self.db_path, f"{self.db_labels.class_count} label columns with --multi_label",
                               f"{self.labels.class_count}, as in {self.query_path}")
@@ -162,13 +168,20 @@ def evaluate_category(pair: CodePair, protocol: RankingProtocol, settings: BitSe
                       done: Callable[[int], None]) -> CategoryScores:
     """Score category retrieval with every choice of bits; ``done(1)`` is called after each ranking."""
     pairs = len(pair.queries) * len(pair.database)
-    protocol = replace(protocol, device=choose_device(protocol.device, pairs))
+    protocol = replace(protocol, device=choose_device(protocol.device, pairs), overlap=pair.overlap)
     query_signs = pair.queries.bits
     db_signs = query_signs if pair.same else pair.database.bits
 
+    index = pair.overlap.rows if pair.overlap else None
+    others = ~pair.overlap.inside if pair.overlap else slice(None)  # items of the database that are no queries
+
     def rank(signs: np.ndarray, items: np.ndarray, self_match: str | None) -> RetrievalScores:
-        return retrieval_scores(signs, pair.labels, items, pair.db_labels, self_match=self_match,
-                                at=(None, *protocol.at), points=protocol.points, device=protocol.device)
+        labels = pair.db_labels
+        if self_match == "without":
+            items, labels, self_match = items[others], labels[others], None
+        return retrieval_scores(signs, pair.labels, items, labels, self_match=self_match, at=(None, *protocol.at),
+                                points=protocol.points, device=protocol.device,
+                                query_index=index if self_match else None)
 
     def rank_twice(signs: np.ndarray, items: np.ndarray) -> tuple[RetrievalScores, RetrievalScores]:
         asked = trusted = rank(signs, items, protocol.self_match)
@@ -186,11 +199,18 @@ def evaluate_category(pair: CodePair, protocol: RankingProtocol, settings: BitSe
         signs = on_expert_bits(query_signs, classes, pair.grm, settings.top_k)
         return row(choice, settings.top_k, signs, class_accuracy)
 
+    def voted() -> np.ndarray:
+        if protocol.trusted_match == "without":
+            labels = pair.db_labels[others]
+            return vote(make_ranking(query_signs, pair.labels, db_signs[others], labels, None), labels,
+                        settings.neighbours)
+        ranking = make_ranking(query_signs, pair.labels, db_signs, pair.db_labels, protocol.trusted_match, index)
+        return vote(ranking, pair.db_labels, settings.neighbours)
+
     rows = [row(BitChoice.ALL, pair.queries.code_length, query_signs)]
     if pair.grm is not None:
         rows.append(expert(BitChoice.TRUE_CLASS, pair.labels))
-        ranking = make_ranking(query_signs, pair.labels, db_signs, pair.db_labels, protocol.trusted_match)
-        predicted = {BitChoice.VOTE: vote(ranking, pair.db_labels, settings.neighbours)}
+        predicted = {BitChoice.VOTE: voted()}
         if settings.checkpoint is not None:
             predicted[BitChoice.CLASSIFIER] = classify(pair.queries.binary_codes, settings.checkpoint, len(pair.grm))
         rows += [expert(choice, Labels(classes), right_share(classes, pair.labels, len(pair.grm)))

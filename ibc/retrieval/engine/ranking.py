@@ -95,6 +95,6 @@ def _self_index(self_match: str | None, query_index: Any, queries: np.ndarray, d
                               "the queries to be the database", "use self_match None for a separate database")
         return np.arange(len(queries))
     rows = as_array(query_index).astype(np.int64)
-    if rows.shape != (len(queries),) or (rows.size and (rows.min() < 0 or rows.max() >= len(database))):
+    if rows.shape != (len(queries),) or (rows.size and (rows.min() < NOT_THERE or rows.max() >= len(database))):
         raise input_error(None, f"query_index of shape {rows.shape}", f"{len(queries)} rows of the database")
     return rows

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ibc.retrieval.engine.device import Device
 from ibc.retrieval.engine.in_threads import in_threads
-from ibc.retrieval.engine.ranking import RankedBlock, Ranking
+from ibc.retrieval.engine.ranking import NOT_THERE, RankedBlock, Ranking
 
 BLOCK_PAIRS = 40_000_000  # query-item pairs in a block: about 50 bytes each while it is sorted
 BLOCKS_AT_ONCE = 2  # on a GPU
@@ -42,10 +42,12 @@ def ranked_blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray, dev
             distance = (_distance_factors(signs, exact, ranking.half_steps) @ database).to(torch.int16)
             relevant = relevance(torch.from_numpy(ranking.query_labels.values[rows]).to(device), db_labels)
             if ranking.self_match in ("keep", "exclude"):
-                own = torch.from_numpy(ranking.self_index[rows]).to(device)[:, None]
-                relevant.scatter_(1, own, False)
+                own = ranking.self_index[rows]
+                query = np.flatnonzero(own != NOT_THERE)
+                places = tuple(torch.from_numpy(part).to(device) for part in (query, own[query]))
+                relevant[places] = False
                 if ranking.self_match == "exclude":
-                    distance.scatter_(1, own, ranking.bins)  # behind everything, at a distance that is not counted
+                    distance[places] = ranking.bins  # behind everything, at a distance that is not counted
             found = _rank(distance, relevant, ranking.bins, cutoffs, points)
             return RankedBlock(rows, *(values.cpu().numpy() for values in found))
 
