@@ -26,7 +26,8 @@ QUERIES, DATABASE = np.arange(20), np.arange(10, 60)
     (lambda path: path, "same path"), (lambda path: f"./{path}", "same path"),
     (lambda path: path.replace("/", "\\"), "same path"), (lambda path: f"images/../{path}//", "same path"),
     (lambda path: path.replace("é", "e\u0301"), "same path"),
-    (lambda path: f"/data/{path}", "same file name and codes"), (lambda path: path.split("/")[-1], "same file name and codes"),
+    (lambda path: f"/data/{path}", "same file name and codes"),
+    (lambda path: path.split("/")[-1], "same file name and codes"),
 ])
 def test_paths_are_compared_after_normalising(change, how):
     overlap = find_overlap(codes(QUERIES, [change(path) for path in PATHS]), codes(DATABASE))
