@@ -51,7 +51,7 @@ class PlusConfig:
     nested_bits: list[int] = key("numbers of gates that nested_w scores, each at most K", [5, 13, 32])
     contrast_w: float = key("contrastive term over all bits", 1.0)
     expert_contrast_w: float = key("contrastive term over the expert bits of an image's class", 1.0)
-    contrast_bits: int = key("expert bits of the contrastive term", 13, low=1)
+    contrast_bits: list[int] = key("numbers of expert bits of expert_contrast_w, its mean over them", [13])
     temperature: float = key("of both contrastive terms, whose similarities lie in [-1, 1]", 0.125, low=1e-3)
     hard_bits: bool = key("contrastive terms on bits 0 and 1 instead of the values between, straight through", False)
     quantise_w: float = key("quantisation error; rises from 0 over the first half of the run", 0.1)
@@ -213,8 +213,9 @@ def _check(config: Config, tree: Entry) -> None:
                 raise wrong("lr_policy", f"lr_policy: step and no key '{name}'", f"'{name}' ({doc(Config, name)})")
     if config.lr_policy == "cosine" and config.max_iter is None:
         raise wrong("lr_policy", "lr_policy: cosine and no key 'max_iter'", "'max_iter', where the cosine ends")
-    if min(config.plus.nested_bits, default=1) < 1:
-        raise wrong("plus.nested_bits", f"nested_bits: {config.plus.nested_bits}", "numbers of bits from 1")
+    for name in ("nested_bits", "contrast_bits"):
+        if min(counts := getattr(config.plus, name), default=0) < 1:
+            raise wrong(f"plus.{name}", f"{name}: {counts}", "numbers of bits from 1")
     for name in ("beta1", "beta2"):
         if getattr(config, name) >= 1:
             raise wrong(name, f"{name}: {getattr(config, name)}", "a number below 1")

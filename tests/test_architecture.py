@@ -17,6 +17,7 @@ LAYERS = (
      "pretrained", "checkpoint", "train_state", "train_log", "train_loop", "extraction", "accelerate"),
     ("datasets", "retrieval", "dissection"),
     ("report", "export"),
+    ("study",),
     ("commands", "__main__"),
 )
 # python -m ibc.data.prepare and its like: the old names of commands

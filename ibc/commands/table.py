@@ -22,6 +22,7 @@ COMMANDS = {
     "search": "images like these, by all bits of their codes or by those of some concepts",
     "explore": "a page on which one searches images by their codes, offline",
     "export": "codes for DuckDB, ClickHouse, Spark, PostgreSQL and faiss; the encoder as ONNX",
+    "study": "methods, code lengths and seeds compared: every run of a plan, in one table",
     "report": "one page on one or several runs",
     "summary": "one table of a demo folder",
 }

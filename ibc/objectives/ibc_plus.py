@@ -79,7 +79,7 @@ class IbcPlusObjective(Objective[PlusPredictions]):
         super().__init__(config)
         model, plus = config.model, config.plus
         self.nested = [min(count, model.code_len) for count in plus.nested_bits]
-        self.expert_bits = min(plus.contrast_bits, model.code_len)
+        self.expert_bits = [min(count, model.code_len) for count in plus.contrast_bits]
         self.filter_classifier = nn.Linear(model.code_len, model.class_num)
 
     def make_terms(self) -> tuple[Term, ...]:
@@ -150,9 +150,12 @@ class IbcPlusObjective(Objective[PlusPredictions]):
         """Contrastive loss over the expert bits of each anchor's class, as retrieval by expert bits ranks."""
         signs, classes = self.signs(items), items.targets.clamp(min=0)
         same = items.targets[:, None] == items.targets if items.vectors is None else items.vectors.T[classes] > 0
-        gates = largest_gates(grm, self.expert_bits)[classes]
-        similarity = (signs * gates) @ signs.T / gates.sum(dim=1, keepdim=True).clamp(min=1)
-        return contrastive_loss(similarity / self.config.plus.temperature, same, items.targets >= 0)
+        each = []
+        for count in self.expert_bits:
+            gates = largest_gates(grm, count)[classes]
+            similarity = (signs * gates) @ signs.T / gates.sum(dim=1, keepdim=True).clamp(min=1)
+            each.append(contrastive_loss(similarity / self.config.plus.temperature, same, items.targets >= 0))
+        return torch.stack(each).mean()
 
     def signs(self, items: Items) -> Tensor:
         """(N, K) between -1 and 1."""

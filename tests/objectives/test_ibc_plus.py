@@ -13,7 +13,7 @@ from ibc.objectives.table import make_objective
 from ibc.trainer import Trainer
 from tests.small_run import make_run
 
-PLUS = ["objective=ibc_plus", "plus.nested_bits=[2, 3, 40]", "plus.contrast_bits=3", "GRM_w=1e-3", "sparse_w=0.1"]
+PLUS = ["objective=ibc_plus", "plus.nested_bits=[2, 3, 40]", "plus.contrast_bits=[3, 2]", "GRM_w=1e-3", "sparse_w=0.1"]
 NONE = 99999
 
 
@@ -90,7 +90,8 @@ def plain_terms(trainer, images, labels, done, drawn=None):
         "loss_code_gated": cross_entropy(gated(codes, weight, bias, grm)),
         "loss_code_nested": sum(nested) / len(nested),
         "loss_contrast": contrast(lambda i: torch.ones(code_len), alike),
-        "loss_contrast_expert": contrast(lambda i: top(plus.contrast_bits)[target[i]], has_class),
+        "loss_contrast_expert": sum(contrast(lambda i, n=n: top(n)[target[i]], has_class)
+                                    for n in plus.contrast_bits) / len(plus.contrast_bits),
         "loss_rule_sparse": F.relu(grm.abs().sum() - config.model.thr_g),
         "loss_kl_div": (q * (q.log() - p.log())).mean(),
         "loss_code_sparse": F.relu(codes.sum(1).mean() - 0.2 * code_len),

@@ -1,0 +1,60 @@
+"""The results of a study as tables: one line for each method, length and code length, mean ± deviation over seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+Result = dict[str, Any]
+Line = tuple[str, int, int]  # method, bits, updates
+
+
+def _at(name: str, count: str) -> Callable[[Result], float | None]:
+    return lambda result: result["scores"][name].get(count)
+
+
+COLUMNS: dict[str, tuple[str, Callable[[Result], float | None]]] = {
+    "accuracy": (".3f", lambda result: result["scores"]["accuracy"]),
+    "mAP": (".3f", lambda result: result["scores"]["map"]["expected"]),
+    "5 expert": (".3f", _at("expert", "5")),
+    "13 expert": (".3f", _at("expert", "13")),
+    "13, predicted class": (".3f", _at("expert_predicted", "13")),
+    "13 of another class": (".3f", _at("expert_of_another_class", "13")),
+    "13 random": (".3f", lambda result: result["scores"]["random"].get("13", {}).get("mean")),
+    "enough bits": (".1f", lambda result: result["scores"]["enough_bits"]),
+    "MIS": (".3f", lambda result: result["scores"]["mis_all_items"]),
+    "k-NN MIS": (".3f", lambda result: result["scores"]["mis"]["knn"]),
+    "its floor": (".3f", lambda result: result["scores"]["mis_floor"]["knn"]),
+    "alignment": (".2f", lambda result: result["scores"]["alignment"]),
+    "dead bits": (".1f", lambda result: result["scores"]["dead_bits"]),
+    "quantisation": (".3f", lambda result: result["scores"]["quantisation"]),
+    "ms an update": (".2f", lambda result: result["ms_per_update"]),
+}
+
+
+def by_line(results: Sequence[Result]) -> dict[Line, list[Result]]:
+    """Results of the same method, code length and number of updates, in the order of their first."""
+    found: dict[Line, list[Result]] = defaultdict(list)
+    for result in results:
+        found[result["method"], result["bits"], result["updates"]].append(result)
+    return dict(found)
+
+
+def markdown(results: Sequence[Result]) -> str:
+    """A Markdown table."""
+    rows = [["method", "bits", "updates", "seeds", *COLUMNS]]
+    for (method, bits, updates), runs in by_line(results).items():
+        rows.append([method, str(bits), f"{updates:,}", str(len(runs)),
+                     *(_cell([value(run) for run in runs], form) for form, value in COLUMNS.values())])
+    rows.insert(1, ["---"] * len(rows[0]))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+
+
+def _cell(values: Sequence[float | None], form: str) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "–"
+    spread = f" ± {statistics.stdev(known):{form}}" if len(known) > 1 else ""
+    return f"{statistics.fmean(known):{form}}{spread}"
