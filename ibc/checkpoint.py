@@ -11,7 +11,6 @@ import errno
 import hashlib
 import os
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,13 @@ from ibc.config import ModelConfig
 from ibc.errors import input_error
 from ibc.files import atomic_write
 from ibc.network import IBC, PLACES_CLASSES, alias_groups
+from ibc.state_dict import plain_names, state_dict_of
+from ibc.torch_file import read_torch_file
 
 NAME = "checkpoint_{:08d}.pt"
 PATTERN = re.compile(r"checkpoint_?(\d+)\.pt")
 OPTIMIZER = "optimizer.pt"
+OFFICIAL_PARTS = ("GRM", "enc_style")  # how the official names of weights begin
 # What codes and concept maps depend on: not the classifiers, the rule matrix, and second names of shared weights.
 CODE_WEIGHTS = ("enc_style.conv_basic.", "enc_style.conv_last.", "enc_style.pre_hash_layer.", "enc_style.hash_layer.")
 
@@ -95,27 +97,22 @@ def find_checkpoint(path: str | os.PathLike) -> Path:
 
 def read_file(path: str | os.PathLike, *, mmap: bool = False) -> dict[str, Any]:
     """A torch file as plain values and CPU tensors. Raises InputError on anything else."""
-    path = Path(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap and zipfile.is_zipfile(path))
-    except (FileNotFoundError, PermissionError, IsADirectoryError):
-        raise
-    except Exception as error:  # of what is no torch file, torch's reader stumbles over anything
-        reason = str(error).split("\n", 1)[0].split(". ", 1)[0]
-        raise input_error(path, f"an unreadable file ({type(error).__name__}: {reason})",
-                          "a torch file of tensors and plain values", "write or download it again") from None
+    content = read_torch_file(path, lazy=mmap)
     if not isinstance(content, dict):
         raise input_error(path, f"a {type(content).__name__}", "a dict with 'state_dict'")
     return content
 
 
 def read_state_dict(path: str | os.PathLike, *, mmap: bool = False) -> dict[str, Tensor]:
-    """The ``state_dict`` of a checkpoint (or a bare state dict): names to CPU tensors."""
-    content = read_file(path, mmap=mmap)
-    weights = content.get("state_dict", content)
-    if not isinstance(weights, Mapping) or not weights or not all(isinstance(v, Tensor) for v in weights.values()):
-        raise input_error(path, "no 'state_dict' of tensors", "a checkpoint")
-    return dict(weights)
+    """The state dict of an IBC checkpoint, a bare one or that of a whole model: official names to CPU tensors."""
+    return plain_names(state_dict_of(read_torch_file(path, lazy=mmap), path), OFFICIAL_PARTS)
+
+
+def read_config(path: str | os.PathLike) -> dict[str, Any]:
+    """The configuration that a checkpoint carries, as a nested dict; empty where it carries none."""
+    content = read_torch_file(path, lazy=True)
+    config = content.get("config") if isinstance(content, Mapping) else None
+    return dict(config) if isinstance(config, Mapping) else {}
 
 
 def load_weights(model: IBC, path: str | os.PathLike) -> None:

@@ -9,10 +9,11 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
-from ibc.checkpoint import read_state_dict
 from ibc.config import ModelConfig
 from ibc.errors import input_error
 from ibc.network import IBC
+from ibc.state_dict import plain_names, state_dict_of
+from ibc.torch_file import read_torch_file
 
 
 def load_pretrained(model: IBC, config: ModelConfig) -> None:
@@ -47,6 +48,9 @@ def fetch_weights(url: str, what: str, otherwise: str) -> tuple[dict[str, Tensor
     what, otherwise: words of the InputError raised where they cannot be had.
     """
     cached = Path(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
+    again = "delete it, so that it is fetched again"
+    if cached.exists():
+        return state_dict_of(read_torch_file(cached, remedy=again), cached), str(cached)
     try:
         weights = torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
     except (URLError, TimeoutError, ConnectionError) as error:
@@ -58,7 +62,7 @@ def fetch_weights(url: str, what: str, otherwise: str) -> tuple[dict[str, Tensor
         raise
     except Exception as error:  # of what is no torch file, torch's reader stumbles over anything
         raise input_error(cached, f"an unusable file ({type(error).__name__}: {error})", f"torchvision's {what}",
-                          "delete it, so that it is fetched again") from None
+                          again) from None
     return weights, str(cached)
 
 
@@ -67,8 +71,8 @@ def places_weights(config: ModelConfig) -> tuple[dict[str, Tensor], str]:
     if config.weights_file is None:
         raise input_error(None, "is_sun: true and no weights_file", "the Places365 AlexNet of 365 classes",
                           "set model.weights_file to alexnet_places365.pth.tar, or model.pretrained to none")
-    weights = read_state_dict(config.weights_file)
-    return {name.replace("module.", ""): value for name, value in weights.items()}, config.weights_file
+    weights = state_dict_of(read_torch_file(config.weights_file), config.weights_file)
+    return plain_names(weights, ("features", "classifier")), config.weights_file
 
 
 def _under(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

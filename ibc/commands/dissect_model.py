@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ibc.checkpoint import find_checkpoint, load_model, read_file
+from ibc.checkpoint import find_checkpoint, load_model, read_config
 from ibc.commands.dissect_defaults import DissectDefaults
 from ibc.commands.dissect_flags import DissectOptions
 from ibc.config import load_config
@@ -56,8 +56,7 @@ def _checkpoint_source(options: DissectOptions, defaults: DissectDefaults) -> Mo
         raise input_error("--checkpoint", "neither it nor --model", "one of the two")
     path = find_checkpoint(checkpoint)
     config_file = find_config(options.config) if options.config else None
-    config = (load_config(config_file).as_dict() if config_file else
-              read_file(path, mmap=True).get("config") or {})
+    config = load_config(config_file).as_dict() if config_file else read_config(path)
     height, width = config.get("crop_image_height"), config.get("crop_image_width")
     of_flags = bool(options.checkpoint)
     name = str(config.get("model_name") or (None if of_flags else defaults.model_name) or path.stem)

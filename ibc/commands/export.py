@@ -175,7 +175,7 @@ def _encoder_writer(options: ExportOptions, codes: CodeSet, names: list[BitName]
                     provenance: dict[str, Any]) -> Callable[[Path], dict[str, Any]]:
     from dataclasses import asdict
 
-    from ibc.checkpoint import find_checkpoint, load_model, read_file
+    from ibc.checkpoint import find_checkpoint, load_model, read_config
     from ibc.export.onnx_model import require_onnx, write_onnx
     from ibc.files import sha256
     from ibc.retrieval.query_images import check_same_model
@@ -184,8 +184,8 @@ def _encoder_writer(options: ExportOptions, codes: CodeSet, names: list[BitName]
     checkpoint = find_checkpoint(options.checkpoint or "")
     model = load_model(checkpoint)
     check_same_model(model, checkpoint, codes, options.codes)
-    config = read_file(checkpoint, mmap=True).get("config")
-    stated = [config.get(f"crop_image_{side}") for side in ("height", "width")] if isinstance(config, dict) else []
+    config = read_config(checkpoint)
+    stated = [config.get(f"crop_image_{side}") for side in ("height", "width")]
     crop = [side for side in options.crop or stated if isinstance(side, int) and side > 0]
     if len(crop) != 2:
         raise input_error("--crop", str(options.crop) if options.crop else "no size in the checkpoint",

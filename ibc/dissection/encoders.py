@@ -43,6 +43,8 @@ class Encoder:
     batch.
     """
 
+    normalises = False  # whether the module itself normalises images, which it takes in [0, 1]
+
     def __init__(self, module: nn.Module, layers: Sequence[str]):
         self.module, self.layers = module, list(layers)
 

@@ -63,7 +63,8 @@ class Responder:
 
     def _encode(self, images: Tensor) -> list[Tensor]:
         try:
-            pixels = self.normalise(images.to(self.device, non_blocking=True))
+            images = images.to(self.device, non_blocking=True)
+            pixels = images / 255 if self.encoder.normalises else self.normalise(images)
             encoded = self.encoder.encode(pixels.contiguous(memory_format=memory_format(self.device)))
         except torch.OutOfMemoryError:
             raise input_error("--batch_size", f"{len(images)} images, too many for the memory of {self.device}",

@@ -3,55 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from inspect import signature
 from pathlib import Path
-from textwrap import shorten
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision import models
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from ibc.checkpoint import read_state_dict
 from ibc.dissection.encoders import HookedEncoder
 from ibc.dissection.settings import IMAGENET
-from ibc.errors import InputError, input_error
+from ibc.dissection.torchvision_weights import filled_network, published_network, published_of
+from ibc.errors import input_error
 from ibc.pretrained import fetch_weights
-
-LONGEST_REASON = 160  # letters of what torch says of weights that do not fit
+from ibc.state_dict import state_dict_of
+from ibc.torch_file import read_torch_file
+from ibc.train_log import warn
 
 
 def torchvision_encoder(name: str, layers: Sequence[str], weights: str | None) -> HookedEncoder:
     """A torchvision network with random weights (None), the published ones (``IMAGENET``) or those of a file.
 
-    The file holds a state dict, bare or under 'state_dict'; the number of classes follows it.
-    Raises InputError where name, layer or weights do not fit, or cannot be had.
+    The file holds what ``state_dict_of`` finds; the number of classes follows it. A file that torchvision publishes is
+    read as torchvision reads it. Raises InputError where name, layer or weights do not fit, or cannot be had.
     """
-    if name not in models.list_models():
-        near = [item for item in models.list_models() if name[:4].lower() in item] or models.list_models()
-        raise input_error("--model", f"'{name}'", "a torchvision model", f"for example {', '.join(near[:8])}")
+    _check_kind(name)
     torch.manual_seed(0)  # random weights are the same in every run
-    values: dict[str, Tensor] = {}
-    if weights == IMAGENET:
-        published = models.get_model_weights(name)
-        chosen = getattr(published, "IMAGENET1K_V1", None) or next(iter(published), None)
-        if chosen is None:
+    if weights is None:
+        network = filled_network(name, {}, name)
+    elif weights == IMAGENET:
+        published = published_of(name)
+        if not published:
             raise input_error("--weights", f"{IMAGENET}, but torchvision has no weights of {name}", "a file")
-        values, weights = fetch_weights(chosen.url, name, "give a file by --weights FILE")
-    elif weights is not None:
-        values = {key.removeprefix("module."): value for key, value in read_state_dict(weights).items()}
-    try:
-        options: dict[str, Any] = {"num_classes": list(values.values())[-1].shape[0]} if values else {}
-        if "weights_backbone" in signature(models.get_model_builder(name)).parameters:
-            options["weights_backbone"] = None  # or torchvision would fetch some
-        if name in ("googlenet", "inception_v3"):
-            options["init_weights"] = False  # their default prints a warning
-        network = models.get_model(name, weights=None, **options)
-        if values:
-            network.load_state_dict(values)
-    except (RuntimeError, IndexError, TypeError, ValueError) as error:
-        reason = shorten(str(error).partition("\n\t")[2] or str(error), LONGEST_REASON, placeholder=" …")
-        raise InputError(f"{Path(weights or name)}: weights that do not fit {name} ({reason})") from None
+        values, source = fetch_weights(published[0].url, name, "give a file by --weights FILE")
+        network = published_network(name, published[0], values, source)
+    else:
+        values = state_dict_of(read_torch_file(weights), weights)
+        same = [member for member in published_of(name) if Path(member.url).name == Path(weights).name]
+        network = (published_network(name, same[0], values, weights) if same else
+                   filled_network(name, values, weights))
+        if hasattr(network, "transform_input") and not same:
+            warn(f"{name} takes images as ImageNet's networks do (transform_input off), since {weights} does not bear "
+                 "the name of a file of torchvision; under that name, it is read as torchvision reads it")
     if any(isinstance(module, nn.Conv3d) for module in network.modules()):
-        raise input_error("--model", f"{name}, a network for videos", "one for pictures")
-    return HookedEncoder(network, layers)
+        raise input_error("--model", f"{name}, a network for videos", "one for images")
+    return TorchvisionEncoder(network, layers)
+
+
+class TorchvisionEncoder(HookedEncoder):
+    """Named layers of a torchvision network; one that finds objects normalises and enlarges its images itself."""
+
+    def __init__(self, module: nn.Module, layers: Sequence[str]):
+        super().__init__(module, layers)
+        self.normalises = isinstance(getattr(module, "transform", None), GeneralizedRCNNTransform)
+
+    def fingerprint(self) -> str:
+        """A hash of architecture, weights and layers; of what the network does to its input too, where it does."""
+        scales = self.normalises or getattr(self.module, "transform_input", False)
+        return super().fingerprint() + " scaled inside" * bool(scales)
+
+
+def _check_kind(name: str) -> None:
+    """Raise InputError unless torchvision has a network of this name, which takes single images in floating point."""
+    present = models.list_models()
+    if name not in present:
+        near = [item for item in present if name[:4].lower() in item] or present
+        raise input_error("--model", f"'{name}'", "a torchvision model", f"for example {', '.join(near[:8])}")
+    if name.startswith("quantized_"):
+        raise input_error("--model", f"{name}, a network of whole numbers", "one in floating point",
+                          f"take {name.removeprefix('quantized_')}")
+    if name.startswith("raft_"):
+        raise input_error("--model", f"{name}, which takes pairs of images", "one for single images")

@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from ibc.checkpoint import code_fingerprint, find_checkpoint, load_model, read_file
+from ibc.checkpoint import code_fingerprint, find_checkpoint, load_model, read_config
 from ibc.codes import CodeSet
 from ibc.config import Config, config_from_dict, load_config
 from ibc.data.decode import decode_image
@@ -94,8 +93,8 @@ class QueryEncoder:
 def _config(checkpoint: Path, file: str | None) -> Config:
     if file is not None:
         return load_config(find_config(file))
-    values: Any = read_file(checkpoint, mmap=True).get("config")
-    if not isinstance(values, dict) or not values:
+    values = read_config(checkpoint)
+    if not values:
         raise input_error(checkpoint, "a checkpoint without a configuration", "the crop and the size of images",
                           "give the configuration by --config")
     return config_from_dict(values, os.fspath(checkpoint))
