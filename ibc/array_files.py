@@ -2,46 +2,105 @@
 
 A name -> array mapping is written whole (aside, then renamed), and the wanted names are read back. A ``.mat`` file is
 v5 where it fits (a variable below 2 GiB) and v7.3, an HDF5 file, where it does not. A list of strings is one of the
-arrays: a text vector in ``.npz``, a cell array in v5, a padded character matrix in v7.3.
+arrays: a text vector in ``.npz``, a cell array in v5, a padded character matrix in v7.3. The other formats that MATLAB,
+Octave and h5py write are read too; see ``ibc.arrays``.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import io
 import math
 import os
 import struct
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ibc.arrays import hdf5, mat4, mat5, npz, octave_text
+from ibc.arrays.limits import MemoryLimit
 from ibc.errors import InputError, input_error
-from ibc.files import atomic_write
+from ibc.files import atomic_write, open_regular
+from ibc.text_files import decode_text
 
 MAT5_MAX_BYTES = 2**31 - 1  # a variable of a v5 .mat file cannot be larger
+MAT5_HEADER = b"MATLAB 5.0 MAT-file, written by IBC".ljust(116)  # scipy's holds the time: equal runs write equal files
 MAT73_HEADER = b"MATLAB 7.3 MAT-file, written by IBC".ljust(116) + bytes(8) + b"\x00\x02IM"
 MATLAB_CLASSES = {"float32": "single", "float64": "double"}  # other types have the same name in both
+READ_ENDINGS = (".npz", ".mat", ".h5", ".hdf5")
 
 Content = Mapping[str, "np.ndarray | list[str]"]
 
 
-def read_arrays(path: Path, names: tuple[str, ...], text: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, names: tuple[str, ...], text: tuple[str, ...] = (), optional: tuple[str, ...] = (),
+                say: Callable[[str], None] = lambda note: None) -> dict[str, np.ndarray]:
     """The arrays called ``names`` that the file holds; ``text`` says which of them are strings.
 
-    Nothing is unpickled, so that a file cannot run code. Strings come as a numpy array of any shape; ``strings`` makes
-    a list of them. Raises InputError for another file ending and for a damaged file, OSError for a file that is not
+    The format is told from the first bytes. Nothing is unpickled, so that a file cannot run code; nothing but the file
+    is read, and memory is limited (``ibc.arrays.limits``). Strings come as a numpy array of any shape; ``strings``
+    makes a list of them. optional: names that are left out, with a note to ``say``, where they are of a kind that
+    cannot be read. Raises InputError for another file ending and for a damaged file, OSError for a file that is not
     there.
     """
-    reader = _by_ending(path, {".npz": _read_npz, ".mat": _read_mat})
-    try:
-        return reader(path, names, text)
-    except (InputError, FileNotFoundError, PermissionError, IsADirectoryError):
-        raise
-    except Exception as error:  # a damaged file makes the readers fail in many ways
-        raise input_error(path, f"an unreadable file ({type(error).__name__}: {error})",
-                          f"a whole {path.suffix} file", "write it again") from None
+    if path.suffix.lower() not in READ_ENDINGS:
+        raise input_error(path, f"the file ending '{path.suffix}'", ".npz or .mat")
+    found: dict[str, np.ndarray] = {}
+    with _members(path) as members:
+        for name in names:
+            try:
+                if name in members:
+                    found[name] = members[name](name in text)
+            except InputError as error:
+                if name not in optional:
+                    raise
+                say(f"{name} is left out: {error}")
+    return found
+
+
+@contextlib.contextmanager
+def _members(path: Path) -> Iterator[Mapping[str, Callable[[bool], np.ndarray]]]:
+    """Name -> function that reads the array, while the file is open; its argument says whether it holds texts."""
+    with io.BufferedReader(open_regular(path)) as raw, contextlib.ExitStack() as stack:
+        head, size = raw.read(1024), os.fstat(raw.fileno()).st_size
+        raw.seek(0)
+        limit = MemoryLimit(path, size)
+        if head.startswith(npz.MAGIC) or path.suffix.lower() == ".npz":
+            try:
+                archive = stack.enter_context(zipfile.ZipFile(raw))
+            except npz.FAILURES as error:
+                raise npz.damaged(path, f"{type(error).__name__}: {error}") from None
+            names = {name.removesuffix(".npy") for name in archive.namelist()}
+            yield {name: functools.partial(_read_npz, archive, name, path, limit) for name in names}
+        elif hdf5.is_hdf5(head) or head[124:128] == MAT73_HEADER[-4:]:
+            yield stack.enter_context(hdf5.open_variables(path, limit))
+        elif octave_text.is_octave_text(head):
+            limit.take(4 * size, "its text")  # Python holds a character in up to four bytes
+            yield _without_kind(octave_text.variables(decode_text(raw.read(), path, keep_bytes=True), path, limit))
+        elif head.startswith(octave_text.OTHER_FORMATS):
+            raise input_error(path, "Octave's binary or compressed format", "a MATLAB v7 file",
+                              "save it by: save -v7 FILE")
+        elif mat5.is_mat5(head):
+            yield _without_kind(mat5.variables(raw, size, path, limit))
+        elif mat4.is_mat4(head, size):
+            yield _without_kind(mat4.variables(raw, size, path, limit))
+        else:
+            raise input_error(path, f"an unreadable file that begins with {head[:8]!r}",
+                              f"a whole {path.suffix} file", "write it again")
+
+
+def _read_npz(archive: zipfile.ZipFile, name: str, path: Path, limit: MemoryLimit, is_text: bool) -> np.ndarray:
+    array = npz.read_member(archive, name, path, limit)
+    assert array is not None  # the name is in the archive
+    return array
+
+
+def _without_kind(readers: Mapping[str, Callable[[], np.ndarray]]) -> dict[str, Callable[[bool], np.ndarray]]:
+    """The readers of a format that says itself what is text."""
+    return {name: lambda is_text, read=read: read() for name, read in readers.items()}  # type: ignore[misc]
 
 
 def map_array(path: Path, name: str) -> np.ndarray | None:
@@ -90,39 +149,6 @@ def _by_ending(path: Path, choices: dict[str, Callable[..., Any]]) -> Callable[.
     return choices[path.suffix]
 
 
-def _read_npz(path: Path, names: tuple[str, ...], text: tuple[str, ...]) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in names if name in archive.files}
-
-
-def _read_mat(path: Path, names: tuple[str, ...], text: tuple[str, ...]) -> dict[str, np.ndarray]:
-    import scipy.io  # noqa: PLC0415 - a quarter of a second, which .npz files do not need
-
-    try:
-        with open(path, "rb") as handle:
-            content = scipy.io.loadmat(handle, variable_names=list(names))
-    except NotImplementedError:  # v7.3
-        return _read_mat73(path, names, text)
-    return {name: content[name] for name in names if name in content}
-
-
-def _read_mat73(path: Path, names: tuple[str, ...], text: tuple[str, ...]) -> dict[str, np.ndarray]:
-    h5py = _h5py(path)
-    values = {}
-    with h5py.File(path, "r") as file:
-        for name in names:
-            if name not in file:
-                continue
-            value = file[name][()]
-            if value.dtype == h5py.ref_dtype:  # a cell array of strings
-                values[name] = np.array(["".join(map(chr, file[ref][()].reshape(-1))) for ref in value.reshape(-1)])
-            elif name in text:  # a character matrix, one padded row a string
-                values[name] = np.array(["".join(map(chr, row)).rstrip() for row in value.T])
-            else:
-                values[name] = value.T  # MATLAB stores columns, HDF5 rows
-    return values
-
-
 def _write_npz(path: Path, content: Content) -> None:
     arrays = {name: np.array(value, np.str_) if isinstance(value, list) else value for name, value in content.items()}
     with atomic_write(path) as handle:
@@ -140,6 +166,8 @@ def _write_mat5(path: Path, content: Content) -> None:
     arrays = {name: _cells(value) if isinstance(value, list) else value for name, value in content.items()}
     with atomic_write(path) as handle:
         scipy.io.savemat(handle, arrays, do_compression=False)
+        handle.seek(0)
+        handle.write(MAT5_HEADER)
 
 
 def _cells(items: list[str]) -> np.ndarray:
@@ -150,7 +178,7 @@ def _cells(items: list[str]) -> np.ndarray:
 
 
 def _write_mat73(path: Path, content: Content) -> None:
-    h5py = _h5py(path)
+    h5py = hdf5.load_h5py(path)
     with atomic_write(path) as handle:
         aside = handle.name
         with h5py.File(aside, "w", userblock_size=512) as file:
@@ -168,16 +196,9 @@ def _write_mat73(path: Path, content: Content) -> None:
 
 
 def _characters(items: list[str]) -> np.ndarray:
-    """(N, longest) uint16 characters, padded with blanks."""
-    width = max(map(len, items), default=1)
-    rows = np.array([[ord(character) for character in item.ljust(width)] for item in items], np.uint16)
-    return rows.reshape(len(items), width)
-
-
-def _h5py(path: Path) -> Any:
-    try:
-        import h5py  # noqa: PLC0415 - an optional dependency
-    except ImportError:
-        raise input_error(path, "a MATLAB v7.3 file, and h5py is not installed", "h5py to read it",
-                          "run: pip install h5py") from None
-    return h5py
+    """(N, longest) uint16 characters, padded with blanks; bytes of a file name that are not UTF-8 stay as they are."""
+    rows = [np.frombuffer(item.encode("utf-16-le", "surrogatepass"), "<u2") for item in items]
+    found = np.full((len(items), max(map(len, rows), default=1)), ord(" "), np.uint16)
+    for number, row in enumerate(rows):
+        found[number, : len(row)] = row
+    return found

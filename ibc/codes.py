@@ -22,6 +22,8 @@ from ibc.code_reading import in_unit, recognise
 from ibc.errors import input_error
 from ibc.labels import NEGATIVE, Labels, as_array
 
+MOST_BITS = 2**15 - 1  # of a code: distances, in half steps, are stored in 16 bits
+
 
 @dataclass
 class CodeSet:
@@ -151,7 +153,8 @@ def load_codes(path: str | os.PathLike, label_path: str | os.PathLike | None = N
     label_path = path if label_path is None else Path(label_path)
     view = map_array(path, "binary_codes") if mapped else None
     names = ("lab", "GRM", "code_length", "paths", "model") + (() if view is not None else ("binary_codes",))
-    values = read_arrays(path, names, text=("paths", "model"))
+    notes: list[str] = []
+    values = read_arrays(path, names, ("paths", "model"), ("paths", "model", "code_length"), notes.append)
     if view is not None:
         values["binary_codes"] = view
     if label_path != path:
@@ -163,11 +166,15 @@ def load_codes(path: str | os.PathLike, label_path: str | os.PathLike | None = N
                               "write it with fea_extraction.py")
     grm = _matrix(path, "GRM", values["GRM"]) if "GRM" in values and np.size(values["GRM"]) else None
     stated = _stated_length(values.get("code_length"))
-    numbers, labels, notes = upright(_matrix(path, "binary_codes", values["binary_codes"]),
-                                     _matrix(label_path, "lab", values["lab"]), grm, stated, path, label_path)
+    numbers, labels, turned = upright(_matrix(path, "binary_codes", values["binary_codes"]),
+                                      _matrix(label_path, "lab", values["lab"]), grm, stated, path, label_path)
+    notes += turned
     length = stated
     if length is None and grm is not None:
         length = numbers.shape[1] if numbers.shape[1] in grm.shape else grm.shape[1]
+    if numbers.shape[1] > MOST_BITS:
+        raise input_error(path, f"codes of {numbers.shape[1]} columns", f"{MOST_BITS} bits at most",
+                          "binary_codes has one row an image")
     reading = recognise(numbers, path, length, kind)
     codes = reading.convert(numbers)
     notes += [reading.note] if reading.note else []

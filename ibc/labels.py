@@ -22,6 +22,7 @@ NEGATIVE = -1        # of an attribute or label: no; list files may write it for
 MISSING = 2          # of an attribute or label: nobody said whether the image has it
 NO_TARGET = -100     # training target of an image without category: the losses leave it out
 
+LARGEST_ID = 2**31 - 1  # of a category
 SET_VALUES = (NEGATIVE, 0, 1, MISSING, NO_CATEGORY)  # what a column of a label set may hold; 1 alone says yes
 
 
@@ -49,7 +50,7 @@ class Labels:
         """
         if not multi_label:
             column = columns[:, 0]
-            odd = ~np.isfinite(column) | (column != np.floor(column))
+            odd = ~np.isfinite(column) | (column != np.floor(column)) | (np.abs(column) > LARGEST_ID)
             if odd.any():
                 row = int(np.flatnonzero(odd)[0])
                 raise input_error(path, f"the category {column[row]:g} in row {row + 1} of lab", "a whole number",

@@ -2,6 +2,7 @@
 
 import io
 
+import h5py
 import numpy as np
 import pytest
 import scipy.io
@@ -124,3 +125,57 @@ def test_pickles_are_refused(tmp_path, codes):
     np.savez(tmp_path / "c.npz", binary_codes=np.array([object()]), lab=codes.labels)
     with pytest.raises(InputError, match="unreadable"):
         load_codes(tmp_path / "c.npz")
+
+
+def in_every_format(folder, arrays):
+    """Codes files of the same content as programs write them."""
+    np.savez(folder / "numpy.npz", **arrays)
+    np.savez_compressed(folder / "small.npz", **arrays)
+    scipy.io.savemat(folder / "v4.mat", {name: np.atleast_2d(value) for name, value in arrays.items()}, format="4")
+    scipy.io.savemat(folder / "v7.mat", arrays, do_compression=True)
+    with h5py.File(folder / "plain.h5", "w") as file:
+        for name, value in arrays.items():
+            file[name] = value
+    with h5py.File(folder / "v73.mat", "w") as file:
+        for name, value in arrays.items():
+            file.create_dataset(name, data=np.atleast_2d(value).T).attrs["MATLAB_class"] = np.bytes_("double")
+    with open(folder / "octave.mat", "w") as file:
+        for name, value in arrays.items():
+            rows, columns = value.shape
+            file.write(f"# name: {name}\n# type: matrix\n# rows: {rows}\n# columns: {columns}\n")
+            np.savetxt(file, value, fmt="%.17g")
+            file.write("\n\n")
+
+
+def test_every_format_gives_the_same_codes(tmp_path):
+    random = np.random.default_rng(3)
+    arrays = {"binary_codes": random.random((9, 12)), "lab": random.integers(0, 4, (9, 1)) * 1.0,
+              "GRM": random.random((4, 12)), "code_length": np.array([[12.0]])}
+    in_every_format(tmp_path, arrays)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert len(names) == 7
+    for name in names:
+        codes = load_codes(tmp_path / name)
+        assert np.array_equal(codes.binary_codes, arrays["binary_codes"].astype(np.float32)), name
+        assert codes.categories.tolist() == arrays["lab"][:, 0].tolist(), name
+        assert np.array_equal(codes.grm, arrays["GRM"].astype(np.float32)), name
+
+
+@pytest.mark.parametrize("extra", [
+    {"paths": np.array([1, 2, 3])}, {"paths": np.array(["a", "b"])}, {"code_length": np.array("long")},
+    {"code_length": np.array([])}, {"model": np.array([1.5, 2])}, {"paths": np.array([])}, {"GRM": np.zeros((0, 0))},
+    {"model": np.array([None], object)}, {"paths": np.array([["a"], ["b"], ["c"]]), "model": np.array([])},
+])
+def test_optional_fields_never_block(tmp_path, extra):
+    np.savez(tmp_path / "c.npz", binary_codes=np.eye(3), lab=np.arange(3), **extra)
+    codes = load_codes(tmp_path / "c.npz", say=lambda note: None)
+    assert len(codes) == 3 and codes.grm is None
+
+
+def test_codes_that_are_too_long_are_refused(tmp_path):
+    np.savez(tmp_path / "c.npz", binary_codes=np.zeros((2, 40_000), np.uint8), lab=[0, 1])
+    with pytest.raises(InputError, match="codes of 40000 columns, expected 32767 bits at most"):
+        load_codes(tmp_path / "c.npz")
+    np.savez(tmp_path / "c.npz", binary_codes=np.zeros((2, 4)), lab=[0, 1e30])
+    with pytest.raises(InputError, match="the category 1e"):
+        load_codes(tmp_path / "c.npz").item_labels(False)

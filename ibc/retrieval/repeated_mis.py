@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ibc.array_files import READ_ENDINGS
 from ibc.code_layout import label_notes
 from ibc.code_reading import recognise
 from ibc.codes import CodeSet, load_codes, load_raw
@@ -91,7 +92,7 @@ def load_mis_inputs(code_path: str, label_path: str | None = None, *, is_mat: bo
     codes the k-NN estimate takes the values as they are, like the official program. kind, say: as in ``load_codes``.
     Raises InputError.
     """
-    if is_mat or Path(code_path).suffix in (".mat", ".npz"):
+    if is_mat or Path(code_path).suffix.lower() in READ_ENDINGS:
         codes = load_codes(code_path, label_path, kind=kind, say=say)
         _say(label_notes(codes, multi_label), say)
         labels = codes.item_labels(multi_label, label_path or code_path)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ibc.arrays import hdf5, mat5
+from ibc.arrays.limits import MemoryLimit
 from ibc.errors import input_error
 
 
@@ -16,19 +18,21 @@ def load_mat(data: str | os.PathLike | bytes, where: str | os.PathLike, names: t
 
     Raises InputError, which names the file as ``where``, for what cannot be read and for a missing variable.
     """
-    from scipy.io import loadmat  # noqa: PLC0415 - scipy, 0.2 s; --help needs none
-
     try:
-        content = loadmat(io.BytesIO(data) if isinstance(data, bytes) else os.fspath(data))
+        with io.BytesIO(data) if isinstance(data, bytes) else open(data, "rb") as file:
+            head = file.read(1024)
+            size = file.seek(0, os.SEEK_END)
+            if hdf5.is_hdf5(head):
+                raise input_error(where, "a v7.3 .mat file", "a v5 one, as published", "save it with -v7")
+            if not mat5.is_mat5(head):
+                raise input_error(where, f"a file that is no readable .mat (it begins with {head[:8]!r})",
+                                  "a MATLAB v5 file")
+            content = mat5.variables(file, size, where, MemoryLimit(where, size))
+            if missing := [name for name in names if name not in content]:
+                raise input_error(where, f"no variable '{missing[0]}'", f"the variables {', '.join(names)}")
+            return {name: content[name]() for name in names}
     except FileNotFoundError:
         raise input_error(where, "no such file", "a .mat file") from None
-    except NotImplementedError:
-        raise input_error(where, "a v7.3 .mat file", "a v5 one, as published", "save it with -v7") from None
-    except Exception as error:  # scipy's reader answers damage with any exception
-        raise input_error(where, f"a file that is no readable .mat ({error})", "a MATLAB v5 file") from None
-    if missing := [name for name in names if name not in content]:
-        raise input_error(where, f"no variable '{missing[0]}'", f"the variables {', '.join(names)}")
-    return {name: content[name] for name in names}
 
 
 def strings(cells: np.ndarray) -> list[str]:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import json
 import os
-import struct
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from ibc.array_files import READ_ENDINGS, map_array, read_arrays
+from ibc.arrays import npz
 from ibc.code_kinds import KINDS
 from ibc.code_reading import CodeReading, recognise
 from ibc.codes import binarise, load_codes
-from ibc.errors import InputError, input_error
+from ibc.errors import input_error
 from ibc.files import atomic_write
 from ibc.retrieval.engine.plane_kernels import LANES, TILE_ITEMS
 from ibc.retrieval.engine.planes import BitPlanes
@@ -38,10 +38,12 @@ def open_planes(path: str | os.PathLike, kind: str | None = None) -> BitPlanes:
     not there.
     """
     path = Path(path)
-    if path.suffix not in (".npz", ".npy", ".mat"):
+    ending = path.suffix.lower()
+    if ending not in (".npy", *READ_ENDINGS):
         return _map_index(path)
-    codes = load_codes(path, kind=kind).binary_codes if path.suffix == ".mat" else _map_codes(path)
-    if path.suffix == ".mat" or kind is None:
+    whole = ending not in (".npz", ".npy")
+    codes = load_codes(path, kind=kind).binary_codes if whole else _map_codes(path)
+    if whole or kind is None:
         planes = _planes_of(codes, CodeReading("sigmoid"), strict=True)
         if planes is not None:
             return planes
@@ -116,37 +118,23 @@ def _map_index(path: Path) -> BitPlanes:
 
 def _map_codes(path: Path) -> np.ndarray:
     """(N, K) codes of an .npz or .npy file, mapped where they are stored as they are (without compression)."""
-    try:
-        codes = np.load(path, mmap_mode="r", allow_pickle=False) if path.suffix == ".npy" else _map_member(path)
-    except (InputError, FileNotFoundError, PermissionError, IsADirectoryError):
-        raise
-    except Exception as error:  # a damaged file makes the readers fail in many ways
-        raise input_error(path, f"an unreadable file ({type(error).__name__}: {error})",
-                          f"a whole {path.suffix} file", "write it again") from None
+    if path.suffix.lower() == ".npy":
+        try:
+            codes = np.load(path, mmap_mode="r", allow_pickle=False)
+        except npz.FAILURES as error:
+            if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
+                raise
+            raise npz.damaged(path, f"{type(error).__name__}: {error}") from None
+    else:
+        mapped = map_array(path, "binary_codes")
+        found = read_arrays(path, ("binary_codes",)) if mapped is None else {"binary_codes": mapped}
+        if "binary_codes" not in found:
+            raise input_error(path, "no array 'binary_codes'", "a codes file", "write it with fea_extraction.py")
+        codes = found["binary_codes"]
     if codes.ndim != 2 or not codes.shape[1] or codes.dtype.kind not in "buif":
         raise input_error(path, f"codes of shape {codes.shape} and type {codes.dtype}",
                           "a matrix of numbers, one row an image")
     return codes
-
-
-def _map_member(path: Path, name: str = "binary_codes") -> np.ndarray:
-    with zipfile.ZipFile(path) as archive:
-        if f"{name}.npy" not in archive.namelist():
-            raise input_error(path, f"no array '{name}'", "a codes file", "write it with fea_extraction.py")
-        member = archive.getinfo(f"{name}.npy")
-        if member.compress_type != zipfile.ZIP_STORED:
-            with archive.open(member) as handle:
-                return np.lib.format.read_array(handle, allow_pickle=False)
-    with open(path, "rb") as handle:
-        handle.seek(member.header_offset)
-        head = handle.read(30)  # of the local file header; the lengths of its name and extra field end it
-        handle.seek(member.header_offset + 30 + sum(struct.unpack("<HH", head[26:30])))
-        version = np.lib.format.read_magic(handle)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran_order, kind = read(handle)
-        if kind.hasobject or not all(shape):
-            return np.empty(shape, kind)
-        return np.memmap(path, kind, "r", handle.tell(), shape, "F" if fortran_order else "C")
 
 
 def _planes_of(codes: np.ndarray, reading: CodeReading, strict: bool = False) -> BitPlanes | None:

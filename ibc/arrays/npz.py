@@ -1,0 +1,63 @@
+"""Arrays in .npz files: their headers are checked before memory is taken, and nothing is unpickled."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import tokenize
+import zipfile
+import zlib
+from typing import IO
+
+import numpy as np
+
+from ibc.arrays.limits import MemoryLimit
+from ibc.errors import InputError, input_error
+
+MAGIC = b"PK\x03\x04"
+MOST_HEADER = 1 << 16
+# Of zipfile and numpy on damaged files: numpy parses a header as a Python literal.
+FAILURES = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError, NotImplementedError, RuntimeError,
+            SyntaxError, tokenize.TokenError, TypeError, OverflowError, MemoryError, KeyError)
+
+
+def read_member(archive: zipfile.ZipFile, name: str, where: str | os.PathLike, limit: MemoryLimit) -> np.ndarray | None:
+    """The array ``name``; None where there is none. Raises InputError for a damaged one, and for Python objects."""
+    files = set(archive.namelist())
+    member = next((member for member in (f"{name}.npy", name) if member in files), None)
+    if member is None:
+        return None
+    try:
+        with archive.open(member) as handle:
+            shape, dtype = read_header(handle)
+            size = archive.getinfo(member).file_size
+            if dtype.hasobject:
+                raise input_error(where, f"an unreadable array '{name}' of Python objects", "numbers or texts",
+                                  "store it as an array of numbers (texts: dtype str)")
+            declared = math.prod(shape) * dtype.itemsize
+            if not 0 <= declared < size:
+                raise damaged(where, f"'{name}' of {declared} bytes in a part of {size}")
+            limit.take_numbers(math.prod(shape), dtype.itemsize, f"'{name}'")
+        with archive.open(member) as handle:
+            return np.lib.format.read_array(handle, allow_pickle=False, max_header_size=MOST_HEADER)
+    except InputError:
+        raise
+    except FAILURES as error:
+        raise damaged(where, f"'{name}', {type(error).__name__}: {error}") from None
+
+
+def read_header(handle: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of the ``.npy`` that the handle stands before. Raises what numpy does."""
+    version = np.lib.format.read_magic(handle)
+    limited = io.BytesIO(handle.read(MOST_HEADER))
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(limited, max_header_size=MOST_HEADER)
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(limited, max_header_size=MOST_HEADER)
+    return shape, dtype
+
+
+def damaged(where: str | os.PathLike, what: str) -> InputError:
+    """The error for a damaged file, to be raised."""
+    return input_error(where, f"an unreadable file ({what})", "a whole .npz file", "write it again")
