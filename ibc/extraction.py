@@ -13,6 +13,7 @@ from ibc.config import Config
 from ibc.data.batch import Batch
 from ibc.data.list_file import ImageList
 from ibc.data.loader import encoding_batches
+from ibc.memory import lower_on_memory_error
 from ibc.network import IBC
 from ibc.normalise import normalise
 from ibc.processes import gather, gather_rows, is_main, rank, world_size
@@ -54,13 +55,17 @@ def encode_batches(model: IBC, batches: Iterable[Batch], count: int, device: tor
                    done: Callable[[int], None] = lambda count: None) -> Encoded:
     """Encode every batch, at most ``count`` images, with ``model`` (on ``device``, in eval mode).
 
-    done: hears of the number of images of each batch.
+    done: hears of the number of images of each batch. Raises OutOfMemory, which names the setting to lower.
     """
     codes = HostCodes(count, model.grm.shape[1])
     indices: list[torch.Tensor] = []
     bad: list[str] = []
-    with encoder(model, device) as encode:
+    size = "a batch"
+
+    with lower_on_memory_error("batch_size", lambda: size, "take a smaller one: --set batch_size=N"), encoder(
+            model, device) as encode:
         for batch in batches:
+            size = " x ".join(map(str, batch.images.shape)) + " pixels at a time (images, colours, rows, columns)"
             bad += [error.path for error in batch.skipped]
             if len(batch.images):
                 codes.append(encode(batch.images.to(device, non_blocking=True)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from ibc.data.list_file import ListDigest, list_change
 from ibc.data.loader import images_for_training, training_batches
 from ibc.errors import input_error
 from ibc.files import atomic_write, remove_leftovers
+from ibc.memory import OutOfMemory, lower_on_memory_error
 from ibc.network import IBC
 from ibc.processes import any_process, is_main, mean_over_processes, rank, restarted, world_size
 from ibc.screen import show
@@ -78,7 +80,10 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
     digest = images.digest()
     if is_main():
         remove_leftovers(folders.checkpoints)
-    trainer = Trainer(config, device, pretrained=not (resume or init_from), amp=amp, compile_update=compile_update)
+    size = config.model
+    with lower_on_memory_error("model.code_len", f"a network of {size.code_len} bits, {size.class_num} classes and "
+                               f"layers of {size.fc_dim}", "lower code_len, class_num or fc_dim, or take another --device"):
+        trainer = Trainer(config, device, pretrained=not (resume or init_from), amp=amp, compile_update=compile_update)
     if resume:
         _resume(trainer, folders.checkpoints, digest)
     elif init_from:
@@ -93,7 +98,8 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
             handle.write(f"# effective configuration of this run, from {config.source}\n")
             yaml.safe_dump(config.as_dict(), handle, sort_keys=False)
     names = trainer.objective.loss_names
-    with TrainingLog(config, folders.logs, trainer.iteration, names) as log, AgreedStop() as stop:
+    with _less_memory(config, folders), TrainingLog(config, folders.logs, trainer.iteration, names) as log, (
+            AgreedStop()) as stop:
         for batch, values in trainer.updates(batches):
             _after_update(trainer, values, batch, log, folders, digest, validate, stop)
             if stop.agreed:
@@ -106,6 +112,19 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
     if is_main():
         show(f"Finish training: {folders.checkpoints / checkpoint.NAME.format(trainer.iteration)}")
     return 0
+
+
+def _less_memory(config: Config, folders: RunFolders) -> AbstractContextManager:
+    """Inside, running out of memory names the size of the batch and says where a resumed run goes on."""
+    height, width = config.crop_size
+
+    def advice() -> str:
+        saved = checkpoint.list_checkpoints(folders.checkpoints)
+        goes_on = f" with --resume, which goes on from update {saved[-1][0]}" if saved else ""
+        return f"take a smaller one, as in --set batch_size={max(config.batch_size // 4 * 2, 2)}{goes_on}"
+
+    return lower_on_memory_error("batch_size", f"updates of {config.batch_size} images of {height} x {width} pixels",
+                                 advice)
 
 
 def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batch, log: TrainingLog,
@@ -125,7 +144,12 @@ def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batc
         trainer.gather()
         if is_main():
             trainer.model.eval()
-            log.validated(done, validate(trainer.model))
+            try:
+                log.validated(done, validate(trainer.model))
+            except OutOfMemory:
+                if world_size() == 1:  # of several, the others do not save now
+                    save(trainer, folders.checkpoints, digest)
+                raise
             trainer.model.train()
     if saves:
         save(trainer, folders.checkpoints, digest)

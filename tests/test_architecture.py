@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 LAYERS = (
     ("screen", "errors", "files", "text_files", "cores", "signals", "progress", "json_report", "device", "compiled",
      "triton_trial", "ready_configs", "process_pool", "processes", "typed_yaml", "config", "labels", "arrays",
-     "array_files", "code_kinds", "code_reading", "code_layout", "codes"),
+     "memory", "foreign_names", "array_files", "code_kinds", "code_reading", "code_layout", "codes"),
     ("data",),
     ("stand_ins", "torch_file", "state_dict", "network", "normalise", "batch_labels", "losses", "objectives",
      "optimiser", "schedule", "update", "trainer", "pretrained", "checkpoint", "train_state", "train_log", "train_loop",

@@ -27,12 +27,13 @@ from ibc.dissection.encoders import Encoder, as_encoder
 from ibc.dissection.reading import BrodenReader, input_size
 from ibc.dissection.responses import Responder, full_precision
 from ibc.dissection.resume import SAVE_SECONDS, Interruptible
-from ibc.dissection.settings import DissectionSettings
+from ibc.dissection.settings import MEGABYTE, DissectionSettings
 from ibc.dissection.tally import Alignment, Tally, best_by_chance
 from ibc.dissection.tally_pass import LayerCounts, TallyPass
 from ibc.dissection.threshold_pass import LayerSurvey, threshold_pass
 from ibc.dissection.visit_plan import plan_visits
 from ibc.errors import input_error
+from ibc.memory import lower_on_memory_error
 
 FORMAT = 2  # part of every key: raise it when the same inputs come to give other numbers
 STATE_FILE = ".dissection-in-progress.npz"
@@ -83,7 +84,9 @@ def dissect_layers(encoder: Encoder, broden: Broden, settings: DissectionSetting
     responder = Responder(encoder, reader, settings.normalization, settings.units, device)
     state_file = None if settings.output is None else Path(settings.output, STATE_FILE)
 
-    with Interruptible(state_file, key, save_seconds) as keeper, torch.inference_mode(), full_precision():
+    tried = f"{settings.memory_on(device.type) // MEGABYTE} MB of feature maps and tables"
+    with (Interruptible(state_file, key, save_seconds) as keeper, torch.inference_mode(), full_precision(),
+          lower_on_memory_error("--memory", tried, "take less, as in --memory 256M; the same command goes on")):
         saved = keeper.load()
         begin = time.perf_counter()
         surveys = threshold_pass(responder, settings, thresholds, keeper, saved)

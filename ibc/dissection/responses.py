@@ -11,6 +11,7 @@ from torch import Tensor
 from ibc.dissection.encoders import Encoder, Response, memory_format
 from ibc.dissection.reading import BrodenReader
 from ibc.errors import input_error
+from ibc.memory import lower_on_memory_error
 from ibc.normalise import normalise
 
 OFFICIAL_MEAN, OFFICIAL_SCALE = (123.68, 116.779, 103.939), 255 * 0.224
@@ -63,12 +64,11 @@ class Responder:
 
     def _encode(self, images: Tensor) -> list[Tensor]:
         try:
-            images = images.to(self.device, non_blocking=True)
-            pixels = images / 255 if self.encoder.normalises else self.normalise(images)
-            encoded = self.encoder.encode(pixels.contiguous(memory_format=memory_format(self.device)))
-        except torch.OutOfMemoryError:
-            raise input_error("--batch_size", f"{len(images)} images, too many for the memory of {self.device}",
-                              "fewer", "also try a smaller --memory") from None
+            with lower_on_memory_error("--batch_size", f"{len(images)} images of {self.reader.size[0]} x "
+                                       f"{self.reader.size[1]} pixels at a time", "also try a smaller --memory"):
+                images = images.to(self.device, non_blocking=True)
+                pixels = images / 255 if self.encoder.normalises else self.normalise(images)
+                encoded = self.encoder.encode(pixels.contiguous(memory_format=memory_format(self.device)))
         except (RuntimeError, TypeError) as error:
             if self._size_fits:
                 raise

@@ -72,6 +72,11 @@ class DissectionSettings:
         check(self.image_size is None or (min(self.image_size) >= 1 and max(self.image_size) <= LARGEST_SIDE),
               "image_size", f"from 1 to {LARGEST_SIDE}")
 
+    def memory_on(self, device: str) -> int:
+        """Bytes for feature maps and counts on a kind of device: cpu or cuda."""
+        default = GPU_MEMORY if device == "cuda" else CPU_MEMORY
+        return default if self.memory is None else self.memory
+
     def numbers(self) -> dict[str, Any]:
         """The settings that can change a number of the tally, by name."""
         ours = ("quantile", "quantile_position", "normalization", "categories", "image_size", "units", "null", "seed",

@@ -19,7 +19,7 @@ from ibc.dissection.kept_maps import BatchMaps, KeptMaps
 from ibc.dissection.quantiles import Quantile, make_quantile, quantile_position
 from ibc.dissection.responses import Responder
 from ibc.dissection.resume import Interruptible, State, part_of, with_prefix
-from ibc.dissection.settings import CPU_MEMORY, GPU_MEMORY, DissectionSettings
+from ibc.dissection.settings import DissectionSettings
 from ibc.dissection.top_images import TopImages
 from ibc.errors import input_error
 from ibc.progress import Progress
@@ -123,9 +123,7 @@ def _new_surveys(samples: list[Response], responder: Responder, settings: Dissec
                  given: list[np.ndarray] | None, saved: State) -> list[LayerSurvey]:
     """Surveys of all layers, empty or as ``saved``. samples: a response of each layer, for its shapes."""
     broden, layers = responder.reader.broden, len(responder.encoder.layers)
-    memory = settings.memory
-    if memory is None:
-        memory = GPU_MEMORY if responder.device.type == "cuda" else CPU_MEMORY
+    memory = settings.memory_on(responder.device.type)
     surveys = []
     for layer, sample in enumerate(samples):
         units = sample.maps.shape[1]

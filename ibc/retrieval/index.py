@@ -13,6 +13,7 @@ import numpy as np
 
 from ibc.codes import as_signs
 from ibc.errors import input_error
+from ibc.memory import lower_on_memory_error
 from ibc.retrieval.engine.code_files import BLOCK_ITEMS, open_planes, write_index_file
 from ibc.retrieval.engine.device import Device, choose_device
 from ibc.retrieval.engine.plane_search import Nearest, search_planes
@@ -109,11 +110,13 @@ class CodeIndex:
             return search_planes(self._stores, queries, top)
         from ibc.retrieval.engine import torch_search  # noqa: PLC0415 - torch takes 2 s; a CPU needs none
 
-        known = self._on_device
-        if known is None or (str(known.device), known.count) != (str(device), len(self)):
-            self._on_device = None  # its memory is free before the next is made
-            known = self._on_device = torch_search.DeviceDatabase(self._stores, device)
-        return torch_search.search_torch(known, self._stores, queries, top)
+        tried = f"{len(self)} codes of {self.code_length} bits and {len(queries)} queries on {device}"
+        with lower_on_memory_error("--device", tried, "--device cpu finds the same"):
+            known = self._on_device
+            if known is None or (str(known.device), known.count) != (str(device), len(self)):
+                self._on_device = None  # its memory is free before the next is made
+                known = self._on_device = torch_search.DeviceDatabase(self._stores, device)
+            return torch_search.search_torch(known, self._stores, queries, top)
 
 
 def search(db_bits: Any, query_bits: Any, *, bits: Any = None, weights: Any = None, top: int = 100,

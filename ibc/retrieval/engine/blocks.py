@@ -13,6 +13,7 @@ import numpy as np
 
 from ibc.codes import pack_bits
 from ibc.cores import compute_threads
+from ibc.memory import lower_on_memory_error
 from ibc.retrieval.engine import kernels
 from ibc.retrieval.engine.device import Device
 from ibc.retrieval.engine.in_threads import in_threads
@@ -60,9 +61,11 @@ def torch_blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray, devi
     """The same through torch, on any device. limits: ``block_pairs``, as ``torch_ranking.ranked_blocks`` takes it."""
     from ibc.retrieval.engine.torch_ranking import ranked_blocks  # noqa: PLC0415 - torch takes 2 s; a CPU needs none
 
-    ranked = ranked_blocks(ranking, cutoffs, points, device, **limits)
     harmonic = kernels.harmonic_numbers(len(ranking.db_signs))
-    yield from in_threads(lambda block: _with_ties(block, cutoffs, points, harmonic), ranked, compute_threads())
+    tried = f"{len(ranking.query_signs)} queries and {len(ranking.db_signs)} items on {device}"
+    with lower_on_memory_error("--device", tried, "--device cpu gives the same numbers"):
+        ranked = ranked_blocks(ranking, cutoffs, points, device, **limits)
+        yield from in_threads(lambda block: _with_ties(block, cutoffs, points, harmonic), ranked, compute_threads())
 
 
 def _cpu_blocks(ranking: Ranking, cutoffs: np.ndarray, points: np.ndarray) -> Iterator[Block]:
