@@ -82,7 +82,7 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
         remove_leftovers(folders.checkpoints)
     size = config.model
     with lower_on_memory_error("model.code_len", f"a network of {size.code_len} bits, {size.class_num} classes and "
-                               f"layers of {size.fc_dim}", "lower code_len, class_num or fc_dim, or take another --device"):
+                               f"layers of {size.fc_dim}", "lower code_len, class_num or fc_dim"):
         trainer = Trainer(config, device, pretrained=not (resume or init_from), amp=amp, compile_update=compile_update)
     if resume:
         _resume(trainer, folders.checkpoints, digest)

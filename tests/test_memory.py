@@ -151,9 +151,9 @@ def test_dissection(tmp_path, monkeypatch, capsys):
     write_broden(tmp_path / "broden", count=8)
     flags = ["--model", "resnet18", "--layer", "layer1", "--broden", str(tmp_path / "broden"), "--device", "cpu",
              "--index", "index_sm.csv", "--null", "0", "--output", str(tmp_path / "out")]
-    failing(monkeypatch, HookedEncoder, "encode", 2)
+    failing(monkeypatch, HookedEncoder, "encode", 1)
     assert DISSECT(flags) == 2
-    assert "--batch_size: found 4 images of 64 x 64 pixels at a time" in one_line(capsys)
+    assert " images of 32 x 40 pixels at a time, which take more memory" in one_line(capsys)
     failing(monkeypatch, TallyPass, "run", 1)
     assert DISSECT(flags) == 2
     assert "--memory: found 384 MB of feature maps and tables" in one_line(capsys)
