@@ -12,6 +12,7 @@ from ibc.screen import show, visible
 
 T = TypeVar("T")
 PLAIN_PROGRESS_SECONDS = 10.0  # between two lines where stderr is not a terminal
+SHARE_SECONDS = 1.0  # between two looks at how much of an item is done
 
 
 class Progress:
@@ -24,7 +25,7 @@ class Progress:
     def __init__(self, total: int | None, what: str, unit: str = "images", initial: int = 0):
         self.total, self.what, self.unit = total, what, unit
         self.done = self.initial = initial
-        self.start = self.last_line = time.monotonic()
+        self.start = self.last_line = self.last_share = time.monotonic()
         self.note = ""
         self.bar = None
         if sys.stderr.isatty():
@@ -42,6 +43,15 @@ class Progress:
             self.bar.update(count)
         elif time.monotonic() - self.last_line >= PLAIN_PROGRESS_SECONDS:
             self._line()
+
+    def within(self, share: float) -> None:
+        """Show how much of the next item is done, from 0 to 1, where one item takes long."""
+        now = time.monotonic()
+        if now - self.last_share >= SHARE_SECONDS:
+            self.last_share = now
+            self.update(0, f"{share:.0%} of the next")
+            if self.bar is not None:
+                self.bar.refresh()
 
     def write(self, text: str, stream: TextIO | None = None) -> None:
         """Print a line above the bar, on stderr or ``stream``."""

@@ -44,8 +44,8 @@ def run(options: EvaluateOptions) -> None:
     plan = _plan_attributes(options, pair) if options.preset.attribute else None
     steps = category_steps(pair.grm is not None, settings) + (plan.steps if plan else 0)
     with Progress(steps, "evaluating", "rankings") as bar:
-        category = evaluate_category(pair, protocol, settings, bar.update)
-        attributes = evaluate_attributes(plan, bar.update) if plan else None
+        category = evaluate_category(pair, protocol, settings, bar.update, bar.within)
+        attributes = evaluate_attributes(plan, bar.update, bar.within) if plan else None
     lines = list(official_category_lines(category))
     if attributes and (options.preset.announced or options.attribute):
         lines += official_attribute_lines(attributes)

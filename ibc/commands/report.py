@@ -160,7 +160,8 @@ def _score(options: ReportOptions, found: list[RunFiles], settings: ScoreSetting
             config = read_config(files.config)
             multi_label = options.multi_label or config.get("model.multi_label") is True
             print_label_notes(own, multi_label)
-            scores = score_run(own, settings, bar.update, multi_label=multi_label, path=files.codes)
+            scores = score_run(own, settings, bar.update, multi_label=multi_label, path=files.codes,
+                               ranked=bar.within)
             runs.append(ReportRun(name, files, own, scores, read_scalars(files.logs), config, sha256(files.codes),
                                   _class_names(options.class_names, config)))
     return runs

@@ -108,12 +108,17 @@ class RunScores:
 
 
 def score_run(codes: CodeSet, settings: ScoreSettings, done: Callable[[int], None] = lambda count: None, *,
-              multi_label: bool = False, path: str | os.PathLike | None = None) -> RunScores:
-    """Score codes against themselves. ``done(1)`` is called after each of ``steps`` rankings; path: for errors."""
+              multi_label: bool = False, path: str | os.PathLike | None = None,
+              ranked: Callable[[float], None] = lambda share: None) -> RunScores:
+    """Score codes against themselves.
+
+    ``done(1)`` is called after each of ``steps`` rankings; ``ranked`` hears the share of one that is done. path: for
+    errors.
+    """
     pair = CodePair(codes, codes, multi_label, path)
     labels = pair.labels
     category = evaluate_category(pair, RankingProtocol(points=POINTS, device=settings.device),
-                                 settings.bits_of(codes.code_length), done)
+                                 settings.bits_of(codes.code_length), done, ranked)
     signs = codes.bits
     mis: dict[str, MutualInfoScore] = {}
     floors: dict[str, MutualInfoScore] = {}

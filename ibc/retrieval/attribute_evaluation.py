@@ -63,13 +63,17 @@ class AttributeScores:
         return self.plan.data.query_flags.sum(axis=0)
 
 
-def evaluate_attributes(plan: AttributePlan, done: Callable[[int], None]) -> AttributeScores:
-    """Score all attributes, and customised retrieval of the chosen ones where the plan has groups."""
+def evaluate_attributes(plan: AttributePlan, done: Callable[[int], None],
+                        ranked: Callable[[float], None] = lambda share: None) -> AttributeScores:
+    """Score all attributes, and customised retrieval of the chosen ones where the plan has groups.
+
+    ``done(1)`` is called after each step; ``ranked`` hears the share of the first, the longest one, that is done.
+    """
     data, chosen = plan.data, plan.chosen
-    official = attribute_maps(data, "hit")
+    official = attribute_maps(data, "hit", ranked)
     trusted = official
     if data.same or plan.trusted is not None:
-        trusted = attribute_maps(plan.trusted or data, "exclude")
+        trusted = attribute_maps(plan.trusted or data, "exclude", ranked)
     done(1)
     custom = None
     if plan.groups is not None and chosen:

@@ -7,7 +7,7 @@ as a hit in the official protocol.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,13 +56,15 @@ class AttributeData:
         return first, second
 
 
-def attribute_maps(data: AttributeData, self_match: str = "hit") -> dict[str, np.ndarray]:
+def attribute_maps(data: AttributeData, self_match: str = "hit",
+                   ranked: Callable[[float], None] = lambda share: None) -> dict[str, np.ndarray]:
     """Order of ties ("stable", "expected", "pessimistic", "optimistic") -> (A,) mAP; NaN for an attribute nobody has.
 
-    self_match: "hit" (official), "exclude" or "keep"; it matters only where the queries are the database.
+    self_match: "hit" (official), "exclude" or "keep"; it matters only where the queries are the database. ranked: hears
+    the share of the rankings that are done.
     """
     columns, rows = np.nonzero(data.query_flags.T)  # a ranking for each attribute of each query, attribute by attribute
-    scores = _scores(data, data.query_signs[rows], columns, self_match if data.same else None, rows)
+    scores = _scores(data, data.query_signs[rows], columns, self_match if data.same else None, rows, ranked)
     queries = np.bincount(columns, minlength=data.attributes)
     with np.errstate(invalid="ignore"):
         return {order: np.bincount(columns, scores.average_precision(order), data.attributes) / queries
@@ -78,7 +80,7 @@ def full_ones_maps(data: AttributeData) -> np.ndarray:
 
 
 def _scores(data: AttributeData, signs: np.ndarray, columns: np.ndarray, self_match: str | None,
-            rows: np.ndarray | None) -> RetrievalScores:
+            rows: np.ndarray | None, ranked: Callable[[float], None] = lambda share: None) -> RetrievalScores:
     """Scores of queries ``signs`` (Q, K), each for the attribute ``columns[i]``; rows: their rows in the database."""
     if data.attributes == 1:  # one number an item is quicker to compare than a set
         labels, db_labels = np.ones(len(columns), np.int32), data.db_flags[:, 0].astype(np.int32)
@@ -86,4 +88,4 @@ def _scores(data: AttributeData, signs: np.ndarray, columns: np.ndarray, self_ma
         labels, db_labels = np.zeros((len(columns), data.attributes), bool), data.db_flags
         labels[np.arange(len(columns)), columns] = True
     return retrieval_scores(signs, Labels(labels), data.db_signs, Labels(db_labels), self_match=self_match,
-                            device=data.device, query_index=rows if self_match else None)
+                            device=data.device, query_index=rows if self_match else None, ranked=ranked)

@@ -8,7 +8,7 @@ items of the database; 0 where there is none. mAP is the mean over the queries.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,17 +94,19 @@ def retrieval_scores(
     points: Sequence[int] = (),
     device: Device = "cpu",
     query_index: Any = None,
+    ranked: Callable[[float], None] = lambda share: None,
 ) -> RetrievalScores:
     """Everything that one pass over all query-item pairs tells; other arguments as in ``mean_average_precision``.
 
     at: cut-off ranks of average precision (None: the whole ranking). points: ranks N of precision@N and recall@N.
+    ranked: hears the share of the queries that are ranked, from 0 to 1, again and again.
     """
     for name, ranks in (("at", at), ("points", points)):
         for rank in ranks:
             if rank is not None and (rank < 1 or rank != int(rank)):
                 raise input_error(None, f"{name} {rank}", "a whole rank from 1")
     ranking = make_ranking(query_bits, query_labels, db_bits, db_labels, self_match, query_index)
-    return _collect(ranking, tuple(at), tuple(points), device)
+    return _collect(ranking, tuple(at), tuple(points), device, ranked)
 
 
 @dataclass
@@ -161,7 +163,8 @@ class RetrievalScores:
             return self.relevant_pairs / self.pairs, self.relevant_pairs / np.float64(self.relevant.sum())
 
 
-def _collect(ranking: Ranking, at: tuple[int | None, ...], points: tuple[int, ...], device: Device) -> RetrievalScores:
+def _collect(ranking: Ranking, at: tuple[int | None, ...], points: tuple[int, ...], device: Device,
+             ranked: Callable[[float], None]) -> RetrievalScores:
     queries, bins = len(ranking.query_signs), ranking.bins
     cutoffs = np.array([WHOLE_RANKING if rank is None else rank for rank in at], np.int64)
     sums = {order: np.empty((queries, len(at))) for order in ORDERS}
@@ -178,6 +181,7 @@ def _collect(ranking: Ranking, at: tuple[int | None, ...], points: tuple[int, ..
         pairs += block.pairs
         relevant_pairs += block.relevant_pairs
         within += block.within
+        ranked(min(block.rows.stop, queries) / queries)
     radius = np.arange(bins) / (2 if ranking.half_steps else 1)
     return RetrievalScores(at, sums, relevant, points, hits, radius, pairs, relevant_pairs,
                            within / queries if queries else np.full(bins, np.nan))

@@ -164,9 +164,12 @@ def category_steps(has_grm: bool, settings: BitSettings) -> int:
     return 1 + settings.draws + ((2 if settings.checkpoint is None else 3) if has_grm else 0)
 
 
-def evaluate_category(pair: CodePair, protocol: RankingProtocol, settings: BitSettings,
-                      done: Callable[[int], None]) -> CategoryScores:
-    """Score category retrieval with every choice of bits; ``done(1)`` is called after each ranking."""
+def evaluate_category(pair: CodePair, protocol: RankingProtocol, settings: BitSettings, done: Callable[[int], None],
+                      ranked: Callable[[float], None] = lambda share: None) -> CategoryScores:
+    """Score category retrieval with every choice of bits.
+
+    ``done(1)`` is called after each ranking; ``ranked`` hears the share of a ranking that is done.
+    """
     pairs = len(pair.queries) * len(pair.database)
     protocol = replace(protocol, device=choose_device(protocol.device, pairs), overlap=pair.overlap)
     query_signs = pair.queries.bits
@@ -181,7 +184,7 @@ def evaluate_category(pair: CodePair, protocol: RankingProtocol, settings: BitSe
             items, labels, self_match = items[others], labels[others], None
         return retrieval_scores(signs, pair.labels, items, labels, self_match=self_match, at=(None, *protocol.at),
                                 points=protocol.points, device=protocol.device,
-                                query_index=index if self_match else None)
+                                query_index=index if self_match else None, ranked=ranked)
 
     def rank_twice(signs: np.ndarray, items: np.ndarray) -> tuple[RetrievalScores, RetrievalScores]:
         asked = trusted = rank(signs, items, protocol.self_match)
@@ -203,9 +206,9 @@ def evaluate_category(pair: CodePair, protocol: RankingProtocol, settings: BitSe
         if protocol.trusted_match == "without":
             labels = pair.db_labels[others]
             return vote(make_ranking(query_signs, pair.labels, db_signs[others], labels, None), labels,
-                        settings.neighbours)
+                        settings.neighbours, ranked)
         ranking = make_ranking(query_signs, pair.labels, db_signs, pair.db_labels, protocol.trusted_match, index)
-        return vote(ranking, pair.db_labels, settings.neighbours)
+        return vote(ranking, pair.db_labels, settings.neighbours, ranked)
 
     rows = [row(BitChoice.ALL, pair.queries.code_length, query_signs)]
     if pair.grm is not None:

@@ -6,6 +6,7 @@ Expert bits need a class. Its label is what a user does not have (an oracle); th
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -20,12 +21,14 @@ from ibc.retrieval.engine.packing import pack_database, pack_queries
 from ibc.retrieval.engine.ranking import Ranking
 
 
-def vote(ranking: Ranking, labels: Labels, neighbours: int = NEIGHBOURS) -> np.ndarray:
+def vote(ranking: Ranking, labels: Labels, neighbours: int = NEIGHBOURS,
+         ranked: Callable[[float], None] = lambda share: None) -> np.ndarray:
     """(Q,) class that most of the nearest items of the database have, the query itself left out; -1 without a vote.
 
     labels: of the D items. An item votes for its class, or for each of its labels. An item without a class (or with a
     negative category) has no vote and takes no place among the neighbours. Items at the distance of the last place
-    share the places that are left, so that the database order decides nothing. Equal votes go to the lower id.
+    share the places that are left, so that the database order decides nothing. Equal votes go to the lower id. ranked:
+    hears the share of the queries that are done.
     """
     starts, ids = labels.flat()
     known, numbers = np.unique(ids, return_inverse=True)
@@ -38,8 +41,10 @@ def vote(ranking: Ranking, labels: Labels, neighbours: int = NEIGHBOURS) -> np.n
         vote_block(*pack_queries(ranking.query_signs[rows]), db, db_mask, starts, numbers.astype(np.int64),
                    len(known), ranking.self_index[rows], ranking.bins, neighbours, winners[rows])
 
+    starts_of_blocks = range(0, queries, BLOCK_QUERIES)
     with ThreadPoolExecutor(compute_threads()) as pool:
-        list(pool.map(count, range(0, queries, BLOCK_QUERIES)))
+        for start, _ in zip(starts_of_blocks, pool.map(count, starts_of_blocks), strict=True):
+            ranked(min(start + BLOCK_QUERIES, queries) / queries)
     return np.where(winners >= 0, np.append(known, -1)[winners], -1)
 
 
