@@ -17,7 +17,10 @@ from ibc.errors import InputError, input_error
 from ibc.typed_yaml import ConfigError, Entry, build, key, override, read_tree, wrap
 
 PRETRAINED_FC_DIM = 4096  # width of the fully connected layers of the published AlexNets
-LARGEST_SEED = 2**63 - 1  # torch's generators take no more
+# Largest values of keys by which memory, processes or time are taken; of other whole numbers it is 2^63 - 1.
+LARGEST_VALUES = {
+    "model.code_len": 2**16, "model.class_num": 2**20, "model.fc_dim": 2**16, "batch_size": 2**20, "num_workers": 2**10,
+    "new_size": 2**14, "new_size_a": 2**14, "new_size_b": 2**14, "crop_image_height": 2**14, "crop_image_width": 2**14}
 SMALLEST_CROP = 63        # pixels; less leaves nothing of AlexNet's feature maps
 NOT_GIVEN: Any = None  # default of a key that only some commands need; they ask for it with Config.require
 
@@ -186,7 +189,7 @@ def load_config(path: str | os.PathLike, overrides: Iterable[str] = ()) -> Confi
 
 def config_from_dict(values: dict[str, Any], source: str = "config") -> Config:
     """A Config from the nested dict of a file or checkpoint, checked like a file. source: named in messages."""
-    tree = Entry({key: wrap(value, source) for key, value in values.items()}, source, None)
+    tree = wrap(values, source)
     config = build(Config, tree, source)
     config.source = source
     _check(config, tree)
@@ -237,5 +240,7 @@ def _check(config: Config, tree: Entry) -> None:
     name = config.model_name
     if name is not None and (Path(name).name != name or name in ("", "..")):
         raise wrong("model_name", f"model_name: {name}", "a plain folder name, without '/'")
-    if config.seed > LARGEST_SEED:
-        raise wrong("seed", f"seed: {config.seed}", f"at most {LARGEST_SEED}")
+    for name, largest in LARGEST_VALUES.items():
+        value = getattr(model if "." in name else config, name.rpartition(".")[2])
+        if value is not None and value > largest:
+            raise wrong(name, f"{name}: {value}", f"at most {largest}")

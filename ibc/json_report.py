@@ -1,4 +1,7 @@
-"""The JSON that every reporting command writes: numbers, protocol, hashes of the inputs, versions."""
+"""The JSON that every reporting command writes: numbers, protocol, hashes of the inputs, versions.
+
+And a reader of JSON that others may have changed.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,12 @@ from importlib import metadata
 from typing import Any
 
 from ibc import __version__
+from ibc.errors import InputError, input_error
 from ibc.files import atomic_write, sha256
+from ibc.text_files import decode_text
+
+MOST_BYTES = 1 << 28  # of a JSON file that is read
+MOST_LEVELS = 50      # of lists and objects within each other
 
 
 def versions() -> dict[str, str]:
@@ -47,6 +55,45 @@ def write_json(path: str, *, command: str, seed: int | None, protocol: dict[str,
     else:
         with atomic_write(path, "w") as handle:
             handle.write(text)
+
+
+def read_json(path: str | os.PathLike, expected: str) -> Any:
+    """The content of a JSON file. expected: what it should be, for messages; longer whole numbers become floats.
+
+    Raises InputError for what is no JSON, is larger than ``MOST_BYTES`` or deeper than ``MOST_LEVELS``; OSError where
+    it cannot be read.
+    """
+    with open(path, "rb") as handle:
+        data = handle.read(MOST_BYTES + 1)
+    return parse_json(data, path, expected)
+
+
+def parse_json(data: bytes, where: str | os.PathLike, expected: str) -> Any:
+    """``read_json`` of bytes that were read from the file ``where``."""
+    if len(data) > MOST_BYTES:
+        raise input_error(where, f"more than {MOST_BYTES >> 20} MB", expected)
+    try:
+        value = json.loads(decode_text(data, where), parse_int=_whole_number)
+    except RecursionError:
+        raise _too_deep(where, expected) from None
+    except json.JSONDecodeError as error:
+        raise input_error(where, f"text that is not JSON ({error.msg})", expected, line=error.lineno) from None
+    level = [value]
+    for _ in range(MOST_LEVELS):
+        level = [item for inner in level if isinstance(inner, (dict, list))
+                 for item in (inner.values() if isinstance(inner, dict) else inner) if isinstance(item, (dict, list))]
+        if not level:
+            return value
+    raise _too_deep(where, expected)
+
+
+def _too_deep(where: str | os.PathLike, expected: str) -> InputError:
+    return input_error(where, f"JSON of more than {MOST_LEVELS} levels", expected)
+
+
+def _whole_number(text: str) -> int | float:
+    number = int(text) if len(text) < 20 else math.inf
+    return number if abs(number) < 2**63 else float(text)
 
 
 def _plain(value: Any) -> Any:

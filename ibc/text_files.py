@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 
 from ibc.errors import InputError, input_error
 
@@ -15,6 +16,7 @@ _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codec
           (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))  # 32 before 16, which it begins with
 _HEAD = 1024  # bytes looked at for zeros; even
 _MOST_ZEROS = 0.4  # of the bytes at even or at odd places; text in UTF-16 has more, other text has none
+_WHOLE = re.compile(r"\s*([+-]?[0-9]{1,18})\s*")
 
 
 def decode_text(data: bytes, where: str | os.PathLike, *, keep_bytes: bool = False,
@@ -40,6 +42,15 @@ def read_text(path: str | os.PathLike, *, keep_bytes: bool = False) -> str:
     """``decode_text`` of a file. Raises OSError where it cannot be read."""
     with open(path, "rb") as handle:
         return decode_text(handle.read(), path, keep_bytes=keep_bytes)
+
+
+def whole_number(text: str) -> int | None:
+    """The number that a text of the digits 0 to 9 says, with a sign or none, up to 18 of them; None for other text.
+
+    Python's own ``int`` also takes 1_000, takes digits of other scripts, and refuses very long numbers with an error.
+    """
+    match = _WHOLE.fullmatch(text)
+    return int(match[1]) if match else None
 
 
 def not_utf8(where: str | os.PathLike, line: int, encoding: str = "utf-8",

@@ -20,8 +20,13 @@ from typing import Any, NamedTuple
 import yaml
 
 from ibc.errors import InputError, input_error
+from ibc.screen import shortened
 from ibc.text_files import decode_text
 
+MOST_BYTES = 1 << 20   # of a file; the longest ready one has 3 kB
+MOST_VALUES = 10_000   # in a file, those that an alias (*name) stands for counted at each alias
+LARGEST = 2**63 - 1    # of a number that is meant to be whole
+_SHOWN = 200           # characters of a value in a message
 _NOTHING = (None, "", "~")  # an unquoted text that means no value in any place
 _IMPLICIT = tuple(f"tag:yaml.org,2002:{name}" for name in ("timestamp", "int", "float", "value", "merge"))
 
@@ -61,17 +66,21 @@ class _NoValue(str):
     """Why an unquoted text, such as a date that does not exist, is no value; it may still be meant as text."""
 
 
-def wrap(value: Any, source: str) -> Entry:
-    """Plain (nested) values as entries without lines. source: named in messages."""
-    if isinstance(value, dict):
-        value = {key: wrap(item, source) for key, item in value.items()}
+def wrap(value: Any, source: str, levels: int = 2) -> Entry:
+    """Plain values as entries without lines. source: named in messages. levels: of sections, below which none is."""
+    if isinstance(value, dict) and levels:
+        value = {str(key): wrap(item, source, levels - 1) for key, item in value.items()}
     return Entry(value, source, None)
 
 
 def read_tree(path: Path) -> Entry:
     """The file as nested entries that know their lines. Raises ConfigError where it is not a YAML section."""
+    with open(path, "rb") as handle:  # which may be a pipe, as in --config <(sed ... config.yaml)
+        data = handle.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise input_error(path, f"more than {MOST_BYTES} bytes", "a configuration", kind=ConfigError)
     try:
-        node = yaml.compose(decode_text(path.read_bytes(), path, kind=ConfigError), Loader=yaml.SafeLoader)
+        node = _compose(decode_text(data, path, kind=ConfigError))
         if node is None:
             raise input_error(path, "an empty file", "keys and values", kind=ConfigError)
         tree = _entry(path, node)
@@ -79,7 +88,8 @@ def read_tree(path: Path) -> Entry:
             raise input_error(path, _show(tree.value), "keys and values", line=tree.line, kind=ConfigError)
         return tree
     except RecursionError:
-        raise input_error(path, "a section within itself", "key: value", kind=ConfigError) from None
+        raise input_error(path, "a section within itself, or very many within each other", "key: value",
+                          kind=ConfigError) from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise input_error(path, f"text that is not YAML ({error.problem})", "key: value", line=line,
@@ -88,13 +98,35 @@ def read_tree(path: Path) -> Entry:
         raise input_error(path, f"text that is not YAML ({error})", "key: value", kind=ConfigError) from None
 
 
+def _compose(text: str) -> yaml.Node | None:
+    """The nodes of a YAML text. Raises YAMLError, also for aliases that stand for very many values."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    if node is not None:
+        _count(node, {})
+    return node
+
+
+def _count(node: yaml.Node, counts: dict[int, int]) -> int:
+    """How many values a node stands for. Raises YAMLError for too many; RecursionError for a node within itself."""
+    if id(node) not in counts:
+        total = 1
+        if isinstance(node, yaml.MappingNode):
+            total += sum(_count(part, counts) for pair in node.value for part in pair)
+        elif isinstance(node, yaml.SequenceNode):
+            total += sum(_count(part, counts) for part in node.value)
+        if total > MOST_VALUES:
+            raise yaml.MarkedYAMLError(problem=f"more than {MOST_VALUES} values", problem_mark=node.start_mark)
+        counts[id(node)] = total
+    return counts[id(node)]
+
+
 def _entry(path: Path, node: yaml.Node) -> Entry:
     line = node.start_mark.line + 1
     if not isinstance(node, yaml.MappingNode):
         text = node.value if isinstance(node, yaml.ScalarNode) and not node.style else None
         try:
             return Entry(_construct(node), os.fspath(path), line, text)
-        except (ValueError, TypeError, OverflowError) as error:  # for example a date that does not exist
+        except ValueError as error:  # for example a date that does not exist
             raise input_error(path, f"a value that cannot be read ({error})", "a number, a word or a [list]",
                               line=line, kind=ConfigError) from None
     entries: dict[str, Entry] = {}
@@ -111,13 +143,16 @@ def _entry(path: Path, node: yaml.Node) -> Entry:
 
 
 def _construct(node: yaml.Node) -> Any:
-    """The value of a node that is no section."""
+    """The value of a node that is no section. Raises ValueError."""
     try:
         return yaml.constructor.SafeConstructor().construct_object(node, deep=True)
-    except (ValueError, yaml.constructor.ConstructorError) as error:
-        if isinstance(node, yaml.ScalarNode) and not node.style and node.tag in _IMPLICIT:
-            return _NoValue(str(error).splitlines()[0])
+    except RecursionError:
         raise
+    except Exception as error:  # a tag on a text that it does not fit (!!bool x) ends in an error of any kind
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        if isinstance(node, yaml.ScalarNode) and not node.style and node.tag in _IMPLICIT:
+            return _NoValue(reason)
+        raise ValueError(reason) from None
 
 
 def override(tree: Entry, text: str) -> None:
@@ -126,23 +161,24 @@ def override(tree: Entry, text: str) -> None:
     Raises ConfigError where the text or its value cannot be read.
     """
     name, equals, value = text.partition("=")
+    where = f"--set {shortened(text, _SHOWN)}"
     if not equals or not name:
         raise input_error("--set", f"'{text}'", "key=value, as in lr=1e-3 or model.code_len=64", kind=ConfigError)
     try:
-        node = yaml.compose(value, Loader=yaml.SafeLoader)
+        node = _compose(value)
         parsed = None if node is None else _construct(node)
-    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError):
-        raise input_error(f"--set {text}", "a value that is not YAML", "a number, a word or a [list]",
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise input_error(where, "a value that is not YAML", "a number, a word or a [list]",
                           kind=ConfigError) from None
     *sections, key = name.split(".")
     for section in sections:
-        below = tree.value.setdefault(section, Entry({}, f"--set {text}", None))
+        below = tree.value.setdefault(section, Entry({}, where, None))
         if not isinstance(below.value, dict):
-            raise input_error(f"--set {text}", f"'{section}', which holds no keys", "a section such as model",
+            raise input_error(where, f"'{section}', which holds no keys", "a section such as model",
                               kind=ConfigError)
         tree = below
     written = node.value if isinstance(node, yaml.ScalarNode) and not node.style else None
-    tree.value[key] = Entry(parsed, f"--set {text}", None, written)
+    tree.value[key] = Entry(parsed, where, None, written)
 
 
 def build(kind: type, tree: Entry, path: str, prefix: str = "") -> Any:
@@ -193,8 +229,9 @@ def _convert(entry: Entry, hint: Any, field: dataclasses.Field, path: str, name:
                           kind=ConfigError)
     value = _value(entry.text if is_text else entry.value, hint)
     if value is None:
-        raise input_error(entry.where, f"{name}: {_show(entry.value)}", _expected(hint), line=entry.line,
-                          kind=ConfigError)
+        too_large = hint is int and isinstance(entry.value, int) and entry.value > LARGEST
+        raise input_error(entry.where, f"{name}: {_show(entry.value)}",
+                          f"at most {LARGEST}" if too_large else _expected(hint), line=entry.line, kind=ConfigError)
     choices, low = field.metadata["choices"], field.metadata["low"]
     if choices and value not in choices:
         near = difflib.get_close_matches(value, choices, 1)
@@ -211,18 +248,27 @@ def _value(value: Any, hint: Any) -> Any:
         (item_hint,) = typing.get_args(hint)
         items = [_value(item, item_hint) for item in value] if isinstance(value, list) else [None]
         return None if None in items else items
-    if hint is bool or hint is str:
-        return value if isinstance(value, hint) else None
+    if hint is str:
+        return value if isinstance(value, str) and _may_be_path(value) else None
+    if hint is bool:
+        return value if isinstance(value, bool) else None
     if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
         try:
             value = float(value)
         except ValueError:
             return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    if (isinstance(value, float) and not math.isfinite(value)) or abs(value) > (LARGEST if hint is int else 1e300):
         return None
     if hint is int:
         return int(value) if value == int(value) else None
     return float(value)
+
+
+def _may_be_path(text: str) -> bool:
+    """Whether no file system refuses a text for its characters: a zero byte, or half of a pair of UTF-16."""
+    return "\0" not in text and not any("\ud800" <= mark < "\udc80" or "\udcff" < mark < "\ue000" for mark in text)
 
 
 def _expected(hint: Any) -> str:
@@ -236,6 +282,9 @@ def _show(value: Any) -> str:
         return "nothing"
     if isinstance(value, dict):
         return "a section"
-    return repr(value)
+    try:
+        return shortened(repr(value), _SHOWN)
+    except (ValueError, RecursionError):  # a whole number of thousands of digits
+        return "a value too long to show"
 
 

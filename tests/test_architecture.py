@@ -9,7 +9,8 @@ from tests.conftest import ROOT
 
 # From the ground up; a file imports from its own layer and those before it.
 LAYERS = (
-    ("screen", "errors", "files", "text_files", "cores", "signals", "progress", "json_report", "device", "compiled",
+    ("csv_tables", "screen", "errors", "files", "text_files", "cores", "signals", "progress", "json_report",
+     "device", "compiled",
      "triton_trial", "ready_configs", "process_pool", "processes", "typed_yaml", "config", "labels", "arrays",
      "memory", "foreign_names", "array_files", "code_kinds", "code_reading", "code_layout", "codes"),
     ("data",),

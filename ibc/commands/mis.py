@@ -18,6 +18,7 @@ from ibc.commands.command import (
 )
 from ibc.errors import input_error
 from ibc.retrieval.defaults import MIS_SAMPLES, RAW_CLASSES, RAW_CODE_LENGTH, RAW_CODES, SEED, SUN_MIS_SAMPLES
+from ibc.text_files import whole_number
 
 if TYPE_CHECKING:
     from ibc.retrieval.repeated_mis import RepeatedMis
@@ -125,9 +126,10 @@ def _samples(options: MisOptions) -> int | str:
             raise input_error("--samples", "'all' with the k-nearest-neighbour estimate", "a number",
                               "add --estimator exact")
         return "all"
-    if not options.samples.isdecimal():
+    samples = whole_number(options.samples)
+    if samples is None or samples < 0:
         raise input_error("--samples", f"'{options.samples}'", "a number from 2, or 'all'")
-    return int(options.samples)
+    return samples
 
 
 def _write_json(path: str, options: MisOptions, result: RepeatedMis, samples: int | str) -> None:

@@ -182,11 +182,13 @@ def _names(wish: list[str] | None, found: list[RunFiles]) -> list[str]:
 def _class_names(path: str | None, config: dict[str, Any]) -> dict[int, str]:
     """Class id -> name, from the file asked for, else from the run's data folder if it is here."""
     from ibc.data.zip_folder import file_of, read_bytes
+    from ibc.text_files import decode_text
 
     if not path and "data_folder" not in config:
         return {}
     try:
-        text = read_bytes(path or file_of(str(config["data_folder"]), "classes.txt")).decode("utf-8-sig")
+        name = path or file_of(str(config["data_folder"]), "classes.txt")
+        text = decode_text(read_bytes(name), name)
     except (OSError, InputError):
         if path:
             raise

@@ -25,16 +25,16 @@ def names_of(file: str | None, folder: str | None, default: str) -> list[str]:
     Raises InputError for a file that is not text, OSError for one that is missing.
     """
     from ibc.data.zip_folder import file_of, read_bytes
+    from ibc.text_files import decode_text
 
     if not file and not folder:
         return []
     try:
-        text = read_bytes(file or file_of(folder or "", default)).decode("utf-8-sig")
-    except (OSError, ValueError) as error:
+        name = file or file_of(folder or "", default)
+        text = decode_text(read_bytes(name), name)
+    except (OSError, ValueError):
         if not file:
             return []
-        if isinstance(error, UnicodeDecodeError):
-            raise input_error(file, "a file that is not text", "names, one a line") from None
         raise
     return [line.strip() for line in text.splitlines() if line.strip()]
 
@@ -150,9 +150,10 @@ class BitChooser:
 
     def _class(self, text: str) -> int:
         from ibc.retrieval.bits import near_names
+        from ibc.text_files import whole_number
 
-        if text.strip().lstrip("-").isdecimal():
-            return int(text)
+        if (number := whole_number(text)) is not None:
+            return number
         plain = [name.casefold() for name in self.class_names]
         if not plain:
             raise input_error("--class", f"'{text}'", "a number from 0", "give the names of classes by --class_names")

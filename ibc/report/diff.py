@@ -12,22 +12,22 @@ from collections.abc import Iterator
 from typing import Any
 
 from ibc.errors import input_error
+from ibc.json_report import read_json
+from ibc.screen import shortened
 
+_LONGEST = 400  # characters of a line; keys are of any length
 SECTIONS = ("command", "protocol", "seed", "inputs", "versions", "metrics")  # what causes a difference comes first
 
 
 def read_report(path: str | os.PathLike) -> dict[str, Any]:
     """The content of a JSON file that a command wrote. Raises InputError for any other file."""
-    try:
-        with open(path, encoding="utf-8") as handle:
-            report = json.load(handle)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise input_error(path, f"no JSON ({error})", "what --json writes") from None
+    report = read_json(path, "what --json writes")
     if not isinstance(report, dict) or "metrics" not in report:
         raise input_error(path, "JSON without 'metrics'", "what --json writes")
     inputs = report.get("inputs", [])
-    if not isinstance(inputs, list) or not all(isinstance(item, dict) and {"path", "sha256"} <= item.keys()
-                                               for item in inputs):
+    if not isinstance(inputs, list) or not all(
+            isinstance(item, dict) and isinstance(item.get("path"), str) and isinstance(item.get("sha256"), str)
+            for item in inputs):
         raise input_error(path, "'inputs' that are no list of paths with their sha256", "what --json writes")
     return report
 
@@ -41,7 +41,7 @@ def differences(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
         else:
             found = list(_compare(section, first.get(section), second.get(section)))
         lines += found
-    return lines
+    return [shortened(line, _LONGEST) for line in lines]
 
 
 def _inputs(first: list[dict[str, str]], second: list[dict[str, str]]) -> Iterator[str]:
@@ -68,7 +68,7 @@ def _compare(name: str, first: Any, second: Any) -> Iterator[str]:
     elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
         for number, (left, right) in enumerate(zip(first, second, strict=True)):
             yield from _compare(f"{name}[{number}]", left, right)
-    elif first != second:
+    elif first != second and not (_is_nan(first) and _is_nan(second)):
         yield f"{name}: {_short(first)} -> {_short(second)}{_change(first, second)}"
 
 
@@ -79,6 +79,10 @@ def _compare_lists(name: str, first: list[float], second: list[float]) -> Iterat
     moved = [abs(right - left) for left, right in zip(first, second, strict=True) if left != right]
     if moved:
         yield f"{name}: {len(moved)} of {len(first)} values differ, by at most {max(moved):.6g}"
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _numbers(value: Any) -> bool:
@@ -92,8 +96,9 @@ def _number(value: Any) -> bool:
 def _change(first: Any, second: Any) -> str:
     if not (_number(first) and _number(second)):
         return ""
-    relative = f", {(second - first) / abs(first):+.2%}" if first else ""
-    return f" ({second - first:+.6g}{relative})"
+    moved = float(second) - float(first)
+    relative = f", {moved / abs(first):+.2%}" if first else ""
+    return f" ({moved:+.6g}{relative})"
 
 
 def _short(value: Any) -> str:

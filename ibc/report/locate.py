@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from ibc.errors import input_error
+from ibc.typed_yaml import Entry, read_tree
 
 OUTPUTS, LOGS, RESULTS, CONFIG = "outputs", "logs", "results", "config.yaml"
 ENDINGS = (".npz", ".mat")
@@ -108,18 +108,14 @@ def read_config(path: Path | None) -> dict[str, Any]:
     """The configuration as flat ``a.b`` keys, known or not; empty where there is none. Raises InputError if torn."""
     if path is None:
         return {}
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise input_error(path, f"no readable YAML ({str(error).splitlines()[0]})", "a configuration") from None
     flat: dict[str, Any] = {}
 
-    def add(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, item in value.items():
+    def add(prefix: str, entry: Entry) -> None:
+        if isinstance(entry.value, dict):
+            for key, item in entry.value.items():
                 add(f"{prefix}.{key}" if prefix else str(key), item)
         else:
-            flat[prefix] = value
+            flat[prefix] = entry.value
 
-    add("", tree if isinstance(tree, dict) else {})
+    add("", read_tree(path))
     return flat

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from ibc.errors import input_error
 from ibc.retrieval.bits import near_names
+from ibc.text_files import read_text, whole_number
 
 IMAGENET_150K = (
     "black", "blue", "brown", "gray", "green", "orange", "pink", "red", "purple", "white", "yellow", "colorful",
@@ -44,8 +45,7 @@ def column_names(columns: int, known: Sequence[str] = (), path: str | os.PathLik
     Raises InputError for a file of another number of names.
     """
     if path is not None:
-        with open(path, encoding="utf-8-sig") as handle:
-            names = [line.strip() for line in handle if line.strip()]
+        names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
         if len(names) != columns:
             raise input_error(path, f"{len(names)} names", f"{columns}, one for each attribute column")
         return names
@@ -57,8 +57,7 @@ def find_column(text: str, names: Sequence[str]) -> int:
 
     Raises InputError, with similar names, where no column or several are meant.
     """
-    if text.strip().isdigit():
-        number = int(text)
+    if (number := whole_number(text)) is not None:
         if not 1 <= number <= len(names):
             raise input_error("--attribute", text, f"an attribute column from 1 to {len(names)}")
         return number - 1

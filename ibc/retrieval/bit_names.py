@@ -6,8 +6,6 @@ A dissection's table flows in: ``tally.json``, ``tally.csv``, ``units.csv``, or 
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -15,9 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ibc.csv_tables import csv_records, csv_rows
 from ibc.dissection.settings import DETECTOR_IOU
-from ibc.errors import input_error
-from ibc.retrieval.bits import near_names, plain_concept
+from ibc.errors import InputError, input_error
+from ibc.json_report import read_json
+from ibc.retrieval.bits import near_names, plain_concept, share
+from ibc.text_files import read_text
 
 FILES = ("tally.json", "tally.csv", "units.csv")  # of a dissection folder, the one that says most first
 
@@ -80,9 +81,10 @@ def dissected_model(path: str | os.PathLike) -> str | None:
     file = find_table(path)
     json_file = file if file.suffix == ".json" else file.with_name(FILES[0])
     try:
-        model = json.loads(json_file.read_text(encoding="utf-8-sig")).get("model")
-    except (OSError, ValueError, AttributeError):
+        content = read_json(json_file, "the tally.json of a dissection")
+    except (OSError, InputError):
         return None
+    model = content.get("model") if isinstance(content, dict) else None
     return model if isinstance(model, str) and model else None
 
 
@@ -156,26 +158,31 @@ class _NameTable:
 
 
 def _from_json(file: Path) -> _NameTable:
-    try:
-        content: Any = json.loads(file.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise input_error(file, f"text that is not JSON ({error})", "the tally.json of a dissection") from None
+    content = read_json(file, "the tally.json of a dissection")
     if not isinstance(content, dict) or not isinstance(content.get("units"), list):
         raise input_error(file, "no list 'units'", "the tally.json of a dissection")
     bits, names = [], []
     for place, unit in enumerate(content["units"], 1):
         try:
             bit = int(unit["unit"]) - 1
-            chance = max((float(value) for value in unit["chance"] if value is not None), default=None)
-            best = [(str(entry["label"]), str(category), float(entry["iou"]))
+            chance = max((_share(value) for value in unit["chance"] if value is not None), default=None)
+            best = [(str(entry["label"]), str(category), _share(entry["iou"]))
                     for category, entry in unit["best"].items()]
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise input_error(file, f"entry {place} of 'units' without unit, chance and best concepts",
-                              "the tally.json of a dissection") from None
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            raise input_error(file, f"entry {place} of 'units' without unit, chance and best concepts with an IoU from "
+                              "0 to 1", "the tally.json of a dissection") from None
         bits.append(bit)
         names += [_bit_name(bit, label, category, iou, chance) for label, category, iou in best if label]
     settings = content.get("settings")
     return _NameTable(bits, names, isinstance(settings, dict) and settings.get("units", ()) is None)
+
+
+def _share(value: Any) -> float:
+    """A number from 0 to 1. Raises ValueError for anything else."""
+    found = share(value)
+    if found is None:
+        raise ValueError(value)
+    return found
 
 
 def _bit_name(bit: int, label: str, category: str, iou: float, chance: float | None) -> BitName:
@@ -186,25 +193,21 @@ def _from_csv(file: Path) -> _NameTable:
     """A ``tally.csv`` (best concept of each category) or a ``units.csv`` (one concept a unit)."""
     bits: list[int] = []
     names: list[BitName] = []
-    try:
-        with open(file, newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            columns = reader.fieldnames or []
-            groups = _column_groups(file, columns)
-            for row in reader:
-                try:
-                    bit = int(row["unit"]) - 1
-                    chance = float(row["chance"]) if "chance" in columns else math.nan
-                    found = [(row[label], category or row["category"], float(row[iou]))
-                             for label, category, iou in groups if row[label]]
-                except (TypeError, ValueError):
-                    raise input_error(file, f"unit '{row.get('unit')}' with a value that is not a number",
-                                      "a number in every row", line=reader.line_num) from None
-                bits.append(bit)
-                known = None if math.isnan(chance) else chance
-                names += [_bit_name(bit, label, category, iou, known) for label, category, iou in found]
-    except (UnicodeDecodeError, csv.Error):
-        raise input_error(file, "a file that is not text", "the tally.csv or units.csv of a dissection") from None
+    text = read_text(file)
+    columns = [name.strip() for name in next(csv_rows(text, file), (1, []))[1]]
+    groups = _column_groups(file, columns)
+    for line, row in csv_records(text, file, columns):
+        try:
+            bit = int(row["unit"]) - 1
+            chance = float(row["chance"]) if "chance" in columns else math.nan
+            found = [(row[label], category or row["category"], _share(row[iou]))
+                     for label, category, iou in groups if row[label]]
+        except ValueError:
+            raise input_error(file, f"unit '{row['unit']}' with a value that is not a number from 0 to 1",
+                              "a number in every row", line=line) from None
+        bits.append(bit)
+        known = None if math.isnan(chance) else chance
+        names += [_bit_name(bit, label, category, iou, known) for label, category, iou in found]
     return _NameTable(bits, names, complete=False)
 
 

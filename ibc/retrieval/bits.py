@@ -6,7 +6,6 @@ tables, are numbered from 1, as in the official files.
 
 from __future__ import annotations
 
-import csv
 import difflib
 import os
 import re
@@ -15,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ibc.csv_tables import csv_records, csv_rows
 from ibc.dissection.settings import DETECTOR_IOU
 from ibc.errors import input_error
 from ibc.labels import as_labels
+from ibc.text_files import read_text, whole_number
 
 if TYPE_CHECKING:
     from ibc.dissection.tally import Tally
@@ -114,7 +115,7 @@ def parse_bits(text: str, length: int) -> np.ndarray:
     """
     bits: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        match = re.fullmatch(r"\s*([0-9]{1,18})(?:-([0-9]{1,18}))?\s*", part)
         if not match:
             raise input_error("bit list", f"'{part}'", "numbers from 1 with commas, as in 1,2,7-9")
         first, last = int(match[1]), int(match[2] or match[1])
@@ -126,25 +127,33 @@ def parse_bits(text: str, length: int) -> np.ndarray:
 
 def _read_units(tally: str | os.PathLike, any_category: bool) -> list[tuple[int, str, float]]:
     """(unit from 1, plain concept name, IoU) of a dissection table."""
-    with open(tally, newline="", encoding="utf-8-sig") as handle:
-        reader = csv.DictReader(handle)
-        columns = reader.fieldnames or []
-        pairs = [("label", "score")]
-        if any_category:
-            pairs = [(name, name.removesuffix("-label") + "-iou") for name in columns if name.endswith("-label")]
-        missing = [name for name in ["unit", *(name for pair in pairs for name in pair)] if name not in columns]
-        if missing or not pairs:
-            raise input_error(tally, f"no column '{(missing or ['<category>-label'])[0]}'",
-                              "a dissection table with unit, label and score", line=1)
-        units = []
-        for row in reader:
-            try:
-                units += [(int(row["unit"]), plain_concept(row[label]), float(row[score])) for label, score in pairs
-                          if row[label]]
-            except (ValueError, TypeError):
-                raise input_error(tally, f"unit '{row['unit']}' with a score that is not a number",
-                                  "a number in every row", line=reader.line_num) from None
+    text = read_text(tally)
+    columns = next(csv_rows(text, tally), (1, []))[1]
+    pairs = [("label", "score")]
+    if any_category:
+        pairs = [(name, name.removesuffix("-label") + "-iou") for name in columns if name.endswith("-label")]
+    missing = [name for name in ["unit", *(name for pair in pairs for name in pair)] if name not in columns]
+    if missing or not pairs:
+        raise input_error(tally, f"no column '{(missing or ['<category>-label'])[0]}'",
+                          "a dissection table with unit, label and score", line=1)
+    units = []
+    for line, row in csv_records(text, tally, ["unit"]):
+        unit = whole_number(row["unit"])
+        scores = [share(row[score]) for label, score in pairs if row[label]]
+        if unit is None or unit < 1 or None in scores:
+            raise input_error(tally, f"unit '{row['unit']}' with a score that is not a number from 0 to 1",
+                              "a number in every row", line=line)
+        units += [(unit, plain_concept(row[label]), float(row[score])) for label, score in pairs if row[label]]
     return units
+
+
+def share(text: Any) -> float | None:
+    """A number from 0 to 1, of a text or a number; None for anything else."""
+    try:
+        value = float(text)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return value if 0 <= value <= 1 else None
 
 
 def _units_of(tally: Tally, any_category: bool) -> list[tuple[int, str, float]]:

@@ -12,6 +12,7 @@ import numpy as np
 from ibc.codes import CodeSet
 from ibc.errors import input_error
 from ibc.retrieval.bits import near_names
+from ibc.text_files import whole_number
 
 
 def find_item(text: str, codes: CodeSet, where: str | os.PathLike) -> int:
@@ -19,8 +20,7 @@ def find_item(text: str, codes: CodeSet, where: str | os.PathLike) -> int:
 
     where: the codes file, for messages. Raises InputError where no image or several are meant.
     """
-    if re.fullmatch(r"\s*\d+\s*", text):
-        number = int(text)
+    if (number := whole_number(text)) is not None and text.strip().isdigit():
         if not 1 <= number <= len(codes):
             raise input_error(where, f"item {number}", f"1 to {len(codes)}, as the codes file has images")
         return number - 1
@@ -44,7 +44,7 @@ def find_items(text: str, codes: CodeSet, where: str | os.PathLike) -> np.ndarra
 
     A folder is one of the codes file's paths, such as ``images/test``. Rows are (n,) int64, each once, ascending.
     """
-    if re.fullmatch(r"[\d\s,-]+", text):
+    if re.fullmatch(r"[0-9\s,-]+", text):
         rows: list[int] = []
         for part in text.split(","):
             first, dash, last = part.partition("-")

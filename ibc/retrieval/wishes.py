@@ -9,13 +9,13 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from ibc.codes import binarise
 from ibc.errors import input_error
 from ibc.retrieval.bit_names import BitName, main_names
+from ibc.text_files import read_text
 
 WEIGHTS = ("iou", "margin", "concept")  # or a file
 
@@ -156,10 +156,7 @@ def read_weights(path: str | os.PathLike, length: int) -> np.ndarray:
 
     Raises InputError, with the line, for what is not a finite number of at least 0, and for another count of numbers.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise input_error(path, "a file that is not text", "one number for each bit") from None
+    lines = read_text(path).splitlines()
     values: list[float] = []
     for number, line in enumerate(lines, 1):
         for word in line.partition("#")[0].replace(",", " ").split():

@@ -111,6 +111,19 @@ def fuzzed(strategy: st.SearchStrategy[Any], *, examples: Sequence[Any] = (), er
     return decorate
 
 
+def each(*calls: Callable[[], Any]) -> None:
+    """Every one of several parsers on the same input. Raises the last error, if it is the parsers' own."""
+    last = None
+    for call in calls:
+        try:
+            call()
+        except InputError as error:
+            _check_message(error)
+            last = error
+    if last is not None:
+        raise last
+
+
 def _check_message(error: Exception) -> None:
     """A message is printable and short: foreign text in it is escaped and shortened."""
     if isinstance(error, InputError):

@@ -60,7 +60,7 @@ def test_exchanged_inputs_are_a_difference():
 
 
 @pytest.mark.parametrize(("content", "message"), [
-    ("{", "no JSON"), ("[]", "without 'metrics'"), ("{}", "without"),
+    ("{", "not JSON"), ("[]", "without 'metrics'"), ("{}", "without"),
     ('{"metrics": {}, "inputs": [{"path": "a"}]}', "sha256"), ('{"metrics": {}, "inputs": 3}', "sha256")])
 def test_other_files_are_refused(tmp_path, content, message, capsys):
     (tmp_path / "a.json").write_text(content)

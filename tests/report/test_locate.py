@@ -76,7 +76,7 @@ def test_config_is_flat_and_may_be_odd(out, tmp_path):
     assert read_config(None) == {}
     broken = tmp_path / "broken.yaml"
     broken.write_text("a: [1")
-    with pytest.raises(InputError, match="no readable YAML"):
+    with pytest.raises(InputError, match=r"broken\.yaml:1: found text that is not YAML"):
         read_config(broken)
 
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ibc.csv_tables import csv_rows, read_records
 from ibc.errors import input_error
+from ibc.text_files import read_text
+from ibc.text_files import whole_number as number_of
 
 CATEGORIES = ("object", "part", "texture", "color", "material", "scene")  # official choice
 INDEX_TABLE, CATEGORY_TABLE, LABEL_TABLE = "index.csv", "category.csv", "label.csv"
@@ -33,31 +35,14 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
     that is not CSV in UTF-8.
     """
     try:
-        handle = open(path, encoding="utf-8-sig", newline="")  # noqa: SIM115 - closed below
+        yield from read_records(path, columns)
     except FileNotFoundError:
         raise input_error(path, "no such file", "a table of a Broden-format data set") from None
-    with handle:
-        try:
-            reader = csv.reader(handle)
-            header = [name.strip() for name in next(reader, [])]
-            lacking = [name for name in columns if name not in header]
-            if lacking:
-                raise input_error(path, f"no column '{lacking[0]}'", f"the columns {', '.join(columns)}", line=1)
-            for row in reader:
-                if not any(row):
-                    continue
-                if len(row) != len(header):
-                    raise input_error(path, f"{len(row)} fields", f"{len(header)}, as in the header",
-                                      line=reader.line_num)
-                yield reader.line_num, dict(zip(header, row, strict=True))
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise input_error(path, f"unreadable text ({error})", "a CSV file in UTF-8") from None
 
 
 def table_header(path: Path) -> list[str]:
     """The names of the columns of a table; empty for an empty file."""
-    with open(path, encoding="utf-8-sig", newline="") as handle:
-        return [name.strip() for name in next(csv.reader(handle), [])]
+    return [name.strip() for name in next(csv_rows(read_text(path), path), (1, []))[1]]
 
 
 def split_cell(text: str) -> list[str]:
@@ -73,7 +58,7 @@ def is_label(entry: str) -> bool:
 def path_below(path: Path, line: int, name: str) -> str:
     """A path of the index, below ``images/``. Raises InputError, naming the line, for one that leads elsewhere."""
     name = name.strip()
-    if not name or os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] == os.pardir:
+    if not name or "\0" in name or os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] == os.pardir:
         raise input_error(path, f"path '{name}'", "a path below images/", line=line)
     return name
 
@@ -81,10 +66,9 @@ def path_below(path: Path, line: int, name: str) -> str:
 def whole_number(path: Path, line: int, column: str, text: str, low: int, high: int | None = None) -> int:
     """The text of a cell as an integer in [low, high]. Raises InputError, naming line and column, for other text."""
     limits = f"a whole number from {low} up" if high is None else f"a whole number from {low} to {high}"
-    try:
-        number = int(text)
-    except ValueError:
-        raise input_error(path, f"{column} '{text}'", limits, line=line) from None
+    number = number_of(text)
+    if number is None:
+        raise input_error(path, f"{column} '{text}'", limits, line=line)
     if number < low or (high is not None and number > high):
         raise input_error(path, f"{column} {number}", limits, line=line)
     return number
