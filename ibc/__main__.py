@@ -8,6 +8,7 @@ import sys
 
 from ibc import __version__
 from ibc.commands.command import CommandParser
+from ibc.commands.streams import with_steady_streams
 from ibc.commands.table import COMMANDS, load
 from ibc.errors import input_error
 from ibc.ready_configs import ready_folder
@@ -19,7 +20,11 @@ def main(argv: list[str] | None = None) -> int:
 
     Without a word the help is shown. Help, version and bad words end the process (SystemExit), as argparse does.
     """
-    name, *words = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    return with_steady_streams(lambda: _run((sys.argv[1:] if argv is None else argv) or ["--help"]))
+
+
+def _run(argv: list[str]) -> int:
+    name, *words = argv
     if name in COMMANDS:
         return load(name)(words, prog=f"ibc {name}")
     if name.startswith("-"):

@@ -21,6 +21,10 @@ class InputError(ValueError):
     """
 
 
+class LostWorker(InputError):
+    """A process that worked for this one ended before its work was done; what was done until then is good."""
+
+
 def input_error(
     where: str | os.PathLike | None,
     found: str,

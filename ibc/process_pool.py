@@ -12,8 +12,8 @@ from itertools import islice
 from multiprocessing import forkserver, get_context, parent_process, resource_tracker
 from typing import TypeVar
 
-from ibc.errors import InputError
-from ibc.signals import StopSignals
+from ibc.errors import LostWorker
+from ibc.signals import StopSignals, interrupt_once
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,7 +30,7 @@ def run_batches(job: Callable[[list[T]], R], batches: Iterator[list[T]], workers
     """``job(batch)`` of every batch, by ``workers`` processes, in any order; with one worker in this process, in order.
 
     ``job`` must be picklable. Batches are drawn as they are needed, so that not all of them have to fit in memory.
-    Raises InputError where the system kills a worker. Ctrl-C ends it once the batches in work are done.
+    Raises LostWorker where the system kills a worker. Ctrl-C ends it once the batches in work are done.
     """
     if workers <= 1:
         yield from map(job, batches)
@@ -55,7 +55,7 @@ def run_batches(job: Callable[[list[T]], R], batches: Iterator[list[T]], workers
                 for future in finished:
                     yield future.result()
         except BrokenProcessPool:
-            raise InputError("a worker process was killed (out of memory?); run the same command again to continue, "
+            raise LostWorker("a worker process was killed (out of memory?); run the same command again to continue, "
                              "with fewer --workers") from None
         finally:
             with stop.held():
@@ -68,7 +68,7 @@ def _interrupts() -> StopSignals:
     A pool that is interrupted while it starts a worker loses sight of it, and one whose shutdown is interrupted never
     ends: at exit its queue is closed before its workers are told. These two sections are held.
     """
-    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ours = signal.getsignal(signal.SIGINT) in (signal.default_int_handler, interrupt_once)
     return StopSignals([signal.SIGINT] if ours else [])
 
 

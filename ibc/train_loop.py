@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from ibc.config import Config
 from ibc.data.batch import Batch
 from ibc.data.list_file import ListDigest, list_change
 from ibc.data.loader import images_for_training, training_batches
-from ibc.errors import input_error
+from ibc.errors import InputError, LostWorker, input_error
 from ibc.files import atomic_write, remove_leftovers
 from ibc.memory import OutOfMemory, lower_on_memory_error
 from ibc.network import IBC
@@ -97,13 +97,16 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
         with atomic_write(folders.run / "config.yaml", "w") as handle:
             handle.write(f"# effective configuration of this run, from {config.source}\n")
             yaml.safe_dump(config.as_dict(), handle, sort_keys=False)
-    names = trainer.objective.loss_names
-    with _less_memory(config, folders), TrainingLog(config, folders.logs, trainer.iteration, names) as log, (
-            AgreedStop()) as stop:
-        for batch, values in trainer.updates(batches):
-            _after_update(trainer, values, batch, log, folders, digest, validate, stop)
-            if stop.agreed:
-                break
+    begin, names = trainer.iteration, trainer.objective.loss_names
+    with _less_memory(config, folders), TrainingLog(config, folders.logs, begin, names) as log, AgreedStop() as stop:
+        try:
+            for batch, values in trainer.updates(_marked(batches)):
+                _after_update(trainer, values, batch, log, folders, digest, validate, stop)
+                if stop.agreed:
+                    break
+        except (NoBatch, LostWorker) as error:  # between two updates: what was learnt until here is good
+            _save_after_error(trainer, begin, folders.checkpoints, digest, error)
+            raise
     if stop.agreed:
         if is_main():
             show(f"stopped after update {trainer.iteration} by {signal.Signals(stop.agreed).name}, saved; "
@@ -125,6 +128,33 @@ def _less_memory(config: Config, folders: RunFolders) -> AbstractContextManager:
 
     return lower_on_memory_error("batch_size", f"updates of {config.batch_size} images of {height} x {width} pixels",
                                  advice)
+
+
+class NoBatch(InputError):
+    """The next batch cannot be made, since an image cannot be read."""
+
+
+def _marked(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches; an error in the making of one is told from those of an update."""
+    try:
+        yield from batches
+    except LostWorker:
+        raise
+    except InputError as error:
+        raise NoBatch(str(error)) from None
+
+
+def _save_after_error(trainer: Trainer, begin: int, folder: Path, digest: ListDigest, error: InputError) -> None:
+    """Save the updates since ``begin``, which are good, and say so in an error of the same kind.
+
+    Nothing is saved where a bad image ends a run before its first checkpoint: the same command then starts anew.
+    Of several processes the others would not take part in saving.
+    """
+    first = not checkpoint.list_checkpoints(folder)
+    if trainer.iteration == begin or world_size() > 1 or (first and isinstance(error, NoBatch)):
+        return
+    save(trainer, folder, digest)
+    raise type(error)(f"{error}; the state after update {trainer.iteration} is saved, go on with --resume") from None
 
 
 def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batch, log: TrainingLog,

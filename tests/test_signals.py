@@ -33,12 +33,46 @@ def test_the_first_signal_is_noted(number):
         assert stop.noted == number
 
 
-def test_the_second_of_a_kind_ends_at_once():
+@pytest.mark.parametrize("first", BOTH)
+def test_the_second_ends_at_once(first):
+    with pytest.raises(KeyboardInterrupt), StopSignals() as stop:
+        signal.raise_signal(first)
+        assert stop.noted == first
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_under_torchrun_it_is_the_second_of_a_kind(monkeypatch):
+    """There Ctrl-C comes twice: to all processes, and as SIGTERM from torchrun."""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     with pytest.raises(KeyboardInterrupt), StopSignals() as stop:
         signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGTERM)  # of another kind: noted
-        assert stop.noted == signal.SIGTERM
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.noted == signal.SIGINT
         signal.raise_signal(signal.SIGINT)
+
+
+def run_program(code: str) -> tuple[int, str]:
+    done = subprocess.run([sys.executable, "-c", f"import signal\nfrom ibc.signals import *\n{code}"],
+                          capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("second", BOTH)
+@pytest.mark.parametrize("first", BOTH)
+def test_in_a_command_the_system_ends_it(first, second):
+    """No exception that something could catch, no clean-up that could wait; not even in a held section."""
+    code = ("with interruptible_once(), StopSignals() as stop, stop.held():\n"
+            f"    signal.raise_signal({first})\n"
+            f"    try: signal.raise_signal({second})\n    except BaseException: pass\n"
+            "print('alive')")
+    assert run_program(code) == (-second, "")
+
+
+def test_ctrl_c_twice_in_a_command():
+    code = ("with interruptible_once():\n"
+            "    try: signal.raise_signal(2)\n    except KeyboardInterrupt: print('once', flush=True)\n"
+            "    try: signal.raise_signal(2)\n    except BaseException: pass\nprint('alive')")
+    assert run_program(code) == (-signal.SIGINT, "once\n")
 
 
 def test_a_second_sigterm_kills():

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar
 
+from ibc.commands.streams import with_steady_streams
 from ibc.device import tune_process
 from ibc.errors import InputError, one_message
 from ibc.ready_configs import ready_names
 from ibc.screen import show
+from ibc.signals import interruptible_once
 
 SEEDS = 2**32  # of numpy's generators; seeds are smaller
 
@@ -108,27 +109,29 @@ class Command(Generic[Options]):
 
 def run_command(parser: argparse.ArgumentParser, body: Callable[[argparse.Namespace], int | None],
                 argv: list[str] | None = None) -> int:
-    """Parse the flags, call ``body(args)``, and return its exit code: 0 for None, 2 on bad input, 130 on Ctrl-C."""
+    """Parse the flags, call ``body(args)``, and return its exit code: 0 for None, 2 on bad input, 130 on Ctrl-C.
+
+    The work goes on when nobody reads stdout any more. A second Ctrl-C ends the process at once.
+    """
     tune_process()
-    args = parser.parse_args(argv)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a character that the terminal lacks, an odd file name
-    if sys.__stderr__ and not faulthandler.is_enabled():
-        faulthandler.enable(sys.__stderr__)  # a crash in a native library then shows where
-    try:
-        return body(args) or 0
-    except BrokenPipeError:  # the reader of the pipe has ended (| head): not an error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        show("interrupted", sys.stderr)
-        return 130
-    except (InputError, OSError) as error:
-        if args.debug:
-            raise
-        show(f"error: {_one_line(error)}", sys.stderr)
-        return 2
+
+    def work() -> int:
+        args = parser.parse_args(argv)
+        if sys.__stderr__ and not faulthandler.is_enabled():
+            faulthandler.enable(sys.__stderr__)  # a crash in a native library then shows where
+        with interruptible_once():
+            try:
+                return body(args) or 0
+            except KeyboardInterrupt:
+                show("interrupted", sys.stderr)
+                return 130
+            except (InputError, OSError) as error:
+                if args.debug:
+                    raise
+                show(f"error: {_one_line(error)}", sys.stderr)
+                return 2
+
+    return with_steady_streams(work)
 
 
 def _one_line(error: InputError | OSError) -> str:

@@ -95,7 +95,7 @@ def _read_ahead(jobs: _ImageJobs | _LabelJobs, keys: Sequence[int], workers: int
     """What ``jobs`` makes of each key, in order."""
     if len(keys) < FEWEST_FOR_WORKERS:
         workers = 0
-    for item in by_workers(jobs, [[key] for key in keys], workers, ahead=PREFETCH):  # type: ignore[arg-type]
+    for item in by_workers(jobs, [[key] for key in keys], workers, ahead=PREFETCH):
         if isinstance(item, InputError):
             raise item
         yield item

@@ -90,3 +90,27 @@ def test_a_reader_that_goes_away_is_no_error(root):
     run.stdout.close()
     assert (run.stderr.read(), run.wait()) == (b"", 0)
     run.stderr.close()
+
+
+@pytest.mark.parametrize(("streams", "code", "out", "err"), [
+    (">&-", 0, "", "to err\n"), ("2>&-", 0, "to out\n", ""), (">&- 2>&- <&-", 0, "", ""),
+    ("> >(true)", 0, "", "to err\n"),
+    ("2> >(true)", 0, "to out\n", ""), ("2>/dev/full", 0, "to out\n", ""),
+    (">/dev/full", 2, "", "to err\nerror: stdout: No space left on device\n")])
+def test_streams_that_cannot_be_written_do_not_end_the_work(root, tmp_path, streams, code, out, err):
+    """And a file that is opened later does not take the place of a closed one."""
+    program = ("import os, sys, time; from ibc.screen import show; from tests.commands.test_command import command\n"
+               f"def run(_):\n    with open({str(tmp_path / 'file')!r}, 'w') as file:\n"
+               "        time.sleep(0.2); file.write('content'); show('to out'); show('to err', sys.stderr)\n"
+               "        assert file.fileno() > 2\n"
+               "sys.exit(command(run)([]))")
+    done = subprocess.run(["bash", "-c", f'"$@" {streams}', "bash", sys.executable, "-c", program], cwd=root,
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, out, err)
+    assert (tmp_path / "file").read_text() == "content"
+
+
+def test_help_that_nobody_reads(root):
+    done = subprocess.run(["bash", "-c", '"$@" --help > >(true); "$@" --help >&-; "$@" train --help > >(true)', "bash",
+                           sys.executable, "-m", "ibc"], cwd=root, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -13,8 +13,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
 from ibc.data.gpu.file_batch import FileBatch, FileBatchReader
-from ibc.data.loader_workers import end_at_exit, ignore_stop_signals
-from ibc.errors import InputError
+from ibc.data.loader_workers import end_at_exit, ignore_stop_signals, lost
 
 
 class FileReaders:
@@ -60,7 +59,7 @@ class FileReaders:
     def read(self, slot: int, indices: list[int]) -> FileBatch:
         """The files ``indices``, in a slot of the shared memory that nobody reads from any more.
 
-        Raises InputError where the process that reads them was killed.
+        Raises LostWorker where the process that reads them was killed.
         """
         if not self._connections or not indices:
             return self._reader.received(self._reader.read_into(slot, indices))
@@ -69,8 +68,8 @@ class FileReaders:
             connection.send((slot, indices))
             return self._reader.received(connection.recv())
         except (EOFError, ConnectionError):
-            raise InputError("a process that reads image files was killed, perhaps for want of memory; lower "
-                             "num_workers or batch_size") from None
+            raise lost(self._processes[self._connections.index(connection)], "a process that reads image files"
+                       ) from None
         finally:
             self._free.put(connection)
 
