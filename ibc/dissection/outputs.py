@@ -7,7 +7,6 @@ has the right key is complete.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ibc.csv_writer import CsvWriter
 from ibc.dissection.settings import DETECTOR_IOU
 from ibc.dissection.tally import Alignment, Tally
 from ibc.errors import input_error
@@ -74,9 +74,9 @@ def write_units_csv(path: Path, tally: Tally) -> None:
 
 def _write_csv(path: Path, header: list[str], rows: Iterable[Iterable[Any]]) -> None:
     with atomic_write(path, "w") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(header)
-        writer.writerows(rows)
+        writer = CsvWriter(handle, "\r\n")  # the official line ends
+        writer.row(header)
+        writer.rows(rows)
 
 
 def summary(tally: Tally, score_threshold: float) -> dict[str, dict[str, dict[str, int]]]:

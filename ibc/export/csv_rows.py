@@ -6,12 +6,12 @@ writes a value of type bit(K). An image without a value has an empty cell.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from ibc.csv_writer import CsvWriter, safe_paths
 from ibc.export.rows import ExportRows, RowBlock, as_bytes
 from ibc.files import atomic_write
 
@@ -21,12 +21,13 @@ def write_csv(path: Path, rows: ExportRows, done: Callable[[int], None]) -> int:
     """
     undecided = 0
     with atomic_write(path, "w") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(["id", "path", *(column.name for column in rows.labels), "code"])
+        writer = CsvWriter(handle)
+        writer.row(["id", "path", *(column.name for column in rows.labels), "code"])
         for block in rows.blocks():
             labels = [column.cells(block.part) for column in rows.labels]
             codes = bit_texts(block, rows.codes.code_length)
-            writer.writerows(zip(rows.ids(block).tolist(), rows.paths(block.part), *labels, codes, strict=True))
+            paths = safe_paths(rows.paths(block.part))
+            writer.columns([rows.ids(block).tolist(), paths, *labels, codes])
             undecided += block.undecided
             done(len(block.words))
     return undecided

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from ibc.code_layout import label_notes
+from ibc.csv_writer import CsvWriter, safe_paths
 from ibc.files import atomic_write
 from ibc.labels import NO_CATEGORY
 from ibc.report.metrics import row_key
@@ -116,12 +116,12 @@ def write_queries(path: str | os.PathLike, scores: CategoryScores) -> None:
     queries = scores.pair.queries
     table: dict[str, Iterable] = {"row": range(1, len(queries) + 1), "class": scores.pair.labels.texts()}
     if queries.paths is not None:
-        table["path"] = queries.paths
+        table["path"] = safe_paths(queries.paths)
     table |= {row_key(row): row.asked.per_query.tolist() for row in scores.rows}
     with atomic_write(path, "w") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(table)
-        writer.writerows(zip(*table.values(), strict=True))
+        writer = CsvWriter(handle)
+        writer.row(table)
+        writer.rows(zip(*table.values(), strict=True))
 
 
 def _row_name(scores: CategoryScores, row: CategoryRow) -> str:

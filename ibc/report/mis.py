@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from ibc.csv_writer import CsvWriter
 from ibc.files import atomic_write
 from ibc.retrieval.means import deviation
 from ibc.retrieval.repeated_mis import RepeatedMis
@@ -47,9 +47,9 @@ def write_bit_table(path: str | os.PathLike, result: RepeatedMis) -> None:
         columns[f"best_class_{name}"] = result.best_class(name)
         columns[f"mi_random_{name}"] = result.floor_per_bit(name)
     with atomic_write(path, "w") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*(np.asarray(column).tolist() for column in columns.values()), strict=True))
+        writer = CsvWriter(handle)
+        writer.row(columns)
+        writer.rows(zip(*(np.asarray(column).tolist() for column in columns.values()), strict=True))
 
 
 def mis_metrics(result: RepeatedMis) -> dict[str, Any]:

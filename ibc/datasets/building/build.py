@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ibc.csv_writer import CsvWriter, safe_path
 from ibc.data.list_file import write_list
 from ibc.datasets.building.archive import Member
 from ibc.datasets.building.convert import Outcome, convert_all, sample_bytes
@@ -207,9 +208,9 @@ def _stored_name(stem: str, done: dict[str, Outcome], options: BuildOptions) -> 
 
 def _write_skipped(folder: Path, skipped: list[tuple[str, str]]) -> None:
     with atomic_write(folder / "skipped.csv", "w") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(["image", "reason"])
-        writer.writerows((printable(name), printable(reason)) for name, reason in sorted(skipped))
+        writer = CsvWriter(handle)
+        writer.row(["image", "reason"])
+        writer.rows((safe_path(printable(name)), printable(reason)) for name, reason in sorted(skipped))
 
 
 def _write_lines(path: Path, lines: list[str]) -> None:

@@ -7,7 +7,6 @@ label, coverage the sum over images of the share of pixels that have it (1 for a
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ibc.csv_writer import CsvWriter
 from ibc.datasets.concept_scenes.drawing import SceneImage
 from ibc.datasets.concept_scenes.vocabulary import CONCEPTS, PLANES
 from ibc.files import atomic_write
@@ -105,6 +105,6 @@ def _map_name(stem: str, category: str) -> str:
 
 def _write_csv(path: Path, header: list[str], rows: Iterable[list]) -> None:
     with atomic_write(path, "w") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        writer = CsvWriter(handle)
+        writer.row(header)
+        writer.rows(rows)
