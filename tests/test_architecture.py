@@ -9,9 +9,10 @@ from tests.conftest import ROOT
 
 # From the ground up; a file imports from its own layer and those before it.
 LAYERS = (
-    ("screen", "errors", "files", "text_files", "csv_tables", "csv_writer", "cores", "signals", "progress", "json_report",
-     "device", "compiled", "triton_trial", "ready_configs", "process_pool", "processes", "typed_yaml", "config", "labels",
-     "arrays", "memory", "foreign_names", "array_files", "code_kinds", "code_reading", "code_layout", "codes"),
+    ("screen", "errors", "files", "text_files", "csv_tables", "csv_writer", "cores", "signals", "progress",
+     "json_report", "device", "compiled", "triton_trial", "ready_configs", "process_pool", "processes", "typed_yaml",
+     "config", "labels", "arrays", "memory", "foreign_names", "array_files", "code_kinds",
+     "code_reading", "code_layout", "codes"),
     ("data",),
     ("stand_ins", "torch_file", "state_dict", "network", "normalise", "batch_labels", "losses", "objectives",
      "optimiser", "schedule", "update", "trainer", "pretrained", "checkpoint", "train_state", "train_log", "train_loop",

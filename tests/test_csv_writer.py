@@ -11,6 +11,8 @@ import pytest
 from ibc.codes import CodeSet, save_codes
 from ibc.commands.evaluate import COMMAND
 from ibc.csv_writer import CsvWriter, cell_text, safe_cell, safe_path
+from ibc.retrieval.bit_names import load_bit_names
+from ibc.retrieval.bits import bits_of_concepts
 from tests.conftest import ROOT
 
 RUNS = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "=cmd|' /C calc'!A0", "-a.jpg", "--", "＝1", "-1_0", "+1 "]
@@ -54,6 +56,15 @@ def test_paths_of_a_codes_file_in_a_table(tmp_path):
     assert COMMAND([str(tmp_path / "c.npz"), "--top_k_bits", "2", "--per_query", str(tmp_path / "q.csv")]) == 0
     rows = list(csv.DictReader((tmp_path / "q.csv").open()))
     assert [row["path"] for row in rows] == ["./=cmd|' /C calc'!A0", "./-a.jpg", "b.jpg", "./@c.jpg"]
+
+
+def test_concepts_in_a_dissection_table_are_read_back(tmp_path):
+    with open(tmp_path / "tally.csv", "w", encoding="utf-8", newline="") as handle:
+        writer = CsvWriter(handle, "\r\n")
+        writer.row(["unit", "category", "label", "score"])
+        writer.row([1, "object", "=sea", 0.3])
+    assert bits_of_concepts(tmp_path / "tally.csv", ["=sea"], 0.1).tolist() == [0]
+    assert [name.concept for name in load_bit_names(tmp_path / "tally.csv", 1)] == ["=sea"]
 
 
 def test_columns_are_the_same_rows():

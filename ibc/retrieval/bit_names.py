@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ibc.csv_tables import csv_records, csv_rows
+from ibc.csv_writer import cell_text
 from ibc.dissection.settings import DETECTOR_IOU
 from ibc.errors import InputError, input_error
 from ibc.json_report import read_json
@@ -200,7 +201,7 @@ def _from_csv(file: Path) -> _NameTable:
         try:
             bit = int(row["unit"]) - 1
             chance = float(row["chance"]) if "chance" in columns else math.nan
-            found = [(row[label], category or row["category"], _share(row[iou]))
+            found = [(cell_text(row[label]), category or row["category"], _share(row[iou]))
                      for label, category, iou in groups if row[label]]
         except ValueError:
             raise input_error(file, f"unit '{row['unit']}' with a value that is not a number from 0 to 1",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ibc.csv_tables import csv_records, csv_rows
+from ibc.csv_writer import cell_text
 from ibc.dissection.settings import DETECTOR_IOU
 from ibc.errors import input_error
 from ibc.labels import as_labels
@@ -143,7 +144,8 @@ def _read_units(tally: str | os.PathLike, any_category: bool) -> list[tuple[int,
         if unit is None or unit < 1 or None in scores:
             raise input_error(tally, f"unit '{row['unit']}' with a score that is not a number from 0 to 1",
                               "a number in every row", line=line)
-        units += [(unit, plain_concept(row[label]), float(row[score])) for label, score in pairs if row[label]]
+        units += [(unit, plain_concept(cell_text(row[label])), float(row[score]))
+                  for label, score in pairs if row[label]]
     return units
 
 
