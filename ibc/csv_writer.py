@@ -11,7 +11,7 @@ import csv
 import re
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
-from typing import Any, TextIO
+from typing import IO, Any
 
 _RUN = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # tabs and line ends are skipped; wide signs count too
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 class CsvWriter:
     """Writes rows of cells to a text file. Only text is looked at; a text that is a number stays as it is."""
 
-    def __init__(self, handle: TextIO, lineterminator: str = "\n"):
+    def __init__(self, handle: IO[str], lineterminator: str = "\n"):
         self._writer = csv.writer(handle, lineterminator=lineterminator)
 
     def row(self, cells: Iterable[Any]) -> None:
