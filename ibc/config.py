@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ibc.errors import InputError, input_error
+from ibc.foreign_names import is_plain_name
 from ibc.typed_yaml import ConfigError, Entry, build, key, override, read_tree, wrap
 
 PRETRAINED_FC_DIM = 4096  # width of the fully connected layers of the published AlexNets
@@ -238,7 +239,7 @@ def _check(config: Config, tree: Entry) -> None:
         raise wrong("model.fc_dim", f"fc_dim: {model.fc_dim} with pretrained: {model.pretrained}",
                     f"pretrained weights of width {PRETRAINED_FC_DIM}", "set pretrained: none")
     name = config.model_name
-    if name is not None and (Path(name).name != name or name in ("", "..")):
+    if name is not None and not is_plain_name(name):
         raise wrong("model_name", f"model_name: {name}", "a plain folder name, without '/'")
     for name, largest in LARGEST_VALUES.items():
         value = getattr(model if "." in name else config, name.rpartition(".")[2])

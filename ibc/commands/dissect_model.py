@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
+from typing import Any
 
 from ibc.checkpoint import find_checkpoint, load_model, read_config
 from ibc.commands.dissect_defaults import DissectDefaults
 from ibc.commands.dissect_flags import DissectOptions
 from ibc.config import load_config
 from ibc.dissection.encoders import CONCEPT_LAYER, Encoder, IBCEncoder
-from ibc.dissection.settings import IMAGENET
+from ibc.dissection.settings import IMAGENET, LARGEST_SIDE
 from ibc.errors import input_error
+from ibc.foreign_names import plain_name
 from ibc.ready_configs import find_config
 
 
@@ -57,12 +60,25 @@ def _checkpoint_source(options: DissectOptions, defaults: DissectDefaults) -> Mo
     path = find_checkpoint(checkpoint)
     config_file = find_config(options.config) if options.config else None
     config = load_config(config_file).as_dict() if config_file else read_config(path)
-    height, width = config.get("crop_image_height"), config.get("crop_image_width")
     of_flags = bool(options.checkpoint)
     name = str(config.get("model_name") or (None if of_flags else defaults.model_name) or path.stem)
-    output = defaults.results / name if of_flags or not defaults.output else defaults.output
-    return ModelSource(name, output, [path] + ([config_file] if config_file else []),
-                       (height, width) if height and width else None, lambda: IBCEncoder(load_model(path)))
+    if not options.output and (of_flags or not defaults.output):
+        output = defaults.results / plain_name(name, path, "config.model_name", "give the folder by --output")
+    else:
+        output = defaults.output or Path()
+    return ModelSource(name, output, [path] + ([config_file] if config_file else []), _crop(config, path),
+                       lambda: IBCEncoder(load_model(path)))
+
+
+def _crop(config: dict[str, Any], where: Path) -> tuple[int, int] | None:
+    """(height, width) in pixels that a configuration names; None where it names none."""
+    sides = [(key, config.get(key)) for key in ("crop_image_height", "crop_image_width")]
+    for key, side in sides:
+        if side is not None and (type(side) is not int or not 1 <= side <= LARGEST_SIDE):
+            raise input_error(where, f"config.{key} {shorten(repr(side), 40)}", f"a number from 1 to {LARGEST_SIDE}",
+                              "give the size by --config or --image_size")
+    (_, height), (_, width) = sides
+    return (height, width) if height and width else None
 
 
 def _torchvision_source(name: str, options: DissectOptions, defaults: DissectDefaults) -> ModelSource:

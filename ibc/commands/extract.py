@@ -20,6 +20,7 @@ from ibc.commands.command import (
 )
 from ibc.device import keep_freed_memory, resolve_device
 from ibc.errors import input_error
+from ibc.foreign_names import is_plain_name
 from ibc.json_report import write_json
 from ibc.ready_configs import find_config
 from ibc.screen import show
@@ -86,7 +87,7 @@ def run(options: ExtractOptions) -> None:
 
     if options.max_num is not None and options.max_num < 1:
         raise input_error("--max_num", str(options.max_num), "at least 1")
-    if Path(options.save_name).name != options.save_name or options.save_name in ("", ".."):
+    if not is_plain_name(options.save_name):
         raise input_error("--save_name", f"'{options.save_name}'", "a plain file name",
                           "choose the folder by --output_path")
     config_file = find_config(options.config)

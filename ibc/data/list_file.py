@@ -22,6 +22,7 @@ from ibc.data.walk import LeftOut, walk_files
 from ibc.data.zip_folder import file_of, is_zip_folder, member_name, open_zip_folder, path_in_zip, read_bytes
 from ibc.errors import input_error
 from ibc.files import atomic_write
+from ibc.foreign_names import leads_out
 from ibc.labels import NEGATIVE, NO_CATEGORY
 from ibc.text_files import decode_text, has_undecoded
 
@@ -227,7 +228,7 @@ def _locate(source: str, number: int, folder: str, in_zip: bool, name: str) -> s
         if not name.isascii() and not in_zip and not os.path.exists(name) and not os.path.exists(joined):
             return find_alike("/", name[1:]) or find_alike(folder, name.lstrip("/")) or name
         return joined if folder and not os.path.exists(name) and (in_zip or os.path.exists(joined)) else name
-    if ".." in name and os.path.normpath(name).split(os.sep)[0] == os.pardir:
+    if leads_out(os.path.normpath(name)):
         raise input_error(source, f"path '{name}'", f"a path inside the data folder '{folder}'",
                           "write an absolute path if it is meant", line=number)
     path = path_in_zip(folder, name) if in_zip else os.path.join(folder, name)

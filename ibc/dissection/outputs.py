@@ -16,15 +16,16 @@ from typing import Any
 
 import numpy as np
 
+from ibc.array_files import read_arrays
 from ibc.csv_writer import CsvWriter
 from ibc.dissection.settings import DETECTOR_IOU
-from ibc.dissection.tally import Alignment, Tally
+from ibc.dissection.tally import Tally
+from ibc.dissection.tally_check import ALIGNMENT, ALIGNMENT_PREFIX, ARRAYS, TEXT, checked_tally
 from ibc.errors import input_error
 from ibc.files import atomic_write
 
 TALLY_CSV, UNITS_CSV, TALLY_JSON = "tally.csv", "units.csv", "tally.json"
 THRESHOLDS, TALLY_FILE = "quantile.npy", "tally.npz"
-_TEXT = ("layer", "key", "model", "categories", "names", "image_names", "settings", "rank_error", "images")  # as JSON
 
 
 def write_results(folder: Path, tally: Tally, score_threshold: float) -> list[Path]:
@@ -139,8 +140,8 @@ def save_tally(path: Path, tally: Tally) -> None:
     arrays = {field.name: getattr(tally, field.name) for field in fields(Tally)
               if isinstance(getattr(tally, field.name), np.ndarray)}
     if tally.alignment is not None:
-        arrays.update({f"alignment.{field.name}": getattr(tally.alignment, field.name) for field in fields(Alignment)})
-    text = json.dumps({name: getattr(tally, name) for name in _TEXT})
+        arrays.update({ALIGNMENT_PREFIX + name: getattr(tally.alignment, name) for name in ALIGNMENT})
+    text = json.dumps({name: getattr(tally, name) for name in TEXT})
     with atomic_write(path) as handle:
         np.savez_compressed(handle, text=np.array(text), **arrays)
 
@@ -149,18 +150,14 @@ def load_tally(path: str | os.PathLike) -> Tally:
     """The Tally of a results folder, or of its ``tally.npz``. Raises InputError where there is none."""
     path = Path(path)
     file = path / TALLY_FILE if path.is_dir() else path
+    if not file.exists():
+        raise input_error(path, "no dissection", f"a folder with {TALLY_FILE}", "dissect the model first")
+    arrays = read_arrays(file, ("text", *ARRAYS, *(ALIGNMENT_PREFIX + name for name in ALIGNMENT)), ("text",))
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            values: dict[str, Any] = {name: archive[name] for name in archive.files}
-        values.update(json.loads(str(values.pop("text"))))
-        own = {name: values.pop(f"alignment.{name}") for name in [field.name for field in fields(Alignment)]
-               if f"alignment.{name}" in values}
-        return Tally(**values, alignment=Alignment(**own) if own else None)
-    except FileNotFoundError:
-        raise input_error(path, "no dissection", f"a folder with {TALLY_FILE}", "dissect the model first") from None
-    except Exception as error:  # of a damaged file, numpy's reader stumbles over anything
-        raise input_error(file, f"an unreadable file ({type(error).__name__})", "the tally of a dissection",
-                          "dissect again") from None
+        text = json.loads(str(arrays.pop("text", None)))
+    except (ValueError, RecursionError) as error:
+        raise input_error(file, f"an unreadable file ({error})", "the tally of a dissection", "dissect again") from None
+    return checked_tally(arrays, text, file)
 
 
 def finished(folder: Path, key: str) -> Tally | None:

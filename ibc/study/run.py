@@ -23,6 +23,7 @@ from ibc.config import Config
 from ibc.data.list_file import ImageList
 from ibc.data.loader import encoding_batches, images_for_testing
 from ibc.files import atomic_write
+from ibc.foreign_names import plain_name
 from ibc.json_report import versions
 from ibc.network import IBC
 from ibc.normalise import normalise
@@ -47,7 +48,7 @@ def make_run(plan: StudyPlan, run: StudyRun, folder: Path, device: torch.device)
     Raises InputError for bad data, and for a loss that is not finite.
     """
     config = plan.config_of(run)
-    config.model_name = run.name
+    config.model_name = plain_name(run.name, plan.path, "the name of a run")
     folders = RunFolders(folder, run.name)
     start = time.perf_counter()
     resume = bool(checkpoint.list_checkpoints(folders.checkpoints))

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from ibc.csv_tables import csv_rows, read_records
 from ibc.errors import input_error
+from ibc.foreign_names import inside
 from ibc.text_files import read_text
 from ibc.text_files import whole_number as number_of
 
@@ -57,10 +57,7 @@ def is_label(entry: str) -> bool:
 
 def path_below(path: Path, line: int, name: str) -> str:
     """A path of the index, below ``images/``. Raises InputError, naming the line, for one that leads elsewhere."""
-    name = name.strip()
-    if not name or "\0" in name or os.path.isabs(name) or os.path.normpath(name).split(os.sep)[0] == os.pardir:
-        raise input_error(path, f"path '{name}'", "a path below images/", line=line)
-    return name
+    return inside(name.strip(), path, "images/", line=line)
 
 
 def whole_number(path: Path, line: int, column: str, text: str, low: int, high: int | None = None) -> int:

@@ -22,6 +22,7 @@ from ibc.data.zip_reader import DamagedMember, list_zip, read_zip_member
 from ibc.datasets.building.other_kinds import refuse_other_kinds
 from ibc.errors import InputError, input_error
 from ibc.files import open_regular
+from ibc.foreign_names import leads_out
 from ibc.progress import track
 
 ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
@@ -287,7 +288,7 @@ def _is_compressed(path: Path) -> bool:
 def _safe_name(archive: str | os.PathLike, name: str) -> str:
     """The name of an entry in normal form. Raises InputError for one that leads out of the archive."""
     parts = PurePosixPath(name).parts
-    if name.startswith("/") or ".." in parts or "\0" in name or (len(name) > 1 and name[1] == ":"):
+    if leads_out(name) or (len(name) > 1 and name[1] == ":"):
         raise _unsafe(archive, name, "a path that leaves the archive")
     return "/".join(parts)
 

@@ -25,6 +25,7 @@ from ibc.datasets.building.options import BuildOptions
 from ibc.datasets.building.plan import PreparationPlan
 from ibc.errors import input_error
 from ibc.files import atomic_write, sha256
+from ibc.foreign_names import inside, leads_out
 from ibc.json_report import versions
 from ibc.screen import show
 from ibc.text_files import printable
@@ -40,6 +41,8 @@ def build(plan: PreparationPlan, options: BuildOptions) -> dict[str, Any]:
     where no image of a list can be used.
     """
     folder = Path(options.destination)
+    for named in (*plan.images, *plan.lists):
+        inside(named, folder, "the destination")
     if options.link and (packed := next((item for item in plan.images.values() if item.kind != "file"), None)):
         raise input_error(packed.container, "an archive with --link", "images in a folder", "unpack it first")
     if not options.lists_only:
@@ -139,6 +142,8 @@ def _read_done(folder: Path, plan: PreparationPlan, lists_only: bool) -> dict[st
                 same = identity in (_identity(member), str(member.size)) if member else lists_only
             except ValueError:
                 continue  # the last line of an interrupted run
+            if leads_out(f"{stem}{extension}"):
+                continue
             present = _file_size(folder / "images" / f"{stem}{extension}") == item.bytes
             if same and present:
                 done[stem] = item

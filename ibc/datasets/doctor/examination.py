@@ -18,6 +18,7 @@ from ibc.datasets.doctor.findings import Findings, some
 from ibc.datasets.doctor.images import HAS_HASHES, ExaminedImage, examine_images
 from ibc.datasets.doctor.labels import examine_labels
 from ibc.errors import InputError
+from ibc.foreign_names import leads_out
 
 
 def examine(config: Config, *, near: int, sample: int | None, workers: int,
@@ -80,7 +81,8 @@ def _check_manifest(config: Config, findings: Findings) -> None:
         known = manifest["lists"].items()
     except (OSError, ValueError, KeyError, AttributeError):
         return
-    changed = [name for name, facts in known if _digest(config, name) not in (None, facts.get("sha256"))]
+    changed = [name for name, facts in known
+               if not leads_out(name) and _digest(config, name) not in (None, facts.get("sha256"))]
     if changed:
         findings.warnings.append(f"{some(changed)}: not as prepare wrote it (SHA-256 in manifest.json)")
     if manifest.get("class_num") not in (None, config.model.class_num):

@@ -18,8 +18,9 @@ from pathlib import Path
 from ibc.data.list_file import read_list
 from ibc.data.zip_folder import ENDING, member_name
 from ibc.datasets.data_set import DataSet
-from ibc.errors import input_error
+from ibc.errors import InputError, input_error
 from ibc.files import atomic_write
+from ibc.foreign_names import inside, leads_out
 from ibc.progress import track
 
 _NAMES = ("manifest.json", "classes.txt", "attributes.txt")  # what else of a folder goes along
@@ -80,9 +81,13 @@ def pack_folder(source: str | os.PathLike, destination: str | os.PathLike,
 
 
 def _lists_of(folder: Path) -> list[str]:
+    manifest = folder / "manifest.json"
     try:
-        found = list(json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["lists"])
-    except (OSError, ValueError, KeyError, TypeError):
+        named = json.loads(manifest.read_text(encoding="utf-8"))["lists"]
+        found = [inside(member_name(name), manifest, "the folder") for name in named]
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         found = sorted(path.name for path in folder.glob("*.txt") if path.name not in _NAMES)
     if not found:
         raise input_error(folder, "no list file", "*.txt with lines 'path label ...'", "name it by --list")
@@ -90,7 +95,7 @@ def _lists_of(folder: Path) -> list[str]:
 
 
 def _inside(name: str) -> str:
-    if os.path.isabs(name) or ".." in Path(name).parts:
+    if leads_out(name):
         raise input_error("--list", name, "a path relative to the folder and inside it")
     return member_name(name)
 
@@ -102,6 +107,7 @@ def _images_of(folder: Path, list_file: str) -> dict[str, Path]:
     for name, file in zip(images.names, images.files, strict=True):
         if os.path.isabs(name) and file == name:
             raise input_error(folder / list_file, f"absolute path '{name}'", "paths relative to the folder")
+        inside(member_name(name), folder / list_file, "the folder")
         try:
             member_name(name).encode()
         except UnicodeEncodeError:

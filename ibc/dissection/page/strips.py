@@ -14,6 +14,7 @@ from ibc.data.broden.dataset import Broden
 from ibc.dissection.counting.bilinear import strict_limit
 from ibc.dissection.counting.bitmasks import Enlarger, unpack
 from ibc.dissection.tally import Tally
+from ibc.errors import input_error
 
 GAP = 3             # white pixels between images
 DIM = 0.2           # light outside the mask
@@ -39,6 +40,9 @@ def write_strips(folder: Path, tally: Tally, broden: Broden, size: tuple[int, in
 
     @lru_cache(maxsize=max(CACHE_BYTES // (6 * height * width), 16))
     def bright_and_dim(name: str) -> tuple[np.ndarray, np.ndarray]:
+        if name not in index_of:
+            raise input_error(broden.folder / broden.index_file, f"no image '{name}', which the tally names",
+                              "that image", "dissect again into another folder")
         image = broden.read_image(index_of[name]).permute(1, 2, 0).numpy()
         if image.shape[:2] != size:
             image = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))

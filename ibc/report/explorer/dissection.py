@@ -11,6 +11,7 @@ from ibc.codes import CodeSet
 from ibc.dissection.outputs import TALLY_JSON
 from ibc.dissection.page.strips import strip_name
 from ibc.files import atomic_write
+from ibc.foreign_names import plain_name
 from ibc.retrieval.bit_names import BitName, check_dissected_model, find_table, load_bit_names
 
 STRIPS = Path("html", "image")  # in a dissection's folder
@@ -45,7 +46,8 @@ def read_dissection(path: str | os.PathLike, codes: CodeSet, codes_file: str | o
                  if isinstance(unit.get("bit"), dict) and unit["bit"].get("correlation") is not None}
     strips = {}
     if Path(path).is_dir() and "layer" in content:
-        files = {bit: table.parent / STRIPS / strip_name(str(content["layer"]), bit + 1) for bit in units}
+        layer = plain_name(str(content["layer"]), table, "the layer")
+        files = {bit: table.parent / STRIPS / strip_name(layer, bit + 1) for bit in units}
         strips = {bit: file for bit, file in files.items() if file.is_file()}
     return PageDissection(names, alignment, strips)
 
