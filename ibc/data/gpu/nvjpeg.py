@@ -25,6 +25,8 @@ _INTERPOLATE = 1 << 5        # NVJPEG_FLAGS_UPSAMPLING_WITH_INTERPOLATION: as li
 # NVJPEG_FLAGS_HW_DECODE_NO_PIPELINE: nvJPEG does not buffer images on CUDA streams of its own. A GPU has few hardware
 # queues for streams; with more streams than queues, decoding and the network wait for each other.
 _UNBUFFERED = 1 << 0
+# NVJPEG_STATUS_...: bad JPEG, JPEG not supported. Every other failure is one of the library or its engines.
+_FAULTS_OF_FILES = (3, 4)
 
 
 class NvjpegError(RuntimeError):
@@ -35,7 +37,8 @@ class BatchDecoder:
     """Decodes batches on ``device`` for one thread, on whatever CUDA stream is current.
 
     backends: of the library, the first that the GPU has is taken. Raises NvjpegError where the library is missing or
-    the GPU has none of them.
+    the GPU has none of them. After a failure that is not a file's, the decoder goes on without the decoding engines:
+    they have been seen to fail, and to write where they should not, when several processes share a GPU.
     """
 
     def __init__(self, device: torch.device, backends: Sequence[int] = (HARDWARE, GPU_HYBRID)):
@@ -44,9 +47,13 @@ class BatchDecoder:
             raise NvjpegError("torchvision carries no nvJPEG")
         self.device = device
         self._nvjpeg = ctypes.CDLL(path)  # releases the interpreter's lock during calls
+        self._open(backends)
+
+    def _open(self, backends: Sequence[int]) -> None:
+        """Make the library's handle and state. Raises NvjpegError where the GPU has none of the backends."""
         self._handle, self._state = ctypes.c_void_p(), ctypes.c_void_p()
-        with torch.cuda.device(device):
-            torch.cuda.current_stream(device).synchronize()  # the library needs torch's CUDA context to exist
+        with torch.cuda.device(self.device):
+            torch.cuda.current_stream(self.device).synchronize()  # the library needs torch's CUDA context to exist
             for backend in backends:
                 status = self._nvjpeg.nvjpegCreateEx(backend, None, None, _INTERPOLATE | _UNBUFFERED,
                                                      ctypes.byref(self._handle))
@@ -54,8 +61,8 @@ class BatchDecoder:
                     break
             _check(status, "nvjpegCreateEx")
             _check(self._nvjpeg.nvjpegJpegStateCreate(self._handle, ctypes.byref(self._state)), "nvjpegJpegStateCreate")
-        end = weakref.finalize(self, _destroy, self._nvjpeg, self._handle, self._state)
-        end.atexit = False  # the end of the process frees everything anyway
+        self._close = weakref.finalize(self, _destroy, self._nvjpeg, self._handle, self._state)
+        self._close.atexit = False  # the end of the process frees everything anyway
         self._prepared = 0  # number of files that the state is prepared for
 
     def decode(self, data: Tensor, begins: np.ndarray, lengths: np.ndarray, sizes: np.ndarray) -> Tensor | list[Tensor]:
@@ -87,12 +94,13 @@ class BatchDecoder:
                    "nvjpegDecodeBatchedInitialize")
         self._prepared = 0  # after a failure the state has to be prepared anew
         stream = torch.cuda.current_stream(self.device)
-        try:
-            _check(self._nvjpeg.nvjpegDecodeBatched(self._handle, self._state, _address(files), _address(lengths),
-                                                    _address(images), ctypes.c_void_p(stream.cuda_stream)),
-                   "nvjpegDecodeBatched")
-        finally:
-            stream.synchronize()  # the next call would overwrite what the engines still read
+        status = self._nvjpeg.nvjpegDecodeBatched(self._handle, self._state, _address(files), _address(lengths),
+                                                  _address(images), ctypes.c_void_p(stream.cuda_stream))
+        stream.synchronize()  # the next call would overwrite what the engines still read
+        if status and status not in _FAULTS_OF_FILES:
+            self._close()
+            self._open([GPU_HYBRID])
+        _check(status, "nvjpegDecodeBatched")
         self._prepared = len(images)
 
 

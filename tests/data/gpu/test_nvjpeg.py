@@ -57,3 +57,26 @@ def test_it_decodes_on_after_a_broken_file(tmp_path):
         assert len(decoded(decoder, tmp_path, [*good, good[0][:-200] + b"\xff\xd9"])) == 5
     for file, picture in zip(good, decoded(decoder, tmp_path, good), strict=True):
         assert (picture.cpu().int() - decode_image(file).int()).abs().max() <= 8
+
+
+@needs_gpu
+def test_after_a_failure_of_the_library_it_goes_on_without_engines(tmp_path):
+    decoder = nvjpeg.BatchDecoder(GPU)
+    good = [jpeg(64, 64, seed=number) for number in range(4)]
+
+    class Failing:
+        """The library, whose next batch fails as its engines do: execution failed."""
+
+        def __getattr__(self, name):
+            if name != "nvjpegDecodeBatched":
+                return getattr(library, name)
+            decoder._nvjpeg = library
+            return lambda *_: 6
+
+    library, decoder._nvjpeg = decoder._nvjpeg, Failing()
+    before = decoder._handle.value
+    with pytest.raises(nvjpeg.NvjpegError, match="status 6"):
+        decoded(decoder, tmp_path, good)
+    assert decoder._handle.value and decoder._handle is not before
+    for file, picture in zip(good, decoded(decoder, tmp_path, good), strict=True):
+        assert (picture.cpu().int() - decode_image(file).int()).abs().max() <= 8
