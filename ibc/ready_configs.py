@@ -19,7 +19,7 @@ def ready_folder() -> Path:
 
 
 def ready_names() -> list[str]:
-    """File names of the ready configurations, such as ``cifar10.yaml``, sorted."""
+    """File names of the ready configurations, such as ``cifar10.yaml``, and plans of studies, sorted."""
     return sorted(path.name for path in ready_folder().glob("*.yaml"))
 
 

@@ -15,6 +15,7 @@ from ibc import __version__
 from ibc.commands.table import COMMANDS
 from ibc.config import load_config
 from ibc.ready_configs import find_config, ready_config, ready_folder, ready_names
+from ibc.study.plan import read_plan
 
 SOURCES = ["ibc", "configs", "pyproject.toml", "setup.py", "README.md", "LICENSE", "requirements.txt",
            "requirements-test.txt", "requirements-doctor.txt", "requirements-export.txt"]
@@ -122,7 +123,10 @@ def test_every_ready_configuration_loads(root):
     assert ready_folder() == root / "configs"
     assert ready_names() == sorted(path.name for path in (root / "configs").glob("*.yaml"))
     for name in ready_names():
-        assert load_config(ready_config(name)).model_name
+        if name.startswith("study_"):
+            assert read_plan(ready_config(name)).runs()
+        else:
+            assert load_config(ready_config(name)).model_name
 
 
 def test_a_file_of_that_name_comes_first(tmp_path, monkeypatch):

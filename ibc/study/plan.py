@@ -2,9 +2,10 @@
 
     config: cifar10.yaml          # of every run: a file beside the plan, or a ready configuration
     set: [val_iter=0]             # values that every run replaces
-    methods:                      # name -> values that it replaces
+    methods:                      # name -> another configuration, another method to begin with, values to replace
       official: []
-      plus: [objective=ibc_plus]
+      plus: [cifar10_plus.yaml]
+      plus_long: [plus, crop=strong]
     groups:                       # which runs there are: every combination
       short: {methods: [official, plus], bits: [64, 256], updates: [6000], seeds: [1, 2, 3]}
 """
@@ -44,9 +45,10 @@ class StudyFile:
 
 @dataclass(frozen=True)
 class StudyRun:
-    """One run. overrides: key=value texts on top of the plan's configuration."""
+    """One run. config: of its method. overrides: key=value texts on top of it."""
 
     method: str
+    config: Path
     bits: int
     updates: int
     seed: int
@@ -56,6 +58,9 @@ class StudyRun:
     def name(self) -> str:
         """Of its folder and result."""
         return f"{self.method}-{self.bits}bits-{self.updates}updates-seed{self.seed}"
+
+
+Method = tuple[Path, list[str]]  # its configuration, and the key=value texts that it replaces
 
 
 @dataclass
@@ -75,11 +80,7 @@ class StudyPlan:
 
     def config_of(self, run: StudyRun) -> Config:
         """The configuration of one run."""
-        return load_config(self._base(), run.overrides)
-
-    def _base(self) -> Path:
-        beside = self.path.parent / self.file.config
-        return beside if beside.is_file() else Path(find_config(self.file.config))
+        return load_config(run.config, run.overrides)
 
 
 def read_plan(path: Path, overrides: list[str] | None = None) -> StudyPlan:
@@ -91,9 +92,10 @@ def read_plan(path: Path, overrides: list[str] | None = None) -> StudyPlan:
             raise input_error(path, f"no section '{name}'", f"{name}: with one line each", kind=ConfigError)
     file = build(StudyFile, tree, str(path))
     file.set = [*file.set, *(overrides or [])]
-    methods = {name: _method(path, entry) for name, entry in sections["methods"].value.items()}
+    methods: dict[str, Method] = {}
+    for name, entry in sections["methods"].value.items():
+        methods[name] = _method(path, entry, methods, find_beside(path, file.config))
     plan = StudyPlan(path, file, {})
-    base = plan.config_of(StudyRun("", 0, 0, 0, tuple(file.set)))
     for name, entry in sections["groups"].value.items():
         group = build(StudyGroup, entry, str(path), f"groups.{name}.")
         for method in group.methods:
@@ -101,23 +103,40 @@ def read_plan(path: Path, overrides: list[str] | None = None) -> StudyPlan:
                 raise input_error(path, f"the method '{method}'", " or ".join(methods), line=entry.line,
                                   kind=ConfigError)
         plan.groups[name] = [
-            StudyRun(method, bits, updates, seed, (*file.set, *_length(base, bits, updates, seed), *methods[method]))
+            _run(method, *methods[method], file.set, bits, updates, seed)
             for method, bits, updates, seed in product(group.methods, group.bits, group.updates, group.seeds)]
-    for run in plan.runs():
-        plan.config_of(run)  # a wrong value is told before hours of training
     return plan
 
 
-def _length(base: Config, bits: int, updates: int, seed: int) -> list[str]:
-    """What a run's code length, number of updates and seed replace."""
-    texts = [f"model.code_len={bits}", f"max_iter={updates}", f"seed={seed}"]
-    if base.step_size is not None and base.max_iter:
-        texts.append(f"step_size={max(1, round(base.step_size * updates / base.max_iter))}")
-    return texts
+def find_beside(plan: Path, name: str) -> Path:
+    """A file named in a plan: beside the plan, else a ready configuration."""
+    beside = plan.parent / name
+    return beside if beside.is_file() else find_config(name)
 
 
-def _method(path: Path, entry: Entry) -> list[str]:
+def _method(path: Path, entry: Entry, known: dict[str, Method], config: Path) -> Method:
+    """The configuration and the key=value texts of a method; ``config`` unless it names another."""
     if not isinstance(entry.value, list) or not all(isinstance(text, str) for text in entry.value):
-        raise input_error(path, "a method that is no list of key=value texts", "[objective=ibc_plus, lr=2e-4], or []",
-                          line=entry.line, kind=ConfigError)
-    return entry.value
+        raise input_error(path, "a method that is no list of texts", "[plus, lr=2e-4], or []", line=entry.line,
+                          kind=ConfigError)
+    texts: list[str] = []
+    for text in entry.value:
+        if "=" in text:
+            texts.append(text)
+        elif text.endswith(".yaml"):
+            config = find_beside(path, text)
+        elif text in known:
+            config, texts = known[text][0], [*texts, *known[text][1]]
+        else:
+            raise input_error(path, f"'{text}'", "key=value, a .yaml file or a method above", line=entry.line,
+                              kind=ConfigError)
+    return config, texts
+
+
+def _run(method: str, config: Path, own: list[str], common: list[str], bits: int, updates: int, seed: int) -> StudyRun:
+    texts = [*common, f"model.code_len={bits}", f"max_iter={updates}", f"seed={seed}"]
+    base = load_config(config, [*texts, *own])
+    before = load_config(config, own)
+    if base.lr_policy == "step" and before.max_iter:
+        texts.append(f"step_size={max(1, round(before.step_size * updates / before.max_iter))}")
+    return StudyRun(method, config, bits, updates, seed, (*texts, *own))

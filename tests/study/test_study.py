@@ -14,7 +14,7 @@ from ibc.study.plan import read_plan
 from ibc.study.scores import alignment, study_scores
 from tests.small_run import make_run, run_alone
 
-METHODS = {"official": [], "plus": ["objective=ibc_plus", "lr_policy=cosine"]}
+METHODS = {"official": [], "plus": ["objective=ibc_plus", "lr_policy=cosine"], "slow": ["plus", "lr=1e-5"]}
 
 
 def write_plan(folder, **changes):
@@ -31,14 +31,18 @@ def test_runs_are_every_combination_and_the_schedule_is_stretched(tmp_path):
         "a": {"methods": ["official"], "bits": [8, 16], "updates": [28], "seeds": [1, 2]},
         "b": {"methods": ["official", "plus"], "bits": [16], "updates": [28], "seeds": [2]}}))
     assert len(plan.runs()) == 5 and len(plan.runs(["a"])) == 4
-    config = plan.config_of(plan.runs(["b"])[1])
-    assert (config.objective, config.model.code_len, config.seed, config.max_iter) == ("ibc_plus", 16, 2, 28)
+    (slow,) = read_plan(write_plan(tmp_path, groups={
+        "a": {"methods": ["slow"], "bits": [8], "updates": [28], "seeds": [1]}})).runs()
+    assert plan.config_of(slow).lr == 1e-5 and plan.config_of(slow).objective == "ibc_plus"
+    config = plan.config_of(plan.runs(["b"])[0])
+    assert (config.objective, config.model.code_len, config.seed, config.max_iter) == ("ibc", 16, 2, 28)
     assert config.step_size == 14  # 7 of 14 updates
 
 
 @pytest.mark.parametrize("changes, word", [
     ({"groups": {"a": {"methods": ["other"], "bits": [8], "updates": [4], "seeds": [1]}}}, "'other'"),
-    ({"methods": {"official": "lr=1"}}, "no list"), ({"methods": {"official": ["lr=fast"], "plus": []}}, "lr"),
+    ({"methods": {"official": "lr=1"}}, "no list"), ({"methods": {"official": [], "plus": ["best"]}}, "'best'"),
+    ({"methods": {"official": ["lr=fast"], "plus": []}}, "lr"),
     ({"groups": 3}, "groups"), ({"speed": 1}, "speed")])
 def test_a_wrong_plan_is_told_before_training(tmp_path, changes, word):
     with pytest.raises(ValueError, match=word):
