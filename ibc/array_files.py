@@ -119,13 +119,12 @@ def map_array(path: Path, name: str) -> np.ndarray | None:
             name_bytes, extra_bytes = struct.unpack("<HH", handle.read(4))
             handle.seek(name_bytes + extra_bytes, os.SEEK_CUR)
             start = handle.tell()
-            read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-            shape, by_columns, dtype = read_header[np.lib.format.read_magic(handle)](handle)
-            begin = handle.tell()
+            shape, by_columns, dtype, header_bytes = npz.read_header(handle)
+            begin = start + header_bytes
         if dtype.hasobject or begin - start + math.prod(shape) * dtype.itemsize != entry.file_size:
             return None
         return np.memmap(path, dtype, "r", begin, shape, "F" if by_columns else "C")
-    except (KeyError, ValueError, zipfile.BadZipFile, struct.error):
+    except (*npz.FAILURES, struct.error):
         return None
 
 

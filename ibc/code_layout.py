@@ -31,10 +31,10 @@ def upright(codes: np.ndarray, labels: np.ndarray, grm: np.ndarray | None, lengt
     rows, columns = codes.shape
     if len(labels) == rows:
         return codes, labels, []
-    if labels.shape[1] == rows:
+    if labels.shape[1] == rows and len(labels):
         vector = len(labels) == 1  # MATLAB and scipy store a plain vector as one row
         return codes, labels.T, [] if vector else [_transposed(label_path, "lab", labels.shape, "image")]
-    may_turn = length in (None, rows) and (grm is None or rows in grm.shape)
+    may_turn = rows > 0 and len(labels) > 0 and length in (None, rows) and (grm is None or rows in grm.shape)
     if may_turn and columns in labels.shape:
         notes = [_transposed(code_path, "binary_codes", codes.shape, "image")]
         if len(labels) != columns:

@@ -128,7 +128,9 @@ def _convert(block: np.ndarray, kind: str) -> np.ndarray:
 
 def _unpacked(values: np.ndarray, kind: str) -> np.ndarray:
     """(N, bits) uint8 of 0 and 1."""
-    small = not values.size or (values.min() >= 0 and values.max() <= 255)  # bytes, whatever type holds them
+    if not values.size:
+        return np.zeros((len(values), 8 * values.shape[1]), np.uint8)
+    small = values.min() >= 0 and values.max() <= 255  # bytes, whatever type holds them
     words = np.ascontiguousarray(values.astype(np.uint8) if small else values)
     octets = words.astype(words.dtype.newbyteorder("<"), copy=False).view(np.uint8).reshape(len(values), -1)
     return np.unpackbits(octets, axis=1, bitorder="big" if kind == "packed" else "little")

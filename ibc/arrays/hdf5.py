@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -23,6 +25,7 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MATLAB_HEADER_BYTES = 512
 MOST_ATTRIBUTE_BYTES = 4096
 MOST_NESTING = 16
+MOST_DEFLATE = 1032  # times its size that compressed data can become
 TEXTS_AT_ONCE = 256
 # What h5py raises for damaged files:
 _FAILURES = (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError)
@@ -93,11 +96,27 @@ class _Hdf5:
         if dataset.dtype.kind == "V" and dataset.dtype.names != ("real", "imag"):
             raise input_error(self.where, f"'{name}' of type {str(dataset.dtype)[:80]}", "numbers or texts")
         self.limit.take_numbers(dataset.size, dataset.dtype.itemsize, f"'{name}'")
+        if dataset.chunks is not None:
+            self._check_chunks(dataset, name, plan)
         if self.h5py.check_string_dtype(dataset.dtype) is not None and dataset.dtype.kind == "O":
             return self._texts(dataset, name)
         if dataset.dtype.kind == "O" and not self._is_cells(dataset):
             raise input_error(self.where, f"'{name}' with rows of several lengths", "a matrix")
         return np.asarray(dataset[()])
+
+    def _check_chunks(self, dataset: Any, name: str, plan: Any) -> None:
+        """Raises InputError for chunks that would fill the memory: HDF5 makes room for all that comes out of one."""
+        size = math.prod(dataset.chunks) * dataset.dtype.itemsize
+        self.limit.take(size, f"a chunk of '{name}'")
+        filters = [plan.get_filter(number)[0] for number in range(plan.get_nfilters())]
+        large: list[tuple[int, ...]] = []
+        if filters:
+            most = self.limit.most // MOST_DEFLATE
+            dataset.id.chunk_iter(lambda chunk: large.append(chunk.chunk_offset) if chunk.size > most else None)
+        for offset in large:
+            _, data = dataset.id.read_direct_chunk(offset)
+            if filters[-1] != self.h5py.h5z.FILTER_DEFLATE or len(_inflated(data, size + 1)) > size:
+                raise damage(self.where, f"'{name}' with a compressed chunk of {len(data)} bytes for {size}")
 
     def _is_cells(self, dataset: Any) -> bool:
         """Whether a dataset refers to others, as MATLAB's cell arrays do."""
@@ -201,6 +220,14 @@ class _Hdf5:
             raise input_error(self.where, f"'{name}', {kind} of Octave", "a matrix of numbers",
                               "save it as a full, real matrix")
         return content.T
+
+
+def _inflated(data: bytes, most: int) -> bytes:
+    """At most ``most`` bytes of what a compressed chunk holds; none where it is damaged."""
+    try:
+        return zlib.decompressobj().decompress(data, most)
+    except zlib.error:
+        return b""
 
 
 def load_h5py(path: str | os.PathLike) -> ModuleType:

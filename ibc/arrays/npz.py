@@ -30,7 +30,7 @@ def read_member(archive: zipfile.ZipFile, name: str, where: str | os.PathLike, l
         return None
     try:
         with archive.open(member) as handle:
-            shape, dtype = read_header(handle)
+            shape, _, dtype, _ = read_header(handle)
             size = archive.getinfo(member).file_size
             if dtype.hasobject:
                 raise input_error(where, f"an unreadable array '{name}' of Python objects", "numbers or texts",
@@ -47,15 +47,16 @@ def read_member(archive: zipfile.ZipFile, name: str, where: str | os.PathLike, l
         raise damaged(where, f"'{name}', {type(error).__name__}: {error}") from None
 
 
-def read_header(handle: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and dtype of the ``.npy`` that the handle stands before. Raises what numpy does."""
+def read_header(handle: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+    """Shape, whether it is stored by columns, and dtype of the ``.npy`` that the handle stands before; bytes of its
+    header. Raises what numpy does."""
     version = np.lib.format.read_magic(handle)
     limited = io.BytesIO(handle.read(MOST_HEADER))
     if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(limited, max_header_size=MOST_HEADER)
+        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(limited, max_header_size=MOST_HEADER)
     else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(limited, max_header_size=MOST_HEADER)
-    return shape, dtype
+        shape, by_columns, dtype = np.lib.format.read_array_header_2_0(limited, max_header_size=MOST_HEADER)
+    return shape, by_columns, dtype, np.lib.format.MAGIC_LEN + limited.tell()
 
 
 def damaged(where: str | os.PathLike, what: str) -> InputError:

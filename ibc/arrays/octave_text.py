@@ -73,9 +73,9 @@ class _Variable:
         return int(text)
 
     def _matrix(self) -> np.ndarray:
-        if _entry(self.lines[self.place], "ndims") is not None:  # of whole numbers and bool: one number a line
+        if _entry(self._rows(1)[0], "ndims") is not None:  # of whole numbers and bool: one number a line
             self._header("ndims")
-            shape = self._numbers(self.lines[self.place : self.place + 1], None, np.int64)
+            shape = self._numbers(self._rows(1), None, np.int64)
             if not 2 <= len(shape) <= 8 or (shape < 0).any():
                 raise self._error("no dimensions")
             self.place += 1

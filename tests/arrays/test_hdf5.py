@@ -1,5 +1,7 @@
 """HDF5 files of MATLAB, Octave and h5py; none makes the reader look into another file or fill the memory."""
 
+import zlib
+
 import h5py
 import numpy as np
 import pytest
@@ -156,6 +158,20 @@ def test_declared_sizes_take_no_memory(tmp_path, monkeypatch):
         found["texts"](True)
     monkeypatch.setenv("IBC_ARRAY_GB", "100")
     assert read(tmp_path / "f.h5", "bytes").sum() == 0
+
+
+def test_chunks_take_no_more_memory_than_they_say(tmp_path, monkeypatch):
+    monkeypatch.setenv("IBC_ARRAY_GB", "0.001")
+    numbers = np.random.default_rng(0).integers(0, 100, (300, 100))
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file.create_dataset("huge", (4, 3), "f8", maxshape=(None, None), chunks=(2**15, 2**14), compression="gzip")
+        bomb = file.create_dataset("m", (100, 1), "u1", chunks=(100, 1), compression="gzip")
+        bomb.id.write_direct_chunk((0, 0), zlib.compress(bytes(5_000_000)))
+        file.create_dataset("large", data=numbers, chunks=(300, 100), compression="gzip", shuffle=True)
+    for name, words in (("huge", "a chunk of 'huge' of 4.29 GB"), ("m", "compressed chunk of")):
+        with pytest.raises(InputError, match=words):
+            read(tmp_path / "f.h5", name)
+    assert np.array_equal(read(tmp_path / "f.h5", "large"), numbers)
 
 
 def test_damage_is_named(tmp_path):
