@@ -190,7 +190,11 @@ MATRIX = st.one_of(arrays.boolean_dtypes(), arrays.integer_dtypes(endianness="="
     lambda kind: arrays.arrays(kind, arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=4)))
 
 
-@fuzzed(st.tuples(ANY, ANY, ANY | st.none(), ANY | st.none(), st.lists(odd_texts(), max_size=4)))
+NOTHING = [(np.zeros((0, 3), np.uint8), np.zeros((0, 1)), None, None, []),
+           (np.zeros((5, 2)), np.zeros((0, 5)), None, None, [])]
+
+
+@fuzzed(st.tuples(ANY, ANY, ANY | st.none(), ANY | st.none(), st.lists(odd_texts(), max_size=4)), examples=NOTHING)
 def test_codes_content(value: tuple, folder: Path) -> None:
     codes, labels, grm, length, paths = value
     optional = {name: item for name, item in (("GRM", grm), ("code_length", length)) if item is not None}
