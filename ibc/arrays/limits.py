@@ -20,9 +20,9 @@ LEAST_BYTES = 4  # of a number: whatever the file has, the numbers become float3
 class MemoryLimit:
     """Memory for the arrays of one file: eight times as much as the file has, or the setting where that is more."""
 
-    def __init__(self, where: str | os.PathLike, file_bytes: int):
-        """where: the file, for messages. Raises InputError where the environment variable is no number."""
-        self.where = where
+    def __init__(self, where: str | os.PathLike, file_bytes: int, holds: str = "arrays"):
+        """where: the file, for messages. holds: what is in it. Raises InputError where the setting is no number."""
+        self.where, self.holds = where, holds
         self.most = self.left = max(USUAL_GROWTH * file_bytes, int(_gigabytes() * GB))
         self.file_bytes = file_bytes
 
@@ -34,7 +34,7 @@ class MemoryLimit:
         """Count ``size`` bytes of the array ``what``. Raises InputError where the limit is passed."""
         if size > self.left:
             raise input_error(self.where, f"{what} of {_text(size)} in a file of {_text(self.file_bytes)}",
-                              f"arrays of {_text(self.most)} in all",
+                              f"{self.holds} of {_text(self.most)} in all",
                               f"set {SETTING} to more gigabytes, in the environment, if you trust the file")
         self.left -= size
 

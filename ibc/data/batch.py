@@ -48,12 +48,14 @@ class ReadImages(NamedTuple):
 
 
 def read_images(asked: Sequence[int], read: Callable[[int], Tensor | ImageError], files: Sequence[str], *,
-                skip_bad: bool, replace: bool) -> ReadImages | ImageError:
+                skip_bad: bool, replace: bool,
+                cut: Callable[[Tensor, int], Tensor] | None = None) -> ReadImages | ImageError:
     """The images ``asked`` for, in that order; ``read`` gives the image at a place of the list, or why it cannot.
 
     This is the one place that decides about images that cannot be read. Without ``skip_bad`` the first of them is the
     end: its error is returned. With it they are left out, or, with ``replace``, the next readable image of the list
-    takes their place: in training both halves of a batch stay full. An error again, where no image is left.
+    takes their place: in training both halves of a batch stay full. An error again, where no image is left. cut: takes
+    each image as it is read and the index asked for, and returns the part of it that is needed.
     """
     result = ReadImages([], [], [])
     candidates = len(files) if skip_bad and replace else 1
@@ -62,7 +64,7 @@ def read_images(asked: Sequence[int], read: Callable[[int], Tensor | ImageError]
             candidate = (index + step) % len(files)
             found = read(candidate)
             if isinstance(found, Tensor):
-                result.images.append(found)
+                result.images.append(found if cut is None else cut(found, index))
                 result.indices.append(candidate)
                 break
             if not skip_bad:

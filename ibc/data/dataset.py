@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ibc.data.augment import crop_images, draws
+from ibc.data.augment import crop_images, crop_places, draws
 from ibc.data.batch import Batch, ImageError, Key, ReadImages, read_images
 from ibc.data.decode import try_to_decode
 from ibc.data.list_file import ImageList
 from ibc.data.strong_crop import DRAWS, strong_crops
 from ibc.data.transform import ImageTransform
+
+_LARGE = 8  # times the pixels of a crop: a larger image is cut to its crop as soon as it is decoded
 
 
 class ImageDataset(Dataset):
@@ -42,7 +44,7 @@ class ImageDataset(Dataset):
     def __getitems__(self, keys: list[Key]) -> Batch:
         """One batch."""
         asked = [index for _, index in keys]
-        found = self._read(asked)
+        found = self._read(asked, keys[0][0])
         if isinstance(found, ImageError):
             return Batch.failed(found)
         images, indices, skipped = found
@@ -55,12 +57,13 @@ class ImageDataset(Dataset):
             return strong_crops(images, transform.crop, draws(self.seed, epoch, asked, DRAWS), torch.device("cpu"))
         return crop_images(images, transform.crop, draws(self.seed, epoch, asked) if transform.train else None)
 
-    def _read(self, asked: list[int]) -> ReadImages | ImageError:
+    def _read(self, asked: list[int], epoch: int) -> ReadImages | ImageError:
         """The images ``asked`` for, by all threads."""
         if self.pool is None:
-            return self._read_part(asked)
+            return self._read_part(asked, epoch)
         whole = ReadImages([], [], [])
-        for part in self.pool.map(self._read_part, [part.tolist() for part in np.array_split(asked, self.threads)]):
+        parts = [part.tolist() for part in np.array_split(asked, self.threads)]
+        for part in self.pool.map(self._read_part, parts, [epoch] * len(parts)):
             if isinstance(part, ImageError):
                 return part
             whole.images.extend(part.images)
@@ -68,8 +71,18 @@ class ImageDataset(Dataset):
             whole.skipped.extend(part.skipped)
         return whole
 
-    def _read_part(self, asked: list[int]) -> ReadImages | ImageError:
-        return read_images(asked, self._image, self.images.files, skip_bad=self.skip_bad, replace=self.transform.train)
+    def _read_part(self, asked: list[int], epoch: int) -> ReadImages | ImageError:
+        def cut(image: Tensor, index: int) -> Tensor:
+            """Of a large image what the crop will show: a batch of large images must not fill the memory."""
+            height, width = crop = self.transform.crop
+            if image.shape[-2] * image.shape[-1] <= _LARGE * height * width:
+                return image
+            table = draws(self.seed, epoch, [index]) if self.transform.train else None
+            ((top, left, _),) = crop_places(np.array([image.shape[-2:]]), crop, table).tolist()
+            return image[:, top : top + height, left : left + width].clone()
+
+        return read_images(asked, self._image, self.images.files, skip_bad=self.skip_bad, replace=self.transform.train,
+                           cut=None if self.transform.strong else cut)
 
     def _image(self, index: int) -> Tensor | ImageError:
         """The image at a place of the list, resized where it has to be."""

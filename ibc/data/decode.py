@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ibc.data.image_reader import MOST_BYTES, UnreadableImage, check_pixels, read_pixels, upright
+from ibc.data.image_reader import UnreadableImage, check_pixels, read_pixels, upright
 from ibc.data.jpeg import is_whole_jpeg, read_jpeg_header
+from ibc.data.limits import most_image_bytes
 from ibc.data.zip_folder import read_bytes
 from ibc.errors import InputError, input_error
 
@@ -36,7 +37,7 @@ def read_image_file(path: str | os.PathLike) -> bytes:
     Raises InputError where it is missing, cannot be read, is empty or too large, or is no file (a pipe, a device).
     """
     try:
-        content = read_bytes(path, regular=True, most=MOST_BYTES)
+        content = read_bytes(path, regular=True, most=most_image_bytes())
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     if not content:

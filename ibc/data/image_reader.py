@@ -19,13 +19,12 @@ from PIL import Image, UnidentifiedImageError
 
 from ibc.data.image_kinds import RAW_ENDINGS, kind_not_read
 from ibc.data.jpeg import exif_orientation
+from ibc.data.limits import RAISE, most_pixels
 
 # Decoders that compute pixels and nothing else. Left out of Pillow's: EPS, which runs Ghostscript; WMF, BUFR, GRIB,
 # HDF5 and MPEG, which have no decoder of their own; and formats that no image of today is in.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000", "TGA", "ICO", "PCX", "SGI",
            "QOI", "PSD", "DDS", "SUN")
-MOST_PIXELS = 178_956_970     # of an image, against small files made to fill the memory; Pillow's own bound
-MOST_BYTES = 3 * MOST_PIXELS  # of an image file; what is larger is a film or an archive in the wrong place
 _STRIP = 1 << 22  # pixels of an image that are laid on white at once
 
 _PICTURE = "a JPEG, PNG or other picture"
@@ -49,6 +48,9 @@ def open_image(source: bytes | str | os.PathLike) -> Iterator[Image.Image]:
     In the ``with`` block, too, any error of a decoder becomes an UnreadableImage. Raises OSError for a path that cannot
     be read.
     """
+    allowed = most_pixels()
+    if Image.MAX_IMAGE_PIXELS is not None and allowed > 2 * Image.MAX_IMAGE_PIXELS:  # at twice which Pillow refuses
+        Image.MAX_IMAGE_PIXELS = -(-allowed // 2)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # notes on odd metadata, and on sizes below the bound
@@ -84,7 +86,7 @@ def check_extension(extension: str) -> None:
 
 def check_pixels(width: int, height: int) -> None:
     """Raises UnreadableImage for an image that would take too much memory."""
-    if width * height > MOST_PIXELS:
+    if width * height > most_pixels():
         raise _too_large(width * height)
 
 
@@ -181,9 +183,12 @@ def _not_read(kind: str) -> UnreadableImage:
 
 
 def _too_large(pixels: int | None = None) -> UnreadableImage:
-    bound = f"{MOST_PIXELS / 1e6:.0f} million pixels"
-    return UnreadableImage(f"more than {bound}", f"{pixels / 1e6:.0f} million pixels" if pixels else
-                           f"more than {bound}", f"an image of at most {bound}", "make it smaller")
+    def millions(count: int) -> str:
+        return f"{count / 1e6:{'.0f' if count >= 1e7 else '.2g'}} million pixels"
+
+    bound = millions(most_pixels())
+    return UnreadableImage(f"more than {bound}", millions(pixels) if pixels else f"more than {bound}",
+                           f"an image of at most {bound}", RAISE)
 
 
 def _head(path: str | os.PathLike) -> bytes:

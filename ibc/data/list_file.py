@@ -87,7 +87,7 @@ def read_list(
     if in_zip := is_zip_folder(data_folder):
         open_zip_folder(data_folder)
     source = file_of(data_folder, list_file)
-    names, rows, numbers = _parse(source, decode_text(read_bytes(source), source, keep_bytes=True))
+    names, rows, numbers = _parse(source, decode_text(read_bytes(source, regular=True), source, keep_bytes=True))
     labels = _label_columns(source, rows, filter_labels)
     if class_num is not None:
         _check_labels(source, labels, numbers, class_num, multi_label)

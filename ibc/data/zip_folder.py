@@ -13,6 +13,7 @@ import weakref
 import zipfile
 from pathlib import Path
 
+from ibc.arrays.limits import MemoryLimit
 from ibc.data.zip_reader import DamagedMember, ZipMember, list_zip, read_zip_member
 from ibc.errors import input_error
 from ibc.files import open_regular
@@ -105,11 +106,13 @@ class ZipFolder:
     def read(self, name: str, most: int | None = None) -> bytes:
         """The content of a member. Raises FileNotFoundError without it, InputError where it is damaged.
 
-        most: bytes that it may have; InputError for more.
+        most: bytes that it may have; without it, what ``ibc.arrays.limits`` allows for. InputError for more.
         """
         member = self.members.get(name)
         if member is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), f"{self.path}:{name}")
+        if most is None:
+            MemoryLimit(f"{self.path}:{name}", self.stamp[1], "content").take(member.size, "content")
         _check_size(f"{self.path}:{name}", member.size, most)
         try:
             return read_zip_member(self.file.fileno(), member.offset, member.stored_size, member.size,

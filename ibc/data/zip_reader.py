@@ -6,16 +6,20 @@ Reading by position moves no file position, so threads and forked processes can 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, ..., lengths of the name and of the extra field
 _SIGNATURE = b"PK\3\4"
+_LARGEST_RATIO = 1032  # of deflate: a byte stands for at most so many
+_PART = 1 << 20
 _ENCRYPTED, _UTF8 = 0x1, 0x800  # bits of a member's flags
 _UNICODE_PATH = 0x7075  # an extra field
 
@@ -76,13 +80,18 @@ def list_zip(archive: str | os.PathLike | BinaryIO, encoding: str | None = None)
     try:
         with zipfile.ZipFile(archive) as opened:
             entries = opened.infolist()
-    except (NotImplementedError, ValueError, struct.error) as error:  # zipfile's answers to a damaged directory
-        raise zipfile.BadZipFile(str(error)) from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a place before the beginning of the file
+            raise
+        raise zipfile.BadZipFile("a directory outside of the file") from None
+    except (NotImplementedError, ValueError, ArithmeticError, LookupError, MemoryError, struct.error) as error:
+        raise zipfile.BadZipFile(str(error) or type(error).__name__) from None  # answers to a damaged directory
     unmarked = [raw for entry in entries if (raw := _unmarked_name(entry)) is not None]
     guess = encoding or ("utf-8" if all(map(_is_utf8, unmarked)) else "cp437")
     return [ZipMember(_name(entry, guess), entry.header_offset, entry.compress_size, entry.file_size, entry.CRC,
                       entry.compress_type, bool(entry.flag_bits & _ENCRYPTED), stat.S_ISLNK(entry.external_attr >> 16),
-                      entry.is_dir(), guess == "cp437" and not encoding and _unmarked_name(entry) is not None)
+                      entry.filename.endswith("/"),
+                      guess == "cp437" and not encoding and _unmarked_name(entry) is not None)
             for entry in entries]
 
 
@@ -129,24 +138,73 @@ def read_zip_member(descriptor: int, offset: int, stored_size: int, size: int, *
     """The content of the member whose local header begins at ``offset`` of an open archive.
 
     ``descriptor``: of the open file. The other numbers are those of ``ZipMember``; the checksum is compared where
-    ``crc`` is given. Raises DamagedMember.
+    ``crc`` is given. Takes about ``size`` bytes, whatever is in the member. Raises DamagedMember.
     """
-    header = os.pread(descriptor, _LOCAL_HEADER.size, offset)
+    start = _start_of_content(descriptor, offset, stored_size, size, deflated)
+    content = os.pread(descriptor, stored_size, start)
+    if deflated:
+        try:
+            content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, size + 1)  # no more, whatever it holds
+        except zlib.error as error:
+            raise _broken(error) from None
+    if len(content) != size:
+        raise DamagedMember("damaged zip entry (checksum)", f"{len(content)} bytes instead of {size}")
+    if crc is not None and zlib.crc32(content) != crc:
+        raise _other_checksum()
+    return content
+
+
+def zip_member_parts(descriptor: int, offset: int, stored_size: int, size: int, *, deflated: bool,
+                     crc: int) -> Iterator[bytes]:
+    """``read_zip_member`` in parts of at most a megabyte, for members of any size; the checksum is compared last."""
+    start = _start_of_content(descriptor, offset, stored_size, size, deflated)
+    end, found, checksum = start + stored_size, 0, 0
+    expander = zlib.decompressobj(-zlib.MAX_WBITS) if deflated else None
+    waiting = b""
+    while found < size:
+        if not waiting:
+            waiting = os.pread(descriptor, min(_PART, end - start), start)
+            start += len(waiting)
+        part, waiting = waiting, b""
+        if expander is not None:
+            try:
+                part = expander.decompress(part, _PART)
+            except zlib.error as error:
+                raise _broken(error) from None
+            waiting = expander.unconsumed_tail
+            if not part and not waiting and (expander.eof or start >= end):
+                break
+        elif not part:
+            break
+        found += len(part)
+        checksum = zlib.crc32(part, checksum)
+        yield part[: size - found] if found > size else part
+    if found != size:
+        raise DamagedMember("damaged zip entry (checksum)", f"{found} bytes instead of {size}")
+    if checksum != crc:
+        raise _other_checksum()
+
+
+def _start_of_content(descriptor: int, offset: int, stored_size: int, size: int, deflated: bool) -> int:
+    """Where the content of a member begins. Raises DamagedMember for numbers that cannot be those of a member."""
+    header = os.pread(descriptor, _LOCAL_HEADER.size, offset) if 0 <= offset < 2**62 else b""
     if len(header) < _LOCAL_HEADER.size or not header.startswith(_SIGNATURE):
         raise DamagedMember("archive ends in the middle of the file" if len(header) < _LOCAL_HEADER.size
                             else "damaged zip entry", "no header where the archive's directory says")
     # The local header repeats name and extra field, the latter not always with the length that the directory says.
     _, name_length, extra_length = _LOCAL_HEADER.unpack(header)
-    content = os.pread(descriptor, stored_size, offset + _LOCAL_HEADER.size + name_length + extra_length)
-    if len(content) < stored_size:
-        raise DamagedMember("archive ends in the middle of the file", f"{len(content)} bytes instead of {stored_size}")
-    if deflated:
-        try:
-            content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, size + 1)  # no more, whatever it holds
-        except zlib.error as error:
-            raise DamagedMember(f"damaged zip entry ({error})", f"broken data ({error})") from None
-    if len(content) != size:
-        raise DamagedMember("damaged zip entry (checksum)", f"{len(content)} bytes instead of {size}")
-    if crc is not None and zlib.crc32(content) != crc:
-        raise DamagedMember("damaged zip entry (checksum)", "content with another checksum than the directory says")
-    return content
+    start = offset + _LOCAL_HEADER.size + name_length + extra_length
+    left = max(os.fstat(descriptor).st_size - start, 0)
+    if stored_size > left:
+        raise DamagedMember("archive ends in the middle of the file", f"{left} bytes instead of {stored_size}")
+    if deflated and size > _LARGEST_RATIO * (stored_size + 1):
+        raise DamagedMember("damaged zip entry (size)", f"{stored_size} bytes that can never become {size}")
+    return start
+
+
+def _broken(error: zlib.error) -> DamagedMember:
+    return DamagedMember(f"damaged zip entry ({error})", f"broken data ({error})")
+
+
+def _other_checksum() -> DamagedMember:
+    return DamagedMember("damaged zip entry (checksum)", "content with another checksum than the directory says")

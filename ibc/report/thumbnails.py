@@ -13,7 +13,8 @@ from collections.abc import Iterable
 
 from PIL import Image
 
-from ibc.data.image_reader import MOST_BYTES, UnreadableImage, read_pixels
+from ibc.data.image_reader import UnreadableImage, read_pixels
+from ibc.data.limits import most_image_bytes
 from ibc.data.zip_folder import read_bytes
 from ibc.errors import input_error
 
@@ -28,7 +29,7 @@ def thumbnail(file: str | None, side: int) -> Image.Image | None:
     if file is None:
         return None
     try:
-        content = read_bytes(file, regular=True, most=MOST_BYTES)
+        content = read_bytes(file, regular=True, most=most_image_bytes())
         image = Image.fromarray(read_pixels(content, os.path.splitext(file)[1], side=2 * side))
     except (OSError, ValueError, UnreadableImage):  # ValueError: an InputError, or a zero byte in the name
         return None

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ibc.config import load_config
+from ibc.data import dataset
 from ibc.data.augment import crop_places, draws
 from ibc.data.dataset import ImageDataset
 from ibc.data.decode import decode_image
@@ -46,6 +47,28 @@ def test_a_batch_is_its_images_one_by_one(images, train, threads):
                                         draw[None] if train else None)[0]
         slow = image[:, top : top + 90, left : left + 72]
         assert torch.equal(made, slow.flip(-1) if mirror else slow)
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_large_images_are_cut_as_they_are_read(images, train, monkeypatch):
+    whole = make(images, train, 2, crop=(64, 70))
+    monkeypatch.setattr(dataset, "_LARGE", 0)
+    monkeypatch.setattr(dataset, "crop_images", largest := Largest(dataset.crop_images))
+    cut = make(images, train, 2, crop=(64, 70))
+    assert torch.equal(cut.images, whole.images) and cut.images.stride() == whole.images.stride()
+    assert largest.pixels == 64 * 70
+
+
+class Largest:
+    """``crop_images``, which notes how many pixels the largest of its images has."""
+
+    def __init__(self, crop_images):
+        self.crop_images, self.pixels = crop_images, 0
+
+    def __call__(self, images, crop, table):
+        self.pixels = max(image.shape[1] * image.shape[2] for image in images)
+        assert all(image.untyped_storage().nbytes() == image.numel() for image in images)
+        return self.crop_images(images, crop, table)
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -16,8 +16,9 @@ from ibc.data.gpu.decode import decode_files
 from ibc.data.gpu.file_batch import FileBatchReader
 from ibc.data.gpu.resize import resize_images
 from ibc.data.image_kinds import looks_like_image
-from ibc.data.image_reader import MOST_PIXELS, read_pixels, upright
+from ibc.data.image_reader import read_pixels, upright
 from ibc.data.jpeg import exif_orientation, read_jpeg_header
+from ibc.data.limits import most_pixels
 from ibc.data.transform import MOST_ASPECT, ImageTransform, middle_of, resize_shorter
 from ibc.datasets.building.image import PreparedImage, Recipe, Unusable, prepare_image
 from ibc.errors import InputError
@@ -238,7 +239,7 @@ def test_sizes_are_looked_at_before_memory_is_taken(tmp_path):
         with open(file, "wb") as handle:
             handle.write(huge_jpeg(side, side))
     assert FileBatchReader(files).read([0, 1], 1 << 20).sizes.tolist() == [[0, 0], [0, 0]]
-    assert MOST_PIXELS > 12000**2
+    assert most_pixels() > 12000**2
 
 
 def test_pipes_and_devices_are_not_waited_for(tmp_path):

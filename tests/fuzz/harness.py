@@ -111,13 +111,16 @@ def fuzzed(strategy: st.SearchStrategy[Any], *, examples: Sequence[Any] = (), er
     return decorate
 
 
-def each(*calls: Callable[[], Any]) -> None:
-    """Every one of several parsers on the same input. Raises the last error, if it is the parsers' own."""
-    last = None
+def each(*calls: Callable[[], Any], own: tuple[type[Exception], ...] = ()) -> None:
+    """Every one of several parsers on the same input. Raises the last error, if all are the parsers' own.
+
+    own: errors that they may raise beside InputError.
+    """
+    last: Exception | None = None
     for call in calls:
         try:
             call()
-        except InputError as error:
+        except (InputError, *own) as error:
             _check_message(error)
             last = error
     if last is not None:

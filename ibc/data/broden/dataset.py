@@ -35,7 +35,8 @@ from ibc.data.broden.tables import (
     whole_number,
 )
 from ibc.data.decode import decode_image, read_image_file
-from ibc.data.image_reader import MOST_BYTES, UnreadableImage, open_image
+from ibc.data.image_reader import UnreadableImage, open_image
+from ibc.data.limits import most_image_bytes
 from ibc.data.zip_folder import read_bytes
 from ibc.errors import InputError, input_error
 
@@ -126,7 +127,7 @@ class Broden:
     def _read_plane(self, record: BrodenImage, name: str) -> np.ndarray:
         """One label plane, (sh, sw) uint16, from a PNG: label = R + 256 G."""
         try:
-            with open_image(read_bytes(f"{self.folder}/images/{name}", regular=True, most=MOST_BYTES)) as image:
+            with open_image(read_bytes(f"{self.folder}/images/{name}", regular=True, most=most_image_bytes())) as image:
                 mode = image.mode
                 pixels = np.asarray(image if mode == "RGB" else image.convert("RGB"))
         except FileNotFoundError:

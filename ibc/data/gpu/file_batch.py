@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ibc.data.decode import ImageError, read_image_file
-from ibc.data.image_reader import MOST_PIXELS
 from ibc.data.jpeg import is_whole_jpeg, read_jpeg_header
+from ibc.data.limits import most_pixels
 from ibc.errors import InputError
 
 USUAL_FILE = 256 << 10  # bytes of shared memory for each file of a batch
@@ -110,4 +110,4 @@ def _size_for_nvjpeg(content: bytes) -> tuple[int, int]:
     if header is None or not header.baseline or header.orientation != 1:
         return 0, 0
     pixels = header.size[0] * header.size[1]
-    return header.size if pixels <= min(MOST_PIXELS, MOST_PIXELS_A_BYTE * len(content)) else (0, 0)
+    return header.size if pixels <= min(most_pixels(), MOST_PIXELS_A_BYTE * len(content)) else (0, 0)

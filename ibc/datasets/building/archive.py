@@ -7,6 +7,10 @@ compressed tar cannot be entered in the middle: its members are *streamed*, read
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
+import lzma
 import os
 import tarfile
 import zipfile
@@ -16,9 +20,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import RawIOBase
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from ibc.arrays.limits import MemoryLimit
 from ibc.data.walk import LeftOut, unwanted_kind, walk_files
-from ibc.data.zip_reader import DamagedMember, list_zip, read_zip_member
+from ibc.data.zip_reader import DamagedMember, list_zip, read_zip_member, zip_member_parts
 from ibc.datasets.building.other_kinds import refuse_other_kinds
 from ibc.errors import InputError, input_error
 from ibc.files import open_regular
@@ -26,8 +32,13 @@ from ibc.foreign_names import leads_out
 from ibc.progress import track
 
 ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
-_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
-_TAR_ERRORS = (tarfile.TarError, zlib.error, EOFError, OSError)
+# What tarfile and the decompressors answer damaged data with.
+_TAR_ERRORS = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, LookupError,
+               ArithmeticError, MemoryError, RuntimeError)
+_MOST_HEADER = 1 << 20  # bytes of a long name or of other facts of one entry
+_PART = 1 << 20
+_BOMB = 1 << 32  # bytes above which a compressed tar may not grow to more than ``_LARGEST_RATIO`` times its size
+_LARGEST_RATIO = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +101,17 @@ def list_members(source: str | os.PathLike, nested: bool = False,
 
 
 def read_files(members: Iterable[Member]) -> dict[str, bytes]:
-    """Name -> content of a few members of any kind, those of compressed tars included."""
+    """Name -> content of a few members of any kind, those of compressed tars included.
+
+    Raises InputError where they are larger than ``ibc.arrays.limits`` allows, OSError for one that is damaged.
+    """
     found: dict[str, bytes] = {}
     streams: dict[tuple[str, str], dict[str, str]] = {}
+    limits: dict[str, MemoryLimit] = {}
     for member in members:
+        if member.container not in limits:
+            limits[member.container] = MemoryLimit(member.container, os.path.getsize(member.container), "content")
+        limits[member.container].take(member.size, f"the content of '{member.name}'")
         if member.kind == "stream":
             streams.setdefault((member.container, member.inner), {})[member.entry] = member.name
         else:
@@ -117,6 +135,23 @@ def read_member(member: Member) -> bytes:
         raise OSError(error.reason) from None
 
 
+def member_parts(member: Member) -> Iterator[bytes]:
+    """Content of a member of any kind but "stream", in parts: it may be of any size. Raises OSError as it does."""
+    if member.kind in ("stored", "deflated"):
+        try:
+            yield from zip_member_parts(_descriptor(member.container), member.offset, member.packed, member.size,
+                                        deflated=member.kind == "deflated", crc=member.crc)
+        except DamagedMember as error:
+            raise OSError(error.reason) from None
+    elif member.kind == "file":
+        with open_regular(member.container) as handle:
+            while part := handle.read(_PART):
+                yield part
+    else:
+        for start in range(0, member.size, _PART):
+            yield _pread(member.container, member.offset + start, min(_PART, member.size - start))
+
+
 def stream_members(container: str, inner: str, wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
     """(entry, content) of the wanted entries of a compressed tar, in the order of the tar, in one pass.
 
@@ -129,6 +164,8 @@ def stream_members(container: str, inner: str, wanted: Container[str]) -> Iterat
                 if entry.isreg() and name in wanted:
                     handle = tar.extractfile(entry)
                     yield name, handle.read() if handle else b""
+        except InputError:
+            raise
         except _TAR_ERRORS as error:
             raise _damaged(container, error) from error
 
@@ -148,7 +185,7 @@ def _list_archive(path: Path, encoding: str | None = None, notes: list[str] | No
             if _is_compressed(path):
                 yield from _list_stream(str(path), "", stamp)
             else:
-                with tarfile.open(path, "r:") as tar:
+                with tarfile.open(path, "r:", tarinfo=_Entry) as tar:
                     yield from _list_tar(tar, str(path), 0, stamp)
     except InputError:
         raise
@@ -213,6 +250,8 @@ def _enter(member: Member) -> Iterator[Member]:
     try:
         for found in _list_inside(member, ending):
             yield replace(found, name=f"{folder}/{found.name}")
+    except InputError:
+        raise
     except _TAR_ERRORS as error:
         raise _damaged(f"{member.container}: {member.name}", error) from error
 
@@ -223,21 +262,68 @@ def _list_inside(member: Member, ending: str) -> Iterator[Member]:
             yield from _enter(found)
     elif member.kind == "slice" and ending == ".tar":
         window = _Window(member.container, member.offset, member.size)
-        with tarfile.open(fileobj=window, mode="r:") as tar:
+        with tarfile.open(fileobj=window, mode="r:", tarinfo=_Entry) as tar:
             yield from _list_tar(tar, member.container, member.offset, member.stamp)
     else:
         yield from _list_stream(member.container, member.name, member.stamp)
 
 
 def _open_stream(container: str, inner: str) -> tarfile.TarFile:
+    file: Any
     if not inner:
-        return tarfile.open(container, "r|*")
-    outer = next(member for member in _list_archive(Path(container)) if member.name == inner)
-    if outer.kind == "slice":
-        return tarfile.open(fileobj=_Window(container, outer.offset, outer.size), mode="r|*")
-    archive = zipfile.ZipFile(container)
-    entry = next(entry for entry in archive.infolist() if entry.header_offset == outer.offset)
-    return tarfile.open(fileobj=archive.open(entry), mode="r|*")
+        size, file = os.path.getsize(container), open(container, "rb")  # noqa: SIM115 - closed with what reads it
+    else:
+        outer = next((member for member in _list_archive(Path(container)) if member.name == inner), None)
+        if outer is None:
+            raise input_error(container, f"no member '{inner}'", "the archive as it was listed", "run it again")
+        size = outer.size
+        if outer.kind == "slice":
+            file = _Window(container, outer.offset, outer.size)
+        else:
+            archive = zipfile.ZipFile(container)
+            file = archive.open(next(entry for entry in archive.infolist() if entry.header_offset == outer.offset))
+    try:
+        return tarfile.open(fileobj=_Expanded(file, size), mode="r|", tarinfo=_Entry)  # type: ignore[call-overload]
+    except _TAR_ERRORS as error:
+        raise _damaged(container, error) from error
+
+
+_OPENERS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file), b"BZh": bz2.BZ2File, b"\xfd7zXZ": lzma.LZMAFile}
+
+
+class _Expanded:
+    """What a compressed file expands to, read part by part. Of a bomb, small but without end, the reading ends."""
+
+    def __init__(self, file: Any, size: int):
+        """file: at its beginning. size: of it, in bytes."""
+        buffered = io.BufferedReader(file)
+        head = buffered.peek(8)
+        opener = next((opener for start, opener in _OPENERS.items() if head.startswith(start)), None)
+        self.file = buffered if opener is None else opener(buffered)
+        self.left = max(_BOMB, _LARGEST_RATIO * size)
+
+    def read(self, size: int) -> bytes:
+        data = self.file.read(size)
+        self.left -= len(data)
+        if self.left < 0:
+            raise tarfile.ReadError(f"it expands to more than {_LARGEST_RATIO} times its size")
+        return data
+
+
+class _Entry(tarfile.TarInfo):
+    """An entry of a tar whose size, and that of its header, are checked before anything of it is read."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.size < 0:
+            raise tarfile.ReadError(f"an entry of {self.size} bytes")
+        if self.size > _MOST_HEADER and self.type in _HEADERS:
+            raise tarfile.ReadError(f"a header of {self.size} bytes")
+        return super()._proc_member(tar)  # type: ignore[misc]
+
+
+_HEADERS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
+            tarfile.SOLARIS_XHDTYPE)
 
 
 class _Window(RawIOBase):
@@ -251,6 +337,11 @@ class _Window(RawIOBase):
 
     def seekable(self) -> bool:
         return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def tell(self) -> int:
         return self.position
@@ -274,7 +365,9 @@ def _descriptor(container: str) -> int:
 
 
 def _pread(container: str, offset: int, size: int) -> bytes:
-    data = os.pread(_descriptor(container), size, offset)
+    descriptor = _descriptor(container)
+    left = os.fstat(descriptor).st_size - offset
+    data = os.pread(descriptor, size, offset) if 0 <= size <= left else b""
     if len(data) != size:
         raise OSError("archive ends in the middle of the file")
     return data
@@ -282,7 +375,7 @@ def _pread(container: str, offset: int, size: int) -> bytes:
 
 def _is_compressed(path: Path) -> bool:
     with open(path, "rb") as handle:
-        return handle.read(8).startswith(_COMPRESSED)
+        return handle.read(8).startswith(tuple(_OPENERS))
 
 
 def _safe_name(archive: str | os.PathLike, name: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from ibc.data.image_reader import MOST_BYTES
+from ibc.data.limits import most_image_bytes
 from ibc.datasets.building.archive import Member, read_member, stream_members
 from ibc.datasets.building.image import PreparedImage, Recipe, Unusable, estimate_bytes, prepare_image
 from ibc.process_pool import in_batches, run_batches
@@ -64,7 +64,7 @@ def sample_bytes(members: Mapping[str, Member], recipe: Recipe, link: bool) -> f
     stems = [stem for stem in members if members[stem].kind != "stream"]
     sizes = []
     for stem in stems[:: max(1, len(stems) // _SAMPLE)]:
-        if members[stem].size > MOST_BYTES:
+        if members[stem].size > most_image_bytes():
             continue
         with contextlib.suppress(Unusable, OSError):
             size, kept = estimate_bytes(read_member(members[stem]), recipe)
@@ -83,12 +83,12 @@ def _tasks(members: Mapping[str, Member]) -> Iterator[Task]:
     """First the members that workers can read, in the order of the archive, so that disks read forwards; then those of
     compressed tars, with their content."""
     direct = [(stem, member) for stem, member in members.items()
-              if member.kind != "stream" or member.size > MOST_BYTES]
+              if member.kind != "stream" or member.size > most_image_bytes()]
     direct.sort(key=lambda pair: (pair[1].container if pair[1].kind != "file" else "", pair[1].offset))
     for stem, member in direct:
         yield stem, member, None
     streamed = [(stem, member) for stem, member in members.items()
-                if member.kind == "stream" and member.size <= MOST_BYTES]
+                if member.kind == "stream" and member.size <= most_image_bytes()]
     streamed.sort(key=lambda pair: (pair[1].container, pair[1].inner))
     for (container, inner), group in groupby(streamed, key=lambda pair: (pair[1].container, pair[1].inner)):
         stems: dict[str, list[tuple[str, Member]]] = {}
@@ -113,7 +113,7 @@ class _ConversionJob:
 
     def _one(self, stem: str, member: Member, data: bytes | None) -> Outcome:
         try:
-            if member.size > MOST_BYTES:
+            if member.size > most_image_bytes():
                 raise Unusable(f"a file of {member.size / 1e6:.0f} MB")
             if data is None:
                 data = read_member(member)

@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ibc.datasets.building.archive import Member, list_members, read_member
+from ibc.datasets.building.archive import Member, list_members, member_parts
 from ibc.datasets.building.download import fetch
 from ibc.datasets.data_set import DataSet
 from ibc.errors import input_error
 from ibc.files import atomic_write
 from ibc.progress import Progress
 
+_PART = 1 << 20
 ADDRESS = "http://netdissect.csail.mit.edu/data/broden1_{size}.zip"
 
 
@@ -90,7 +91,8 @@ def _unpack(archive: Path, destination: Path) -> None:
         for path, member in missing.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                aside.write_bytes(read_member(member))
+                with open(aside, "wb") as handle:
+                    handle.writelines(member_parts(member))
             except OSError as error:
                 raise input_error(archive, f"'{member.name}' damaged ({error})", "a whole archive",
                                   "fetch it again") from None
@@ -102,7 +104,15 @@ def _is_unpacked(path: Path, member: Member) -> bool:
     """Whether a file holds the content of a member: by size, and by the checksum where the archive has one."""
     if not path.is_file() or path.stat().st_size != member.size:
         return False
-    return member.kind not in ("stored", "deflated") or zlib.crc32(path.read_bytes()) == member.crc
+    return member.kind not in ("stored", "deflated") or _checksum(path) == member.crc
+
+
+def _checksum(path: Path) -> int:
+    checksum = 0
+    with open(path, "rb") as handle:
+        while part := handle.read(_PART):
+            checksum = zlib.crc32(part, checksum)
+    return checksum
 
 
 DATA_SET = DataSet(summary="Broden for network dissection, from its official address or a local zip",

@@ -62,7 +62,7 @@ def test_a_cut_archive_is_an_error(tmp_path, capsys, kind):
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
 def test_huge_files_are_not_read_into_memory(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(convert, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(convert, "most_image_bytes", lambda: 100_000)
     files = class_tree(1) | {"bee/film.mp4": bytes(200_000)}
     source = tmp_path / f"src.{kind}"
     write_zip(source, files) if kind == "zip" else write_tar(source, files, "w:gz" if kind == "tar.gz" else "w")

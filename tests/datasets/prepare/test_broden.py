@@ -91,7 +91,7 @@ def test_another_archive_of_the_same_sizes_is_noticed(tmp_path):
 
 def test_unpacking_goes_on_where_it_stopped(tmp_path, monkeypatch):
     write_broden(tmp_path / "b.zip")
-    read, count = broden.read_member, []
+    read, count = broden.member_parts, []
 
     def stop_in_the_middle(member):
         count.append(member)
@@ -99,9 +99,9 @@ def test_unpacking_goes_on_where_it_stopped(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return read(member)
 
-    monkeypatch.setattr(broden, "read_member", stop_in_the_middle)
+    monkeypatch.setattr(broden, "member_parts", stop_in_the_middle)
     assert main(["broden", str(tmp_path / "out"), "--source", str(tmp_path / "b.zip")]) == 130
-    monkeypatch.setattr(broden, "read_member", lambda member: count.append(member) or read(member))
+    monkeypatch.setattr(broden, "member_parts", lambda member: count.append(member) or read(member))
     count.clear()
     assert main(["broden", str(tmp_path / "out"), "--source", str(tmp_path / "b.zip")]) == 0
     assert len(count) == len(broden_files()) - 8
