@@ -105,7 +105,11 @@ def read_file(path: str | os.PathLike, *, mmap: bool = False) -> dict[str, Any]:
 
 def read_state_dict(path: str | os.PathLike, *, mmap: bool = False) -> dict[str, Tensor]:
     """The state dict of an IBC checkpoint, a bare one or that of a whole model: official names to CPU tensors."""
-    return plain_names(state_dict_of(read_torch_file(path, lazy=mmap), path), OFFICIAL_PARTS)
+    weights = plain_names(state_dict_of(read_torch_file(path, lazy=mmap), path), OFFICIAL_PARTS)
+    for name, value in weights.items():
+        if value.nbytes > (held := value.untyped_storage().nbytes()):  # one number stands for many
+            raise input_error(path, f"'{name}' of shape {tuple(value.shape)} in {held} bytes", "all of its numbers")
+    return weights
 
 
 def read_config(path: str | os.PathLike) -> dict[str, Any]:
@@ -163,7 +167,7 @@ def infer_model_config(weights: Mapping[str, Tensor], source: str | os.PathLike)
         classes, bits = weights["GRM"].shape
         width = weights["enc_style.hash_layer.weight"].shape[1]
         outputs = weights["enc_style.alexnet.classifier.6.weight"].shape[0]
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, IndexError):
         raise input_error(source, "a state dict without IBC's layers", "an IBC checkpoint") from None
     return ModelConfig(bits, classes, 0.0, is_sun=outputs == PLACES_CLASSES, pretrained="none", fc_dim=width)
 
@@ -187,8 +191,8 @@ def _fitting(model: IBC, weights: dict[str, Tensor], source: str | os.PathLike) 
             raise input_error(source, f"no weight '{names[0]}'", f"an IBC network of {grm_shape(model)}")
         value = weights[present[0]]
         for name in present:
-            if not weights[name].is_floating_point() or weights[name].layout != torch.strided:
-                raise input_error(source, f"'{name}' of {weights[name].dtype}, {weights[name].layout}", "plain floats")
+            if not weights[name].is_floating_point():
+                raise input_error(source, f"'{name}' of {weights[name].dtype}", "floats")
             if weights[name].shape != wanted[name].shape:
                 raise input_error(source, f"'{name}' of shape {tuple(weights[name].shape)}",
                                   f"{tuple(wanted[name].shape)}", "check fc_dim, is_sun and the code length")

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ibc.errors import InputError, input_error
@@ -34,6 +35,7 @@ def state_dict_of(content: Any, where: str | os.PathLike) -> dict[str, Tensor]:
     except ValueError as error:
         raise input_error(where, f"a saved model that cannot be read ({error})", "a state dict") from None
     if len(found) == 1:
+        _check_kinds(found[0], where)
         return found[0]
     raise _none_found(content, len(found), where)
 
@@ -50,6 +52,14 @@ def _find(content: Any, depth: int = 0) -> list[dict[str, Tensor]]:
         if name in content and (found := _find(content[name], depth + 1)):
             return found
     return [found for value in content.values() for found in _find(value, depth + 1)]
+
+
+def _check_kinds(weights: Mapping[str, Tensor], where: str | os.PathLike) -> None:
+    """Raise InputError for a tensor that is no plain array of numbers in memory."""
+    for name, value in weights.items():
+        if value.is_nested or value.is_quantized or value.layout != torch.strided or value.device.type != "cpu":
+            kind = "nested" if value.is_nested else f"{value.layout} on {value.device}"
+            raise input_error(where, f"'{name}' of {value.dtype}, {kind}", "plain numbers")
 
 
 def _with_metadata(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

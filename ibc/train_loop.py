@@ -227,7 +227,8 @@ def _resume(trainer: Trainer, folder: Path, digest: ListDigest) -> None:
         warn(f"{path} does not say which checkpoint it belongs to: taking the newest, {iteration}")
     restore_training(trainer, state, str(path))
     before = state.get("train_list")  # no earlier version wrote it
-    if isinstance(before, dict) and (change := list_change(before, digest)):
+    if isinstance(before, dict) and all(isinstance(value, (int, str)) for value in before.values()) and (
+            change := list_change(before, digest)):
         warn(f"the training list is another than that of the run: {change}; the run goes on with the new one")
 
 
