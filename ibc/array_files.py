@@ -61,6 +61,12 @@ def read_arrays(path: Path, names: tuple[str, ...], text: tuple[str, ...] = (), 
     return found
 
 
+def array_names(path: Path) -> list[str]:
+    """The names of all arrays of a file. Raises InputError for a damaged one."""
+    with _members(path) as members:
+        return sorted(name for name in members if name and not name.startswith("#"))
+
+
 @contextlib.contextmanager
 def _members(path: Path) -> Iterator[Mapping[str, Callable[[bool], np.ndarray]]]:
     """Name -> function that reads the array, while the file is open; its argument says whether it holds texts."""

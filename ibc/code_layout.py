@@ -81,9 +81,12 @@ def label_notes(codes: CodeSet, multi_label: bool, ids: np.ndarray | None = None
 
 
 def _one_hot(labels: np.ndarray) -> bool:
-    """Whether each row of three or more columns holds exactly one 1 beside 0 or -1."""
-    return (labels.shape[1] > 2 and len(labels) > 0 and bool((labels <= 1).all())
-            and bool(np.isin(labels, (NEGATIVE, 0, 1)).all()) and bool(((labels == 1).sum(axis=1) == 1).all()))
+    """Whether each row holds exactly one 1 beside 0 or -1, in the first column (the category) and in others."""
+    if labels.shape[1] < 2 or len(labels) < 3 or not np.isin(labels, (NEGATIVE, 0, 1)).all():
+        return False
+    ones = labels == 1
+    used = ones.any(axis=0)
+    return bool((ones.sum(axis=1) == 1).all() and used[0] and used[1:].any())
 
 
 def _fit(codes: CodeSet, first: int) -> float:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ibc.array_files import map_array, read_arrays, strings, write_arrays
+from ibc.array_files import array_names, map_array, read_arrays, strings, write_arrays
 from ibc.code_layout import upright, upright_grm
 from ibc.code_reading import in_unit, recognise
 from ibc.errors import input_error
@@ -162,8 +162,8 @@ def load_codes(path: str | os.PathLike, label_path: str | os.PathLike | None = N
         values.update(read_arrays(label_path, ("lab",)))
     for key, source in (("binary_codes", path), ("lab", label_path)):
         if key not in values:
-            raise input_error(source, f"no array '{key}'", "the keys binary_codes and lab",
-                              "write it with fea_extraction.py")
+            raise input_error(source, f"no array '{key}'{_held(source)}", "the keys binary_codes and lab",
+                              "write it with fea_extraction.py, or give the arrays these names")
     grm = _matrix(path, "GRM", values["GRM"]) if "GRM" in values and np.size(values["GRM"]) else None
     stated = _stated_length(values.get("code_length"))
     numbers, labels, turned = upright(_matrix(path, "binary_codes", values["binary_codes"]),
@@ -248,6 +248,12 @@ def _matrix(path: Path, key: str, value: np.ndarray) -> np.ndarray:
 def _float32(values: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):  # numbers beyond float32 become infinite, and are refused where they matter
         return np.ascontiguousarray(values, np.float32)
+
+
+def _held(path: Path) -> str:
+    """What a file holds instead of what is looked for."""
+    names = array_names(path)
+    return f" (it holds {', '.join(names[:8])}{', …' * (len(names) > 8)})" if names else ""
 
 
 def _stated_length(value: Any) -> int | None:

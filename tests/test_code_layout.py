@@ -70,3 +70,7 @@ def test_one_hot_labels():
         assert label_notes(hot, False) == [LIKE_SETS]
         assert label_notes(hot, True) == []
     assert label_notes(CodeSet(CODES, LAB, GRM), False) == []
+    both = np.eye(2, dtype=np.float32)[np.arange(40) % 2]
+    assert label_notes(CodeSet(CODES, both), False) == [LIKE_SETS]
+    for row in ([0, 1], [0, 0, 1], [1, 0]):  # one category with one attribute, or with none
+        assert label_notes(CodeSet(CODES, np.tile(np.array(row, np.float32), (40, 1))), False) == []

@@ -96,7 +96,7 @@ def test_raw_files(tmp_path, codes):
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"lab": None}, "no array 'lab'"),
+    ({"lab": None}, r"no array 'lab' \(it holds GRM, binary_codes\)"),
     ({"lab": np.zeros((6, 1))}, "6 rows in lab"),
     ({"GRM": np.zeros((4, 69))}, "69 columns"),
     ({"binary_codes": np.full((7, 70), np.nan)}, "not a finite number in row 1"),

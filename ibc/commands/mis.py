@@ -97,9 +97,12 @@ def run(options: MisOptions) -> None:
     from ibc.retrieval.repeated_mis import load_mis_inputs, repeat_mis
 
     estimators = ["knn", "exact"] if options.estimator == "both" else [options.estimator]
+    notes: list[str] = []
     inputs = load_mis_inputs(options.fea_file_path, options.label_file_path, is_mat=options.is_mat_file,
                              rows=options.sample_num, length=options.fea_dim, class_num=options.class_num,
-                             multi_label=options.multi_label, kind=options.code_kind, say=print_note)
+                             multi_label=options.multi_label, kind=options.code_kind, say=notes.append)
+    for note in notes:
+        print_note(note)
     say = speaker(options.json_path)
     start = time.perf_counter()
     result = repeat_mis(inputs, estimators, samples, options.seed, options.repeats)
@@ -109,7 +112,7 @@ def run(options: MisOptions) -> None:
         write_bit_table(options.csv, result)
         say(f"wrote {options.csv}")
     if options.json_path:
-        _write_json(options.json_path, options, result, samples)
+        _write_json(options.json_path, options, result, samples, notes)
 
 
 def _samples(options: MisOptions) -> int | str:
@@ -132,14 +135,16 @@ def _samples(options: MisOptions) -> int | str:
     return samples
 
 
-def _write_json(path: str, options: MisOptions, result: RepeatedMis, samples: int | str) -> None:
+def _write_json(path: str, options: MisOptions, result: RepeatedMis, samples: int | str,
+                notes: list[str]) -> None:
     from ibc.json_report import write_json
     from ibc.report.mis import mis_metrics
 
     files = dict.fromkeys([options.fea_file_path, options.label_file_path or options.fea_file_path])
     write_json(path, command="compute_mutual_info_offline", seed=options.seed,
                protocol={"samples": samples, "estimators": list(result.scores), "repeats": options.repeats,
-                         "class_num": result.class_num, "multi_label": options.multi_label, "unit": "nats"},
+                         "class_num": result.class_num, "multi_label": options.multi_label, "unit": "nats",
+                         "notes": notes},
                inputs=files, metrics=mis_metrics(result))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from ibc.data.accents import composed
 from ibc.retrieval.engine.ranking import NOT_THERE
 
 ALIKE = 0.02  # mean difference of two sigmoid codes up to which they are of one image: other devices round otherwise
+_PLAIN_NAME = re.compile(r"[\w-]+\.\w+", re.ASCII)  # of a file: nothing to normalise in it
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,10 @@ def find_overlap(queries: CodeSet, database: CodeSet, query_path: str | os.PathL
         return _overlap([[row] for row in range(len(queries))], len(database), "the very same file")
     if not queries.paths or not database.paths:
         return _overlap(_by_codes(queries, database), len(database), "same codes; the files hold no paths")
-    by_path, by_name = _places(database.paths)
+    paths = [plain_path(text) for text in queries.paths]
+    by_path, by_name = _places(database.paths, {posixpath.basename(path) for path in paths})
     found, named, others = [], 0, 0
-    for query, text in enumerate(queries.paths):
-        path = plain_path(text)
+    for query, path in enumerate(paths):
         same = [row for row in by_path.get(path, []) if _alike(queries, query, database, row)]
         others += not same and path in by_path
         if not same:
@@ -93,14 +95,17 @@ def plain_path(path: str) -> str:
     return posixpath.normpath(composed(path.strip().replace("\\", "/")))
 
 
-def _places(paths: list[str]) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
-    """Rows by path, and by file name."""
+def _places(paths: list[str], names: set[str]) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+    """Rows by path, and by file name, of the paths with one of these file names."""
     by_path: dict[str, list[int]] = defaultdict(list)
     by_name: dict[str, list[int]] = defaultdict(list)
     for row, text in enumerate(paths):
-        path = plain_path(text)
-        by_path[path].append(row)
-        by_name[posixpath.basename(path)].append(row)
+        name = text[text.rfind("/") + 1 :]
+        if name in names or not _PLAIN_NAME.fullmatch(name):  # a database is large: few paths are looked at closely
+            path = plain_path(text)
+            if (name := posixpath.basename(path)) in names:
+                by_path[path].append(row)
+                by_name[name].append(row)
     return by_path, by_name
 
 
