@@ -38,7 +38,7 @@ def build_parser(prog: str | None = None) -> CommandParser:
                             "again.", EXAMPLE, prog)
     parser.add_argument("plan", metavar="PLAN", help="YAML file that lists the runs, or a ready one in configs/")
     parser.add_argument("-o", "--output", required=True, metavar="DIR",
-                        help="folder of the runs, of results.json and of table.md")
+                        help="folder of the runs, of results.json, of table.md and of two figures")
     parser.add_argument("--group", action="append", metavar="NAME", dest="groups",
                         help="only this group of runs (repeatable; default: all)")
     parser.add_argument("--part", default="1/1", metavar="I/N",
@@ -78,10 +78,11 @@ def run(options: StudyOptions) -> int:
 
 
 def _collect(folder: Path, names: list[str]) -> list[dict]:
-    """The results of the finished runs; also written to results.json and table.md."""
+    """The results of the finished runs; also written to results.json, table.md and two figures."""
     import json
 
     from ibc.files import atomic_write
+    from ibc.study.plots import expert_bits_figure, scores_figure
     from ibc.study.run import read_result
     from ibc.study.table import markdown
 
@@ -91,6 +92,9 @@ def _collect(folder: Path, names: list[str]) -> list[dict]:
             json.dump(found, handle, indent=1)
         with atomic_write(folder / "table.md", "w") as handle:
             handle.write(markdown(found))
+        for name, draw in (("expert_bits", expert_bits_figure), ("scores", scores_figure)):
+            with atomic_write(folder / f"{name}.png") as handle:
+                handle.write(draw(found))
     return found
 
 

@@ -38,7 +38,7 @@ def colour(place: int) -> str:
     return COLOURS[place % len(COLOURS)]
 
 
-def _styled(draw: Callable[..., Figure]) -> Callable[..., bytes]:
+def styled(draw: Callable[..., Figure]) -> Callable[..., bytes]:
     """Decorator: draw in our style, and return the PNG instead of the figure."""
     @functools.wraps(draw)
     def styled(*args: Any, **kwargs: Any) -> bytes:
@@ -50,13 +50,13 @@ def _styled(draw: Callable[..., Figure]) -> Callable[..., bytes]:
     return styled
 
 
-@_styled
+@styled
 def health_figure(health: CodeHealth, place: int = 0) -> Figure:
     """Four panels: balance of the bits, sigmoid values, correlation of the bits, bits of a class.
 
     place: of the run, for its colour.
     """
-    figure, panels = _figure(9, 6, 2, 2)
+    figure, panels = new_figure(9, 6, 2, 2)
     balance, values, correlation, grm = panels.flat
     shares = np.linspace(0, 1, 41)
     _histogram(balance, health.share_of_ones, shares, "Bit balance", "share of images with bit 1", "bits", place)
@@ -76,14 +76,14 @@ def health_figure(health: CodeHealth, place: int = 0) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def curves_figure(curves: Mapping[str, Curve], title: str, xlabel: str, ylabel: str,
                   log: bool = False, shares: bool = False) -> Figure:
     """Name -> (x, y): curves over each other, in the order of the runs.
 
     log: a logarithmic axis where the values are positive and differ. shares: both axes from 0 to 1, each point marked.
     """
-    figure, (axes,) = _figure(*CURVES_INCHES, 1, 1)
+    figure, (axes,) = new_figure(*CURVES_INCHES, 1, 1)
     for place, (name, (x, y)) in enumerate(curves.items()):
         axes.plot(x, y, color=colour(place), label=name, marker="." if shares else None)
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
@@ -98,12 +98,12 @@ def curves_figure(curves: Mapping[str, Curve], title: str, xlabel: str, ylabel: 
     return figure
 
 
-@_styled
+@styled
 def losses_figure(losses: Mapping[str, Mapping[str, Curve]]) -> Figure:
     """Run -> loss name -> (updates, values): one small panel a loss."""
     names = list(dict.fromkeys(name for curves in losses.values() for name in curves))
     rows = -(-len(names) // LOSSES_IN_A_ROW)
-    figure, panels = _figure(12, 2.6 * rows, rows, LOSSES_IN_A_ROW)
+    figure, panels = new_figure(12, 2.6 * rows, rows, LOSSES_IN_A_ROW)
     for axes, name in zip(panels.flat, names, strict=False):
         for place, curves in enumerate(losses.values()):
             if name in curves:
@@ -118,10 +118,10 @@ def losses_figure(losses: Mapping[str, Mapping[str, Curve]]) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def expert_figure(curves: Mapping[str, ExpertCurve]) -> Figure:
     """Run -> mAP over the number of bits; random bits as a band."""
-    figure, (axes,) = _figure(*CURVES_INCHES, 1, 1)
+    figure, (axes,) = new_figure(*CURVES_INCHES, 1, 1)
     for place, (name, curve) in enumerate(curves.items()):
         bits, random, spread = curve.bits, np.array(curve.random), np.array(curve.deviation)
         axes.plot(bits, random, color=colour(place), linestyle="--", linewidth=1.2,
@@ -138,13 +138,13 @@ def expert_figure(curves: Mapping[str, ExpertCurve]) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def rules_figure(grm: np.ndarray, name: str) -> Figure:
     """The (C, K) rule matrix as a heat map: a row a class, bits ordered by the class for which they matter most."""
     strongest = grm.argmax(axis=0)
     order = np.lexsort((-grm.max(axis=0), strongest))
     height = min(9.0, max(2.6, 1.4 + 0.05 * len(grm)))
-    figure, (axes,) = _figure(9, height, 1, 1)
+    figure, (axes,) = new_figure(9, height, 1, 1)
     shown = axes.imshow(grm[:, order], aspect="auto", interpolation="nearest", cmap="magma_r", vmin=0, vmax=1)
     axes.grid(visible=False)
     axes.set_xticks([])
@@ -156,7 +156,8 @@ def rules_figure(grm: np.ndarray, name: str) -> Figure:
     return figure
 
 
-def _figure(width: float, height: float, rows: int, columns: int) -> tuple[Figure, Any]:
+def new_figure(width: float, height: float, rows: int, columns: int) -> tuple[Figure, Any]:
+    """A figure of a size in inches, and its panels: an array, or one row of them where there is but one."""
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False)
     return figure, panels if rows * columns > 1 else panels[0]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from ibc.codes import CodeSet, load_codes
 from ibc.commands.study import COMMAND
@@ -71,6 +72,9 @@ def test_study_trains_scores_and_goes_on(tmp_path, capsys):
     assert filters["enc_style.conv_last.weight"].dtype == torch.float16 and len(filters) == 12
     table = (out / "table.md").read_text().splitlines()
     assert len(table) == 4 and table[2].startswith("| official | 8 | 4 | 2 |") and "±" in table[2]
+    for name in ("expert_bits", "scores"):
+        with Image.open(out / f"{name}.png") as figure:
+            assert min(figure.size) > 300 and len(np.unique(np.asarray(figure.convert("L")))) > 50
     capsys.readouterr()
     assert COMMAND([*arguments, "--table"]) == 0
     assert capsys.readouterr().out.splitlines() == table
