@@ -26,7 +26,7 @@ class Progress:
         self.total, self.what, self.unit = total, what, unit
         self.done = self.initial = initial
         self.start = self.last_line = self.last_share = time.monotonic()
-        self.note = ""
+        self.note = self.share = ""
         self.bar = None
         if sys.stderr.isatty():
             from tqdm import tqdm  # noqa: PLC0415 - only a terminal needs it
@@ -37,9 +37,11 @@ class Progress:
         """``count`` more items are done. note: shown from now on, where it is not empty."""
         self.done += count
         self.note = note or self.note
+        ended = bool(count and self.share)
+        self.share = "" if ended else self.share
         if self.bar is not None:
-            if note:
-                self.bar.set_postfix_str(visible(note), refresh=False)
+            if note or ended:
+                self.bar.set_postfix_str(visible(self.note), refresh=False)
             self.bar.update(count)
         elif time.monotonic() - self.last_line >= PLAIN_PROGRESS_SECONDS:
             self._line()
@@ -48,10 +50,11 @@ class Progress:
         """Show how much of the next item is done, from 0 to 1, where one item takes long."""
         now = time.monotonic()
         if now - self.last_share >= SHARE_SECONDS:
-            self.last_share = now
-            self.update(0, f"{share:.0%} of the next")
+            self.last_share, self.share = now, f"{share:.0%} of the next"
             if self.bar is not None:
-                self.bar.refresh()
+                self.bar.set_postfix_str(self.share)
+            elif now - self.last_line >= PLAIN_PROGRESS_SECONDS:
+                self._line()
 
     def write(self, text: str, stream: TextIO | None = None) -> None:
         """Print a line above the bar, on stderr or ``stream``."""
@@ -69,7 +72,7 @@ class Progress:
         left = ""
         if self.total is not None and rate > 0 and self.done < self.total:
             left = f", {(self.total - self.done) / rate:.0f} s left"
-        note = f", {self.note}" if self.note else ""
+        note = f", {self.share or self.note}" if self.share or self.note else ""
         show(f"{self.what}: {self.done}{of} {self.unit}, {rate:.1f}/s{left}{note}", sys.stderr)
 
     def close(self) -> None:
