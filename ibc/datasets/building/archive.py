@@ -103,7 +103,7 @@ def list_members(source: str | os.PathLike, nested: bool = False,
 def read_files(members: Iterable[Member]) -> dict[str, bytes]:
     """Name -> content of a few members of any kind, those of compressed tars included.
 
-    Raises InputError where they are larger than ``ibc.arrays.limits`` allows, OSError for one that is damaged.
+    Raises InputError where they are larger than ``ibc.arrays.limits`` allows, and for one that is damaged.
     """
     found: dict[str, bytes] = {}
     streams: dict[tuple[str, str], dict[str, str]] = {}
@@ -115,7 +115,10 @@ def read_files(members: Iterable[Member]) -> dict[str, bytes]:
         if member.kind == "stream":
             streams.setdefault((member.container, member.inner), {})[member.entry] = member.name
         else:
-            found[member.name] = read_member(member)
+            try:
+                found[member.name] = read_member(member)
+            except OSError as error:
+                raise _damaged(member.container, error) from None
     for (container, inner), names in streams.items():
         found.update((names[entry], data) for entry, data in stream_members(container, inner, names))
     return found
@@ -209,7 +212,7 @@ def _list_zip(path: Path, encoding: str | None = None, notes: list[str] | None =
         name = _safe_name(path, entry.name.replace("\\", "/"))
         if entry.link:
             raise _unsafe(path, entry.name, "a link")
-        if entry.folder:
+        if entry.folder or not name:
             continue
         if entry.encrypted:
             raise input_error(path, f"'{name}' encrypted", "a zip without password")
@@ -224,7 +227,7 @@ def _list_tar(tar: tarfile.TarFile, container: str, base: int, stamp: str) -> It
     for entry in tar:
         name = _safe_name(container, entry.name)
         _refuse_links(container, entry)
-        if entry.isreg():
+        if entry.isreg() and name:
             yield Member(name, entry.size, container, "slice", base + entry.offset_data, stamp=stamp)
         tar.members = []  # type: ignore[attr-defined]  # a million headers need not stay in memory
 
@@ -234,7 +237,7 @@ def _list_stream(container: str, inner: str, stamp: str) -> Iterator[Member]:
         for entry in tar:
             name = _safe_name(container, entry.name)
             _refuse_links(container, entry)
-            if entry.isreg():
+            if entry.isreg() and name:
                 yield Member(name, entry.size, container, "stream", inner=inner, entry=name, stamp=stamp)
             tar.members = []  # type: ignore[attr-defined]
 
@@ -358,9 +361,15 @@ class _Window(RawIOBase):
         return data
 
 
-@lru_cache(maxsize=64)
 def _descriptor(container: str) -> int:
     """An open descriptor of an archive, one in each process; ``os.pread`` lets several readers share it."""
+    state = os.stat(container)
+    return _opened(container, state.st_ino, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _opened(container: str, *stamp: int) -> int:
+    """``stamp``: tells the file from one that replaced it."""
     return os.open(container, os.O_RDONLY)
 
 

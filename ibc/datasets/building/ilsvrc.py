@@ -7,18 +7,17 @@ the layout does not matter.
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ibc.csv_tables import csv_records
 from ibc.datasets.building.archive import Member, list_members, read_files
 from ibc.datasets.building.matlab import load_mat
 from ibc.datasets.building.plan import PreparationPlan, describe_sources
 from ibc.errors import input_error
-from ibc.text_files import decode_text
+from ibc.text_files import decode_text, whole_number
 
 VAL_NUM = 50_000
 SYNSET = re.compile(r"n\d{8}")
@@ -73,12 +72,13 @@ def find_ilsvrc(sources: Iterable[str | os.PathLike], train: Container[str] | No
     if _META in side and _GROUND_TRUTH in side:
         _read_devkit(found, side)
     elif _KAGGLE in side:
-        for row in csv.DictReader(io.StringIO(decode_text(side[_KAGGLE], _KAGGLE))):
-            try:
-                found.val_synsets[row["ImageId"]] = row["PredictionString"].split()[0]
-            except (KeyError, IndexError, AttributeError):
-                raise input_error(_KAGGLE, f"the row {','.join(map(str, row.values()))[:60]!r}",
-                                  "the columns ImageId and PredictionString", "fetch it again") from None
+        text = decode_text(side[_KAGGLE], _KAGGLE)
+        for line, row in csv_records(text, _KAGGLE, ("ImageId", "PredictionString")):
+            words = row["PredictionString"].split()
+            if not words:
+                raise input_error(_KAGGLE, f"no class of '{row['ImageId']}'", "a synset in PredictionString",
+                                  "fetch it again", line=line)
+            found.val_synsets[row["ImageId"]] = words[0]
     return found
 
 
@@ -86,10 +86,14 @@ def _read_devkit(found: Ilsvrc, side: dict[str, bytes]) -> None:
     """Enter the classes of the validation images: line i of the ground truth is the ID of image i's class, and
     meta.mat says which synset has that ID."""
     synsets = load_mat(side[_META], _META, ("synsets",))["synsets"].ravel()
-    by_id = {int(entry["ILSVRC2012_ID"].item()): (str(entry["WNID"].item()), str(entry["words"].item()))
-             for entry in synsets if int(entry["num_children"].item()) == 0}
+    try:
+        by_id = {int(entry["ILSVRC2012_ID"].item()): (str(entry["WNID"].item()), str(entry["words"].item()))
+                 for entry in synsets if int(entry["num_children"].item()) == 0}
+    except (AttributeError, IndexError, TypeError, ValueError, OverflowError):
+        raise input_error(_META, "synsets without ILSVRC2012_ID, WNID, words and num_children", "the devkit's meta.mat",
+                          "fetch the devkit again") from None
     for number, line in enumerate(side[_GROUND_TRUTH].split(), start=1):
-        known = by_id.get(int(line)) if line.isdigit() else None
+        known = by_id.get(whole_number(line.decode("latin-1")) or 0)
         if known is None:
             raise input_error(_GROUND_TRUTH, f"class '{line.decode(errors='replace')}'", f"an ID of {_META}",
                               "fetch the devkit again", line=number)

@@ -35,8 +35,27 @@ def load_mat(data: str | os.PathLike | bytes, where: str | os.PathLike, names: t
         raise input_error(where, "no such file", "a .mat file") from None
 
 
-def strings(cells: np.ndarray) -> list[str]:
-    """A cell array of texts (or a char matrix, one text a row) as a list."""
-    flat = [cell.item() if isinstance(cell, np.ndarray) and cell.size == 1 else "".join(np.atleast_1d(cell).tolist())
-            for cell in np.asarray(cells).ravel()]
-    return [str(text).strip() for text in flat]
+def strings(cells: np.ndarray, where: str | os.PathLike) -> list[str]:
+    """A cell array of texts (or a char matrix, one text a row) as a list. Raises InputError for anything else."""
+    found = []
+    for place, cell in enumerate(np.asarray(cells).ravel().tolist(), start=1):
+        parts = np.atleast_1d(cell).ravel().tolist()
+        if not all(isinstance(part, str) for part in parts):
+            raise input_error(where, f"no text in cell {place}", "a cell array of texts")
+        found.append("".join(parts).strip())
+    return found
+
+
+def numbers(values: np.ndarray, where: str | os.PathLike, name: str) -> np.ndarray:
+    """The variable ``name`` as float64. Raises InputError where it does not hold numbers."""
+    if values.dtype.kind not in "biuf":
+        raise input_error(where, f"'{name}' without numbers", "a matrix of numbers")
+    return values.astype(np.float64)
+
+
+def whole_numbers(values: np.ndarray, where: str | os.PathLike, name: str, low: int, high: int) -> np.ndarray:
+    """The variable ``name`` as int64 from ``low`` to ``high``. Raises InputError for other values."""
+    found = numbers(values, where, name)
+    if found.size and not ((found >= low) & (found <= high) & (found == np.floor(found))).all():
+        raise input_error(where, f"values of '{name}' that are not", f"whole numbers from {low} to {high}")
+    return found.astype(np.int64)

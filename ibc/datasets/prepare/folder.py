@@ -80,6 +80,8 @@ def plan_folder(source: str | os.PathLike, name: str, *, seed: int, test_share: 
     if attributes and labels:
         raise input_error(None, "--attributes with --labels", "one of them",
                           "multi-label rows hold the classes and nothing else")
+    if not 0 <= test_share <= 1:
+        raise input_error("--test_share", f"{test_share:g}", "a share from 0 to 1")
     tree = SourceTree(source, encoding, by_class=not labels)
     plan = PreparationPlan(name, rule="", facts={"source": describe_sources(source)}, notes=tree.notes)
     plan.skipped += [(path, reason) for path, reason in tree.left_out]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +15,16 @@ from pathlib import Path
 import numpy as np
 
 from ibc.datasets.building.ilsvrc import SYNSET, VAL_NUM, Ilsvrc, describe_ilsvrc, find_ilsvrc
-from ibc.datasets.building.matlab import load_mat, strings
+from ibc.datasets.building.matlab import load_mat, strings, whole_numbers
 from ibc.datasets.building.options import BuildOptions, add_sources_flag, require_sources
 from ibc.datasets.building.plan import PreparationPlan
 from ibc.datasets.data_set import image_set
 from ibc.errors import input_error
 from ibc.files import sha256
-from ibc.labels import MISSING, NO_CATEGORY
+from ibc.labels import MISSING, NEGATIVE, NO_CATEGORY
 
 CLASS_UNKNOWN = 2000  # marker of dataset_info.mat: attributes only
+_NAME = re.compile(r"[^/\0\r\n]+(/[^/\0\r\n]+)*")
 _DEFINITION = "dataset_info.mat"
 _VARIABLES = ("name_train", "name_test", "label_train", "label_test", "attribute_train", "attribute_test", "info")
 
@@ -76,11 +78,15 @@ def read_definition(path: str | os.PathLike) -> Definition:
     Raises InputError where names, labels and attributes differ in number or contradict each other.
     """
     content = load_mat(path, path, _VARIABLES)
-    names = {part: [os.path.splitext(name)[0] for name in strings(content[f"name_{part}"])]
+    names = {part: [os.path.splitext(name)[0] for name in strings(content[f"name_{part}"], path)]
              for part in ("train", "test")}
-    labels = {part: content[f"label_{part}"].ravel().astype(np.int64) for part in names}
-    marks = {part: content[f"attribute_{part}"].astype(np.int64) for part in names}
-    attributes = strings(content["info"])
+    labels = {part: whole_numbers(content[name := f"label_{part}"], path, name, 0, CLASS_UNKNOWN).ravel()
+              for part in names}
+    marks = {part: whole_numbers(content[name := f"attribute_{part}"], path, name, NEGATIVE, MISSING) for part in names}
+    attributes = strings(content["info"], path)
+    for name in (name for listed in names.values() for name in listed):
+        if not _NAME.fullmatch(name) or ".." in name.split("/"):
+            raise input_error(path, f"name '{name}'", "names of images, such as n01440764/n01440764_10026.JPEG")
     for part, listed in names.items():
         if len(labels[part]) != len(listed) or marks[part].shape != (len(listed), len(attributes)):
             raise input_error(path, f"{len(listed)} {part} names, {len(labels[part])} labels, attributes of shape "
@@ -97,6 +103,9 @@ def read_definition(path: str | os.PathLike) -> Definition:
     if sorted(synset_of) != list(range(len(synset_of))) or not {name.split("/")[0] for name in names["train"]} <= set(
             class_of):
         raise input_error(path, "classes without a labelled image", "each of 0, 1, 2, ... at least once")
+    if labels["test"].max(initial=0) >= len(synset_of):
+        raise input_error(path, f"class {labels['test'].max()} in label_test",
+                          f"classes from 0 to {len(synset_of) - 1}")
     return Definition([synset_of[label] for label in range(len(synset_of))], attributes, names["train"], names["test"],
                       labels["train"], labels["test"], marks["train"], marks["test"])
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ibc.datasets.building.archive import Member, list_members, read_files
-from ibc.datasets.building.matlab import load_mat, strings
+from ibc.datasets.building.matlab import load_mat, numbers, strings
 from ibc.datasets.building.options import BuildOptions, add_sources_flag, require_sources
 from ibc.datasets.building.plan import PreparationPlan, describe_sources, seeded_order
 from ibc.datasets.data_set import image_set
@@ -105,10 +105,13 @@ def _attributes(files: dict[str, bytes], where: str, images: Iterable[str]) -> t
         raise input_error(where, f"no {missing[0]}", f"{', '.join(_MATS)} of the SUN Attribute Database",
                           "give SUNAttributeDB.tar.gz, or its folder, by --source")
     tables = {name: load_mat(files[name], name, (variable,))[variable] for name, variable in _MATS.items()}
-    names, attributes = strings(tables["images.mat"]), strings(tables["attributes.mat"])
-    shares = np.asarray(tables["attributeLabels_continuous.mat"], dtype=np.float64)
+    names, attributes = (strings(tables[name], name) for name in ("images.mat", "attributes.mat"))
+    table = "attributeLabels_continuous.mat"
+    shares = numbers(tables[table], table, _MATS[table])
+    if ((shares < 0) | (shares > 1)).any():
+        raise input_error(table, "shares of votes below 0 or above 1", "shares from 0 to 1")
     if shares.shape != (len(names), len(attributes)):
-        raise input_error("attributeLabels_continuous.mat", f"a table of {shares.shape}",
+        raise input_error(table, f"a table of {shares.shape}",
                           f"{(len(names), len(attributes))}, one row an image, one column an attribute")
     marks = np.where(np.isnan(shares), MISSING, shares > POSITIVE_VOTES - 0.01).astype(int).tolist()
     by_id: dict[str, list[str]] = defaultdict(list)
