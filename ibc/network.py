@@ -138,9 +138,13 @@ class IBC(nn.Module):
         """(B, 3, H, W) normalised images -> (B, 256, 6, 6)."""
         return pool_maps(self.enc_style.conv_basic(images))
 
+    def hash_logits(self, features: Tensor) -> Tensor:
+        """(B, 256, 6, 6) -> (B, K) outputs of the hash layer; bit k is 1 where number k is above 0."""
+        return self.enc_style.hash_layer(self.enc_style.pre_hash_layer(features.flatten(1)))
+
     def codes_from(self, features: Tensor) -> Tensor:
         """(B, 256, 6, 6) -> (B, K) codes in (0, 1)."""
-        return torch.sigmoid(self.enc_style.hash_layer(self.enc_style.pre_hash_layer(features.flatten(1))))
+        return torch.sigmoid(self.hash_logits(features))
 
     def maps_from(self, features: Tensor) -> Tensor:
         """(B, 256, 6, 6) -> (B, K, 6, 6) concept maps, at least 0."""

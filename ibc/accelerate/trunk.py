@@ -66,10 +66,10 @@ class _PooledFirst(_SharedNetwork):
                     maps = layer(maps)
             return pool_maps(maps)
 
-    def codes_from(self, features: Tensor) -> Tensor:
-        """(B, 256, 6, 6) -> (B, K) codes in (0, 1)."""
-        logits = self.enc_style.hash_layer(self.enc_style.pre_hash_layer(features.flatten(1)))
-        return torch.sigmoid(logits.to(self.GRM.dtype))
+    def hash_logits(self, features: Tensor) -> Tensor:
+        """(B, 256, 6, 6) -> (B, K) outputs of the hash layer."""
+        with torch.autocast(features.device.type, torch.bfloat16, enabled=self.bf16):
+            return super().hash_logits(features).to(self.GRM.dtype)
 
     def branches(self, features: Tensor, gates: Tensor | None = None) -> Outputs:
         """Both branches, from the trunk's (B, 256, 6, 6) on."""
