@@ -186,7 +186,7 @@ def _write_mat73(path: Path, content: Content) -> None:
     h5py = hdf5.load_h5py(path)
     with atomic_write(path) as handle:
         aside = handle.name
-        with h5py.File(aside, "w", userblock_size=512) as file:
+        with h5py.File(aside, "w", userblock_size=512, locking=False) as file:
             for name, value in content.items():
                 if isinstance(value, list):
                     dataset = file.create_dataset(name, data=_characters(value).T)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from ibc.data.batch import Batch
 from ibc.data.list_file import ListDigest, list_change
 from ibc.data.loader import images_for_training, training_batches
 from ibc.errors import InputError, LostWorker, input_error
-from ibc.files import atomic_write, remove_leftovers
+from ibc.files import atomic_write, only_writer, remove_leftovers
 from ibc.memory import OutOfMemory, lower_on_memory_error
 from ibc.network import IBC
 from ibc.processes import any_process, is_main, mean_over_processes, rank, restarted, world_size
@@ -93,12 +93,11 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
         return 0
     batches = training_batches(config, images, trainer.iteration, device, skip_bad=skip_bad, rank=rank(),
                             size=world_size())
-    if is_main():
-        with atomic_write(folders.run / "config.yaml", "w") as handle:
-            handle.write(f"# effective configuration of this run, from {config.source}\n")
-            yaml.safe_dump(config.as_dict(), handle, sort_keys=False)
     begin, names = trainer.iteration, trainer.objective.loss_names
-    with _less_memory(config, folders), TrainingLog(config, folders.logs, begin, names) as log, AgreedStop() as stop:
+    with only_writer(folders.checkpoints) if is_main() else nullcontext(), _less_memory(config, folders), (
+            TrainingLog(config, folders.logs, begin, names)) as log, AgreedStop() as stop:
+        if is_main():
+            _write_config(config, folders.run / "config.yaml")
         try:
             for batch, values in trainer.updates(_marked(batches)):
                 _after_update(trainer, values, batch, log, folders, digest, validate, stop)
@@ -115,6 +114,12 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
     if is_main():
         show(f"Finish training: {folders.checkpoints / checkpoint.NAME.format(trainer.iteration)}")
     return 0
+
+
+def _write_config(config: Config, path: Path) -> None:
+    with atomic_write(path, "w") as handle:
+        handle.write(f"# effective configuration of this run, from {config.source}\n")
+        yaml.safe_dump(config.as_dict(), handle, sort_keys=False)
 
 
 def _less_memory(config: Config, folders: RunFolders) -> AbstractContextManager:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from ibc.commands.dissect_text import Subject
+    from ibc.dissection.encoders import Encoder
     from ibc.dissection.tally import Tally
 
 
@@ -47,12 +49,11 @@ def run(options: DissectOptions, defaults: DissectDefaults = LIBRARY_DEFAULTS) -
 def dissect(options: DissectOptions, defaults: DissectDefaults) -> None:
     """Dissect every layer, or take what an equal run has found before; write and print the results."""
     from ibc.commands.dissect_model import model_source
-    from ibc.commands.dissect_text import Subject, page_facts, say_data, say_results, write_report
+    from ibc.commands.dissect_text import Subject, say_data
     from ibc.data.broden.dataset import load_broden
-    from ibc.dissection.outputs import finished, write_results
-    from ibc.dissection.page.layer_page import clear_pages, write_page
-    from ibc.dissection.pipeline import DissectionRun, dissect_layers, run_key
+    from ibc.dissection.pipeline import run_key
     from ibc.dissection.reading import input_size
+    from ibc.files import only_writer
 
     say = speaker(options.json_path)
     source = model_source(options, defaults)
@@ -75,8 +76,22 @@ def dissect(options: DissectOptions, defaults: DissectDefaults) -> None:
         if len(encoder.layers) > 1:
             raise input_error("--thresholds", f"{len(encoder.layers)} layers", "one layer")
         thresholds = [_read_thresholds(options.thresholds)]
+    key = run_key(encoder, broden, settings, thresholds)  # a missing image is found here
+    with only_writer(folder):
+        _dissect_into(folder, encoder, subject, options, thresholds, key)
+
+
+def _dissect_into(folder: Path, encoder: Encoder, subject: Subject, options: DissectOptions,
+                  thresholds: list[np.ndarray] | None, key: str) -> None:
+    """The part that writes to ``folder``. key: as for ``dissect_layers``."""
+    from ibc.commands.dissect_text import page_facts, say_results, write_report
+    from ibc.dissection.outputs import finished, write_results
+    from ibc.dissection.page.layer_page import clear_pages, write_page
+    from ibc.dissection.pipeline import DissectionRun, dissect_layers
+
+    say = speaker(options.json_path)
+    source, broden, settings, size = subject.source, subject.broden, subject.settings, subject.size
     folders = [folder if len(encoder.layers) == 1 else folder / layer for layer in encoder.layers]
-    key = run_key(encoder, broden, settings, thresholds)
     done = [finished(own, key) for own in folders]
     if all(done):
         result = DissectionRun([tally for tally in done if tally is not None])
@@ -84,8 +99,6 @@ def dissect(options: DissectOptions, defaults: DissectDefaults) -> None:
             write_results(own, tally, settings.score_threshold)  # the threshold of the summary may be another one
         say("nothing that moves a number has changed: results taken from the last run")
     else:
-        folder.mkdir(parents=True, exist_ok=True)  # what cannot be written to is found at once
-
         def write(tallies: list[Tally]) -> None:
             for own, tally in zip(folders, tallies, strict=True):
                 clear_pages(own)  # those of the results before, perhaps of another layer

@@ -25,7 +25,7 @@ def run(options: ExportOptions) -> None:
     from ibc.export.folder import claim_folder, write_manifest
     from ibc.export.rows import ExportRows
     from ibc.export.sql import search_sql
-    from ibc.files import atomic_write, sha256
+    from ibc.files import atomic_write, only_writer, sha256
 
     _check(options)
     codes = read_codes(options.codes, options.code_kind, mapped=True)
@@ -42,18 +42,19 @@ def run(options: ExportOptions) -> None:
     say = speaker(options.json_path)
     folder = Path(options.output)
     source = origin["codes_sha256"] + (f" from id {options.first_id}" if options.first_id else "")
-    manifest = claim_folder(folder, options.writes, source)
     metrics: dict[str, Any] = {"images": len(codes), "code_length": codes.code_length, "bytes": {}}
-    for name in options.writes:
-        if name == SQL:
-            with atomic_write(folder / SQL, "w") as handle:
-                handle.write(text)
-        else:
-            metrics |= writers[name](folder / name)
-        manifest["files"][name] = source
-        write_manifest(folder, manifest | _described(origin, metrics))
-        metrics["bytes"][name] = (folder / name).stat().st_size
-        say(f"wrote {folder / name} ({metrics['bytes'][name]:,} bytes)")
+    with only_writer(folder):
+        manifest = claim_folder(folder, options.writes, source)
+        for name in options.writes:
+            if name == SQL:
+                with atomic_write(folder / SQL, "w") as handle:
+                    handle.write(text)
+            else:
+                metrics |= writers[name](folder / name)
+            manifest["files"][name] = source
+            write_manifest(folder, manifest | _described(origin, metrics))
+            metrics["bytes"][name] = (folder / name).stat().st_size
+            say(f"wrote {folder / name} ({metrics['bytes'][name]:,} bytes)")
     for line in _remarks(metrics):
         say(line)
     if text:

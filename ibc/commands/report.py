@@ -106,7 +106,7 @@ def run(options: ReportOptions) -> None:
                                ("top_k_bits", options.top_k_bits, 1)):
         if value < least:
             raise input_error(f"--{flag}", str(value), f"at least {least}")
-    from ibc.files import atomic_write
+    from ibc.files import atomic_write, only_writer
     from ibc.json_report import versions
     from ibc.report.locate import find_run
     from ibc.report.page import render
@@ -120,12 +120,13 @@ def run(options: ReportOptions) -> None:
     say = speaker(options.json_path)
     sections = page_figures(runs)
     folder = Path(options.output)
-    for figure in (figure for own in sections.values() for figure in own):
-        with atomic_write(folder / "figures" / f"{figure.name}.png") as handle:
-            handle.write(figure.png)
     title = options.title or " and ".join(run.name for run in runs)
-    with atomic_write(folder / "report.html", "w") as handle:
-        handle.write(render(title, runs, sections, settings, versions()))
+    with only_writer(folder):
+        for figure in (figure for own in sections.values() for figure in own):
+            with atomic_write(folder / "figures" / f"{figure.name}.png") as handle:
+                handle.write(figure.png)
+        with atomic_write(folder / "report.html", "w") as handle:
+            handle.write(render(title, runs, sections, settings, versions()))
     say(f"wrote {folder / 'report.html'} and {sum(map(len, sections.values()))} figures in {folder / 'figures'}/")
     if options.json_path:
         _write_json(options.json_path, runs, settings)

@@ -5,7 +5,6 @@ The file carries the key of model, data and settings; state of another key is ne
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from ibc.files import atomic_write
+from ibc.files import atomic_write, remove_leftovers
 from ibc.signals import StopSignals
 
 State = dict[str, np.ndarray]
@@ -69,9 +68,8 @@ class Interruptible:
     def forget(self) -> None:
         """Delete the state, and what a killed run left half-written."""
         if self.path is not None:
-            for path in (self.path, *self.path.parent.glob(f".{self.path.name}.*.tmp")):
-                with contextlib.suppress(FileNotFoundError):
-                    path.unlink()
+            self.path.unlink(missing_ok=True)
+            remove_leftovers(self.path.parent, (self.path.name,))
 
 
 def with_prefix(prefix: str, state: State) -> State:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ibc.errors import input_error
-from ibc.files import atomic_write
+from ibc.files import atomic_write, remove_leftovers
 
 MANIFEST = "export.json"
 CODES, BITS, CSV, FAISS, ENCODER, SQL = ("codes.parquet", "bits.parquet", "codes.csv", "codes.faiss", "encoder.onnx",
@@ -29,7 +29,7 @@ def claim_folder(folder: Path, writes: Iterable[str], source: str) -> dict[str, 
     if folder.exists() and not folder.is_dir():
         raise input_error(folder, "a file", "a folder")
     folder.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(folder)
+    remove_leftovers(folder, (MANIFEST, *FILES))
     manifest = _read_manifest(folder)
     files: dict[str, str | None] = manifest.get("files", {})
     known = {MANIFEST, *files} if manifest else set()
@@ -45,14 +45,6 @@ def claim_folder(folder: Path, writes: Iterable[str], source: str) -> dict[str, 
     manifest["files"] = {**kept, **dict.fromkeys(writes)}  # no source: not yet written, or not to its end
     write_manifest(folder, manifest)
     return manifest
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files that a killed export left."""
-    ours = tuple(f".{name}." for name in (MANIFEST, *FILES))
-    for temporary in folder.glob(".*.tmp"):
-        if temporary.name.startswith(ours):
-            temporary.unlink(missing_ok=True)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def test_weights_of_a_file(place, tmp_path):
     (["--null", "100000000"], "null: found 100000000, expected at most 10000"),
     (["--image_size", "20"], "20 x 20 pixels, which the network does not take"),
     (["--categories", " , "], "categories: found ()"),
-    (["--output", "own.pt"], "own.pt: File exists"),
+    (["--output", "own.pt"], "own.pt: found a file, expected a folder"),
     (["--checkpoint", "junk.pt"], "junk.pt: found an unreadable file"),
     (["--thresholds", "text.npy"], "text.npy: found an unreadable file"),
     (["--quantile", "2"], "quantile: found 2.0"),

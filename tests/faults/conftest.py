@@ -1,8 +1,11 @@
 """All tests here are slow; the flag --rounds."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.faults.zygote import Zygote
 
 ROUNDS = 25
 
@@ -20,3 +23,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    started = Zygote()
+    yield started
+    started.close()

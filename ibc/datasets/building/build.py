@@ -24,7 +24,7 @@ from ibc.datasets.building.image import Recipe
 from ibc.datasets.building.options import BuildOptions
 from ibc.datasets.building.plan import PreparationPlan
 from ibc.errors import input_error
-from ibc.files import atomic_write, sha256
+from ibc.files import atomic_write, errors_name, only_writer, sha256
 from ibc.foreign_names import inside, leads_out
 from ibc.json_report import versions
 from ibc.screen import show
@@ -40,11 +40,15 @@ def build(plan: PreparationPlan, options: BuildOptions) -> dict[str, Any]:
     Raises InputError where the folder holds images of other settings or other files, where the disk is too full, and
     where no image of a list can be used.
     """
-    folder = Path(options.destination)
     for named in (*plan.images, *plan.lists):
-        inside(named, folder, "the destination")
+        inside(named, Path(options.destination), "the destination")
     if options.link and (packed := next((item for item in plan.images.values() if item.kind != "file"), None)):
         raise input_error(packed.container, "an archive with --link", "images in a folder", "unpack it first")
+    with only_writer(options.destination):
+        return _build(plan, options, Path(options.destination))
+
+
+def _build(plan: PreparationPlan, options: BuildOptions, folder: Path) -> dict[str, Any]:
     if not options.lists_only:
         _check_settings(folder, plan, options)
     done = _read_done(folder, plan, options.lists_only)
@@ -99,7 +103,8 @@ def _convert(folder: Path, plan: PreparationPlan, options: BuildOptions, done: d
     scratch = folder / STATE / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left half-written
     scratch.mkdir(parents=True, exist_ok=True)
-    with open(folder / STATE / "done.csv", "a", newline="", encoding="utf-8", errors="surrogateescape") as journal:
+    with errors_name(folder), open(folder / STATE / "done.csv", "a", newline="", encoding="utf-8",
+                                   errors="surrogateescape") as journal:
         writer = csv.writer(journal)
         if journal.tell():
             journal.write("\r\n")  # a killed run may have left half a line

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from ibc.data.limits import most_image_bytes
 from ibc.datasets.building.archive import Member, read_member, stream_members
 from ibc.datasets.building.image import PreparedImage, Recipe, Unusable, estimate_bytes, prepare_image
+from ibc.files import errors_name
 from ibc.process_pool import in_batches, run_batches
 from ibc.progress import Progress
 
@@ -127,14 +128,15 @@ class _ConversionJob:
     def _store(self, stem: str, member: Member, original: bytes, image: PreparedImage) -> Outcome:
         target = Path(self.images, f"{stem}{image.extension}")
         aside = Path(self.scratch, f"{os.getpid()}")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if image.data is None and self.link:
-            aside.unlink(missing_ok=True)
-            aside.symlink_to(os.path.abspath(member.container))
-            how, size = "linked", len(original)
-        else:
-            data = original if image.data is None else image.data
-            aside.write_bytes(data)
-            how, size = ("kept" if image.data is None else "converted"), len(data)
-        os.replace(aside, target)
+        with errors_name(target, aside):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if image.data is None and self.link:
+                aside.unlink(missing_ok=True)
+                aside.symlink_to(os.path.abspath(member.container))
+                how, size = "linked", len(original)
+            else:
+                data = original if image.data is None else image.data
+                aside.write_bytes(data)
+                how, size = ("kept" if image.data is None else "converted"), len(data)
+            os.replace(aside, target)
         return Outcome(stem, image.extension, how, size, image.notes)

@@ -26,7 +26,7 @@ from ibc.datasets.concept_scenes.overview import overview
 from ibc.datasets.concept_scenes.settings import SceneSettings
 from ibc.datasets.concept_scenes.vocabulary import CLASSES, Composition, attribute_names, class_names
 from ibc.errors import input_error
-from ibc.files import atomic_write, sha256
+from ibc.files import atomic_write, errors_name, only_writer, sha256
 from ibc.json_report import versions
 from ibc.process_pool import in_batches, run_batches
 from ibc.progress import Progress
@@ -80,7 +80,12 @@ def generate(folder: str | os.PathLike, settings: SceneSettings, workers: int | 
     folder = Path(folder)
     if (manifest := _finished(folder, settings)) is not None:
         return manifest
-    records = _draw_all(folder, settings, workers or usable_cores())
+    with only_writer(folder):
+        return _generate(folder, settings, workers or usable_cores())
+
+
+def _generate(folder: Path, settings: SceneSettings, workers: int) -> dict[str, Any]:
+    records = _draw_all(folder, settings, workers)
     lists = {}
     for split in ("train", "test"):
         name = f"{split}.txt"
@@ -120,10 +125,11 @@ class _DrawingJob:
     def _store(self, task: SceneTask) -> SceneRecord:
         image = draw_image(self.settings, task)
         path = Path(self.folder, _image_name(task))
-        Image.fromarray(image.pixels).save(path, quality=_JPEG_QUALITY)
         labels = {}
-        if task.split == "broden":
-            labels = write_maps(path.parent, _stem(task), image, composition_of(task).scene)
+        with errors_name(path):
+            Image.fromarray(image.pixels).save(path, quality=_JPEG_QUALITY)
+            if task.split == "broden":
+                labels = write_maps(path.parent, _stem(task), image, composition_of(task).scene)
         return SceneRecord(*task, image.attributes.astype(int).tolist(), labels)
 
 
@@ -136,7 +142,7 @@ def _draw_all(folder: Path, settings: SceneSettings, workers: int) -> dict[Scene
     for task in {task.split: task for task in tasks}.values():
         (folder / _image_name(task)).parent.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.json").unlink(missing_ok=True)
-    with (open(folder / _STATE / "done.jsonl", "a", encoding="utf-8") as journal,
+    with (errors_name(folder), open(folder / _STATE / "done.jsonl", "a", encoding="utf-8") as journal,
           Progress(len(tasks), "concept scenes", "pictures", initial=len(tasks) - len(missing)) as bar):
         job = _DrawingJob(os.fspath(folder), settings)
         for batch in run_batches(job, in_batches(missing, _BATCH), min(workers, len(missing) // _BATCH)):

@@ -19,7 +19,7 @@ from ibc.datasets.building.archive import Member, list_members, member_parts
 from ibc.datasets.building.download import fetch
 from ibc.datasets.data_set import DataSet
 from ibc.errors import input_error
-from ibc.files import atomic_write
+from ibc.files import atomic_write, errors_name, only_writer
 from ibc.progress import Progress
 
 _PART = 1 << 20
@@ -54,10 +54,10 @@ def prepare_broden(options: BrodenOptions) -> Iterator[str]:
     if source is not None or unfinished.exists() or not (destination / "index.csv").exists():
         download = destination / "download"
         archive = Path(source) if source is not None else fetch(ADDRESS.format(size=options.image_size), download)
-        destination.mkdir(parents=True, exist_ok=True)
-        unfinished.touch()
-        _unpack(archive, destination)
-        unfinished.unlink()
+        with only_writer(destination):
+            unfinished.touch()
+            _unpack(archive, destination)
+            unfinished.unlink()
         if source is None:
             shutil.rmtree(download)
     facts = check_broden(destination)
@@ -90,14 +90,18 @@ def _unpack(archive: Path, destination: Path) -> None:
     with Progress(len(missing), "unpacking", "files") as bar:
         for path, member in missing.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
+            with errors_name(path, aside):
                 with open(aside, "wb") as handle:
-                    handle.writelines(member_parts(member))
-            except OSError as error:
-                raise input_error(archive, f"'{member.name}' damaged ({error})", "a whole archive",
-                                  "fetch it again") from None
-            os.replace(aside, path)
+                    handle.writelines(_parts(archive, member))
+                os.replace(aside, path)
             bar.update()
+
+
+def _parts(archive: Path, member: Member) -> Iterator[bytes]:
+    try:
+        yield from member_parts(member)
+    except OSError as error:
+        raise input_error(archive, f"'{member.name}' damaged ({error})", "a whole archive", "fetch it again") from None
 
 
 def _is_unpacked(path: Path, member: Member) -> bool:

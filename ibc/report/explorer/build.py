@@ -12,7 +12,7 @@ from ibc import __version__
 from ibc.codes import CodeSet
 from ibc.data.zip_folder import file_of, is_zip_folder, open_zip_folder
 from ibc.errors import input_error
-from ibc.files import sha256
+from ibc.files import only_writer, sha256
 from ibc.labels import Labels
 from ibc.report.explorer.cards import BitCard, bit_cards
 from ibc.report.explorer.dissection import PageDissection, copy_strips, read_dissection
@@ -74,6 +74,12 @@ def build_page(folder: Path, codes: CodeSet, settings: ExplorerSettings, train: 
     if settings.dissection is not None:
         dissection = read_dissection(settings.dissection, codes, settings.codes_file)
     source, labels, flags = measured_on(codes, vocabulary, train, settings)
+    with only_writer(folder):
+        return _build_page(folder, codes, settings, files, vocabulary, dissection, source, labels, flags)
+
+
+def _build_page(folder: Path, codes: CodeSet, settings: ExplorerSettings, files: list[str], vocabulary: Vocabulary,
+                dissection: PageDissection, source: CodeSet, labels: Labels, flags: np.ndarray) -> BuiltPage:
     claim_folder(folder)
     cards = bit_cards(codes.binary_codes, codes.grm, settings.seed)
     _add_dissection(cards, dissection)
