@@ -51,6 +51,7 @@ def dissect(options: DissectOptions, defaults: DissectDefaults) -> None:
     from ibc.commands.dissect_model import model_source
     from ibc.commands.dissect_text import Subject, say_data
     from ibc.data.broden.dataset import load_broden
+    from ibc.dissection.outputs import read_thresholds
     from ibc.dissection.pipeline import run_key
     from ibc.dissection.reading import input_size
     from ibc.files import only_writer
@@ -75,7 +76,7 @@ def dissect(options: DissectOptions, defaults: DissectDefaults) -> None:
     if options.thresholds:
         if len(encoder.layers) > 1:
             raise input_error("--thresholds", f"{len(encoder.layers)} layers", "one layer")
-        thresholds = [_read_thresholds(options.thresholds)]
+        thresholds = [read_thresholds(options.thresholds)]
     key = run_key(encoder, broden, settings, thresholds)  # a missing image is found here
     with only_writer(folder):
         _dissect_into(folder, encoder, subject, options, thresholds, key)
@@ -88,6 +89,7 @@ def _dissect_into(folder: Path, encoder: Encoder, subject: Subject, options: Dis
     from ibc.dissection.outputs import finished, write_results
     from ibc.dissection.page.layer_page import clear_pages, write_page
     from ibc.dissection.pipeline import DissectionRun, dissect_layers
+    from ibc.dissection.resume import unfinished_key
 
     say = speaker(options.json_path)
     source, broden, settings, size = subject.source, subject.broden, subject.settings, subject.size
@@ -99,6 +101,9 @@ def _dissect_into(folder: Path, encoder: Encoder, subject: Subject, options: Dis
             write_results(own, tally, settings.score_threshold)  # the threshold of the summary may be another one
         say("nothing that moves a number has changed: results taken from the last run")
     else:
+        if unfinished_key(folder) not in (None, key):
+            say("note: the unfinished run in this folder is of another model, of other settings, or of other or "
+                "changed data; starting anew")
         def write(tallies: list[Tally]) -> None:
             for own, tally in zip(folders, tallies, strict=True):
                 clear_pages(own)  # those of the results before, perhaps of another layer
@@ -122,18 +127,6 @@ def _dissect_into(folder: Path, encoder: Encoder, subject: Subject, options: Dis
     say(", ".join([*rates, f"page {result.seconds['page']:.1f} s"]))
     if options.json_path:
         write_report(options.json_path, subject, result)
-
-
-def _read_thresholds(path: str) -> np.ndarray:
-    """The numbers of a ``quantile.npy``, float64. Raises InputError where the file holds none."""
-    import zipfile
-
-    import numpy as np
-
-    try:
-        return np.asarray(np.load(path, allow_pickle=False), np.float64)
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile):
-        raise input_error(path, "an unreadable file", "a quantile.npy of a dissection") from None
 
 
 COMMAND = Command(build_parser, DissectOptions, run)

@@ -26,7 +26,7 @@ from ibc.device import resolve_device
 from ibc.dissection.encoders import Encoder, as_encoder
 from ibc.dissection.reading import BrodenReader, input_size
 from ibc.dissection.responses import Responder, full_precision
-from ibc.dissection.resume import SAVE_SECONDS, Interruptible
+from ibc.dissection.resume import SAVE_SECONDS, STATE_FILE, Interruptible
 from ibc.dissection.settings import MEGABYTE, DissectionSettings
 from ibc.dissection.tally import Alignment, Tally, best_by_chance
 from ibc.dissection.tally_pass import LayerCounts, TallyPass
@@ -36,7 +36,6 @@ from ibc.errors import input_error
 from ibc.memory import lower_on_memory_error
 
 FORMAT = 2  # part of every key: raise it when the same inputs come to give other numbers
-STATE_FILE = ".dissection-in-progress.npz"
 
 
 @dataclass
@@ -73,6 +72,7 @@ def dissect_layers(encoder: Encoder, broden: Broden, settings: DissectionSetting
     With ``settings.output`` an interrupted run leaves its state in that folder, and the same call goes on from it.
     key: of this run (default: ``run_key``). thresholds: (K,) for each layer, used instead of the quantile.
     save_seconds: between two saves of the state. write: writes the tallies to disk, before the state is deleted.
+    Raises InputError where images or label maps changed during the run.
     """
     device = resolve_device(settings.device)
     encoder.prepare(device)
@@ -96,6 +96,7 @@ def dissect_layers(encoder: Encoder, broden: Broden, settings: DissectionSetting
         tally_pass.run()
         end = time.perf_counter()
 
+    broden.check_unchanged()
     model = encoder.model()
     tallies = [_tally(name, broden, settings, survey, values, counts, tally_pass.truth, key, model) for
                name, survey, values, counts in zip(encoder.layers, surveys, found, tally_pass.layers, strict=True)]

@@ -16,6 +16,7 @@ from ibc.files import atomic_write, remove_leftovers
 from ibc.signals import StopSignals
 
 State = dict[str, np.ndarray]
+STATE_FILE = ".dissection-in-progress.npz"
 SAVE_SECONDS = 30.0  # between two saves, at least
 SAVE_SHARE = 50      # and at least this many times as long as the last save took
 
@@ -70,6 +71,15 @@ class Interruptible:
         if self.path is not None:
             self.path.unlink(missing_ok=True)
             remove_leftovers(self.path.parent, (self.path.name,))
+
+
+def unfinished_key(folder: Path) -> str | None:
+    """The key of the unfinished run whose state lies in a folder; None without one that can be read."""
+    try:
+        with np.load(folder / STATE_FILE, allow_pickle=False) as archive:
+            return str(archive["key"])
+    except Exception:  # numpy raises errors of many kinds on a damaged file
+        return None
 
 
 def with_prefix(prefix: str, state: State) -> State:

@@ -1,6 +1,7 @@
 """From images to tallies: streamed equals plain, interrupted equals uninterrupted, memory only changes speed."""
 
 import dataclasses
+import os
 import signal
 
 import numpy as np
@@ -11,10 +12,10 @@ from torch import nn
 from ibc.config import ModelConfig
 from ibc.dissection import Settings, dissect, dissect_layers, load_broden, threshold_pass
 from ibc.dissection.encoders import HookedEncoder, PlainEncoder, as_encoder
-from ibc.dissection.pipeline import STATE_FILE
+from ibc.dissection.pipeline import STATE_FILE, run_key
 from ibc.dissection.quantiles import exact_quantile
 from ibc.dissection.responses import official_normalise
-from ibc.dissection.resume import Interruptible
+from ibc.dissection.resume import Interruptible, unfinished_key
 from ibc.dissection.tally_pass import TallyPass
 from ibc.dissection.visit_plan import plan_visits
 from ibc.errors import InputError
@@ -313,3 +314,50 @@ def test_responses_without_meaning_do_not_beat_chance(tmp_path):
                                                                            quantile=0.05))
     share = tally.beats_chance.mean()  # one in 21 by luck
     assert share < 1 / 21 + 4 * np.sqrt(1 / 21 / 400)
+
+
+def changed_image(folder):
+    """Another image of the same number of bytes and the same name."""
+    file = folder / "images" / "i2.png"
+    content = bytearray(file.read_bytes())
+    file.write_bytes(content)
+    os.utime(file, (1, 1))
+
+
+def test_an_unfinished_run_is_not_continued_with_changed_images(tmp_path, monkeypatch):
+    broden = load_broden(write_broden(tmp_path / "broden"))
+    settings = dataclasses.replace(FAST, output=str(tmp_path / "out"))
+    real = Interruptible.after_step
+
+    def die(self, state):
+        self.last_save = -1e9
+        real(self, state)
+        raise Stop
+
+    monkeypatch.setattr(Interruptible, "after_step", die)
+    with pytest.raises(Stop):
+        dissect(Filters(), broden, settings)
+    before = unfinished_key(tmp_path / "out")
+    assert before == run_key(as_encoder(Filters()), broden, settings)
+    changed_image(tmp_path / "broden")
+    monkeypatch.setattr(Interruptible, "after_step", real)
+    assert before != run_key(as_encoder(Filters()), broden, settings)
+    assert not dissect_layers(as_encoder(Filters()), broden, settings).continued
+
+
+def test_images_that_change_during_a_run_are_noticed(tmp_path, monkeypatch):
+    broden = load_broden(write_broden(tmp_path / "broden"))
+    settings = dataclasses.replace(FAST, output=str(tmp_path / "out"))
+    real, written = TallyPass.run, []
+
+    def change(self):
+        real(self)
+        changed_image(tmp_path / "broden")
+
+    monkeypatch.setattr(TallyPass, "run", change)
+    with pytest.raises(InputError, match="files that changed during the dissection"):
+        dissect_layers(as_encoder(Filters()), broden, settings, write=written.append)
+    assert not written
+    monkeypatch.setattr(TallyPass, "run", real)
+    dissect_layers(as_encoder(Filters()), broden, settings, write=written.append)
+    assert len(written) == 1

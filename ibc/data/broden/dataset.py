@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,6 +78,7 @@ class Broden:
     primary: np.ndarray
     absent: list[str]
     dropped: int = 0
+    known: str = field(default="", repr=False, compare=False)  # the last ``fingerprint``
 
     def __len__(self) -> int:
         return len(self.records)
@@ -177,7 +178,15 @@ class Broden:
             others = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
             raise input_error(self._where(*missing[0]), f"no such file{others}",
                               "every file that the index names", "unpack the data set again")
-        return digest.hexdigest()
+        self.known = digest.hexdigest()
+        return self.known
+
+    def check_unchanged(self) -> None:
+        """Raise InputError where a file changed since ``fingerprint`` was asked for."""
+        before = self.known
+        if before and self.fingerprint() != before:
+            raise input_error(self.folder, "files that changed during the dissection", "the same ones throughout",
+                              "nothing of it was kept; the same command starts anew")
 
 
 def load_broden(folder: str | os.PathLike, categories: Sequence[str] = CATEGORIES,

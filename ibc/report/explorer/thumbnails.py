@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from ibc.data.decode import decode_image
-from ibc.data.zip_folder import split
+from ibc.data.zip_folder import open_zip_folder, split
 from ibc.errors import InputError, input_error
 from ibc.files import atomic_write
 from ibc.process_pool import run_batches
@@ -137,8 +137,11 @@ def _job(number: int, files: list[str], size: int) -> _SheetJob:
 def _stamp(file: str) -> tuple[int, int]:
     """Size and time of a file, or of the zip that it is in; ``NOT_THERE`` without it."""
     found = split(file)
+    if found:
+        member = open_zip_folder(found[0]).members.get(found[1])
+        return NOT_THERE if member is None else (member.size, member.crc)
     try:
-        status = os.stat(found[0] if found else file)
+        status = os.stat(file)
     except (OSError, ValueError):  # ValueError: a zero byte in the name
         return NOT_THERE
     return status.st_size, status.st_mtime_ns

@@ -1,5 +1,6 @@
 """Sprite sheets: where each thumbnail is, what is reused, what happens to images that cannot be read."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -154,3 +155,23 @@ def test_spread_sample():
     some = spread_sample(1000, 100, [999, 999, 3, *range(500, 600)])
     assert len(some) == len(set(some.tolist())) == 100 and {999, 3}.issubset(some.tolist())
     assert np.diff(some).max() <= 25
+
+
+def test_a_replaced_image_is_drawn_anew(tmp_path):
+    """One of the same size in bytes, in a folder (by its time) and in a zip of the same time (by its checksum)."""
+    def write(colour):
+        for number in range(4):
+            Image.new("RGB", (32, 32), colour if number == 1 else "green").save(tmp_path / f"{number}.bmp")
+        with zipfile.ZipFile(tmp_path / "pack.zip", "w") as archive:
+            for number in range(4):
+                archive.write(tmp_path / f"{number}.bmp", f"{number}.bmp")
+        os.utime(tmp_path / "pack.zip", (1, 1))
+
+    sources = {"folder": [f"{tmp_path}/{number}.bmp" for number in range(4)],
+               "zip": [f"{tmp_path}/pack.zip:{number}.bmp" for number in range(4)]}
+    for colour, expected in (("red", (255, 0, 0)), ("blue", (0, 0, 255))):
+        write(colour)
+        for name, files in sources.items():
+            sheets = write_sheets(tmp_path / name, files, SIZE, everything(4), workers=1)
+            assert sheets.made == 1 and np.abs(colour_of(tmp_path / name, sheets, 1) - expected).max() <= 6
+            assert write_sheets(tmp_path / name, files, SIZE, everything(4), workers=1).made == 0
