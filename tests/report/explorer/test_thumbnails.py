@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ibc.data import zip_folder
 from ibc.errors import InputError
 from ibc.report.explorer.thumbnails import SHEET_SIDE, remove_old_sheets, spread_sample, thumbnail, write_sheets
 
@@ -166,6 +167,7 @@ def test_a_replaced_image_is_drawn_anew(tmp_path):
             for number in range(4):
                 archive.write(tmp_path / f"{number}.bmp", f"{number}.bmp")
         os.utime(tmp_path / "pack.zip", (1, 1))
+        zip_folder._open_archives.clear()  # as in a new process
 
     sources = {"folder": [f"{tmp_path}/{number}.bmp" for number in range(4)],
                "zip": [f"{tmp_path}/pack.zip:{number}.bmp" for number in range(4)]}
