@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ibc.errors import input_error
+from ibc.errors import InputError, input_error
 from ibc.files import atomic_write, remove_leftovers
+from ibc.json_report import read_json
 
 MANIFEST = "export.json"
 CODES, BITS, CSV, FAISS, ENCODER, SQL = ("codes.parquet", "bits.parquet", "codes.csv", "codes.faiss", "encoder.onnx",
@@ -53,8 +54,8 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        manifest = read_json(path, "the list of an export's files")
+    except InputError:
         manifest = None
     files = manifest.get("files") if isinstance(manifest, dict) else None
     if not isinstance(files, dict) or not set(files) <= set(FILES):

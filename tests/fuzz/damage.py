@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -55,11 +56,13 @@ def damaged(draw: st.DrawFn, files: Sequence[bytes], most: int = 6, header: int 
     return bytes(data)
 
 
+@cache
 def odd_texts() -> st.SearchStrategy[str]:
     """Texts of any characters, and those that parsers stumble over."""
     return st.one_of(st.sampled_from(ODD_TEXTS), st.text(max_size=12), st.integers().map(str), st.floats().map(str))
 
 
+@cache
 def odd_values() -> st.SearchStrategy[object]:
     """Values as JSON and YAML hold them, nested a few levels."""
     plain = st.one_of(st.none(), st.booleans(), st.integers(), st.sampled_from((2**31, 2**63, 2**64, -1, 10**400)),

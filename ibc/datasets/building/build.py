@@ -23,10 +23,10 @@ from ibc.datasets.building.convert import Outcome, convert_all, sample_bytes
 from ibc.datasets.building.image import Recipe
 from ibc.datasets.building.options import BuildOptions
 from ibc.datasets.building.plan import PreparationPlan
-from ibc.errors import input_error
+from ibc.errors import InputError, input_error
 from ibc.files import atomic_write, errors_name, only_writer, sha256
 from ibc.foreign_names import inside, leads_out
-from ibc.json_report import versions
+from ibc.json_report import read_json, versions
 from ibc.screen import show
 from ibc.text_files import printable
 
@@ -182,9 +182,10 @@ def _check_settings(folder: Path, plan: PreparationPlan, options: BuildOptions) 
     file = folder / STATE / "settings.json"
     if file.exists():
         try:
-            before = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError:
+            before = read_json(file, "the settings of an earlier run")
+        except InputError:
             before = {}
+        before = before if isinstance(before, dict) else {}
         for key, value in settings.items():
             if before.get(key, value) != value:
                 raise input_error(folder, f"images made with {key} {before[key]}", f"{key} {value}",

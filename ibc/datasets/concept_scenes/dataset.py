@@ -27,7 +27,7 @@ from ibc.datasets.concept_scenes.settings import SceneSettings
 from ibc.datasets.concept_scenes.vocabulary import CLASSES, Composition, attribute_names, class_names
 from ibc.errors import input_error
 from ibc.files import atomic_write, errors_name, only_writer, sha256
-from ibc.json_report import versions
+from ibc.json_report import read_json, versions
 from ibc.process_pool import in_batches, run_batches
 from ibc.progress import Progress
 
@@ -157,12 +157,12 @@ def _read_journal(folder: Path) -> Iterator[tuple[SceneTask, SceneRecord]]:
     journal = folder / _STATE / "done.jsonl"
     if not journal.exists():
         return
-    for line in journal.read_text(encoding="utf-8").splitlines():
+    for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             split, number, attributes, labels = json.loads(line)
-        except ValueError:
+            record = SceneRecord(split, number, attributes, {int(key): labels[key] for key in labels})
+        except (ValueError, TypeError, KeyError, RecursionError):
             continue  # the last line of an interrupted run
-        record = SceneRecord(split, number, attributes, {int(key): labels[key] for key in labels})
         yield SceneTask(split, number), record
 
 
@@ -171,20 +171,23 @@ def _finished(folder: Path, settings: SceneSettings) -> dict[str, Any] | None:
     for file in (folder / "manifest.json", folder / _STATE / "settings.json"):
         if not file.exists():
             continue
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            before = found.get("settings", found)
-        except (ValueError, AttributeError):
-            raise input_error(file, "something else", "what this command wrote", "choose another folder") from None
+        found = read_json(file, "what this command wrote")
+        before = found.get("settings", found) if isinstance(found, dict) else None
+        if not isinstance(before, dict):
+            raise input_error(file, "something else", "what this command wrote", "choose another folder")
         for name, value in _identity(settings).items():
             if before.get(name) != value:
                 raise input_error(folder, f"pictures made with {name} {before.get(name)}", f"{name} {value}",
                                   "use the same settings, or another folder")
         if file.name != "manifest.json":
             return None
-        complete = (_count_files(folder) == found["images"]["files"]
-                    and all((folder / name).exists() and sha256(folder / name) == facts["sha256"]
-                            for name, facts in found["lists"].items()))
+        try:
+            complete = (_count_files(folder) == found["images"]["files"]
+                        and all((folder / name).exists() and sha256(folder / name) == facts["sha256"]
+                                for name, facts in found["lists"].items()))
+        except (KeyError, TypeError, AttributeError, ValueError):
+            raise input_error(file, "a manifest without images and lists", "what this command wrote",
+                              "choose another folder") from None
         return found if complete else None
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise input_error(folder, "files that this command did not make", "a new or an empty folder",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from ibc.datasets.doctor.images import HAS_HASHES, ExaminedImage, examine_images
 from ibc.datasets.doctor.labels import examine_labels
 from ibc.errors import InputError
 from ibc.foreign_names import leads_out
+from ibc.json_report import MOST_BYTES, parse_json
 
 
 def examine(config: Config, *, near: int, sample: int | None, workers: int,
@@ -76,13 +76,16 @@ def _check_batch(config: Config, lists: dict[str, ImageList], findings: Findings
 
 def _check_manifest(config: Config, findings: Findings) -> None:
     """Warn where a list is no longer as ``ibc prepare`` wrote it, or the number of classes differs."""
+    file = file_of(config.data_folder, "manifest.json")
     try:
-        manifest = json.loads(read_bytes(file_of(config.data_folder, "manifest.json")))
-        known = manifest["lists"].items()
-    except (OSError, ValueError, KeyError, AttributeError):
+        manifest = parse_json(read_bytes(file, regular=True, most=MOST_BYTES), file, "the manifest of ibc prepare")
+    except (OSError, InputError):
         return
-    changed = [name for name, facts in known
-               if not leads_out(name) and _digest(config, name) not in (None, facts.get("sha256"))]
+    known = manifest.get("lists") if isinstance(manifest, dict) else None
+    if not isinstance(known, dict):
+        return
+    changed = [name for name, facts in known.items() if isinstance(facts, dict)
+               and not leads_out(name) and _digest(config, name) not in (None, facts.get("sha256"))]
     if changed:
         findings.warnings.append(f"{some(changed)}: not as prepare wrote it (SHA-256 in manifest.json)")
     if manifest.get("class_num") not in (None, config.model.class_num):
@@ -91,8 +94,8 @@ def _check_manifest(config: Config, findings: Findings) -> None:
 
 def _digest(config: Config, name: str) -> str | None:
     try:
-        return hashlib.sha256(read_bytes(file_of(config.data_folder, name))).hexdigest()
-    except OSError:
+        return hashlib.sha256(read_bytes(file_of(config.data_folder, name), regular=True)).hexdigest()
+    except (OSError, ValueError):  # ValueError: InputError, or characters that no file name has
         return None
 
 

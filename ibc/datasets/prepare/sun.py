@@ -96,7 +96,13 @@ def _scenes(files: dict[str, bytes], where: str) -> list[str]:
     if _CLASSES not in files:
         raise input_error(where, f"no {_CLASSES}", "the file of SUN397 that lists its 397 scenes",
                           "give SUN397.tar.gz, or its whole folder, by --source")
-    return [line.strip().strip("/") for line in decode_text(files[_CLASSES], _CLASSES).splitlines() if line.strip()]
+    scenes = []
+    for number, line in enumerate(decode_text(files[_CLASSES], _CLASSES).splitlines(), start=1):
+        scene = line.strip().strip("/")
+        if scene and ("/" not in scene or ".." in scene.split("/")):
+            raise input_error(_CLASSES, f"'{scene}'", "scenes such as /a/abbey, one a line", line=number)
+        scenes += [scene] if scene else []
+    return scenes
 
 
 def _attributes(files: dict[str, bytes], where: str, images: Iterable[str]) -> tuple[list[str], dict[str, list[int]]]:

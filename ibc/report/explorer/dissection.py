@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from ibc.dissection.outputs import TALLY_JSON
 from ibc.dissection.page.strips import strip_name
 from ibc.files import atomic_write
 from ibc.foreign_names import plain_name
+from ibc.json_report import read_json
 from ibc.retrieval.bit_names import BitName, check_dissected_model, find_table, load_bit_names
 
 STRIPS = Path("html", "image")  # in a dissection's folder
@@ -40,10 +40,10 @@ def read_dissection(path: str | os.PathLike, codes: CodeSet, codes_file: str | o
     table = find_table(path)
     if table.name != TALLY_JSON:
         return PageDissection(names, {}, {})
-    content = json.loads(table.read_text(encoding="utf-8-sig"))
-    units = {int(unit["unit"]) - 1: unit for unit in content["units"]}
+    content = read_json(table, "the tally.json of a dissection")
+    units = {int(unit["unit"]) - 1: unit for unit in content["units"]}  # as load_bit_names has checked
     alignment = {bit: float(unit["bit"]["correlation"]) for bit, unit in units.items()
-                 if isinstance(unit.get("bit"), dict) and unit["bit"].get("correlation") is not None}
+                 if isinstance(unit.get("bit"), dict) and isinstance(unit["bit"].get("correlation"), (int, float))}
     strips = {}
     if Path(path).is_dir() and "layer" in content:
         layer = plain_name(str(content["layer"]), table, "the layer")

@@ -38,7 +38,7 @@ def claim_folder(folder: Path) -> None:
 def _is_ours(mark: Path) -> bool:
     try:
         return json.loads(mark.read_text(encoding="utf-8")).get("made_by") == "ibc explore"
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False
 
 

@@ -152,7 +152,7 @@ def _read_state(folder: Path) -> dict[str, list[tuple[int, str]]]:
     try:
         content = json.loads((folder / STATE).read_text(encoding="utf-8"))
         return {name: [(int(cell), str(message)) for cell, message in failed] for name, failed in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
         return {}
 
 
