@@ -137,7 +137,8 @@ SUN = {"images.mat": _mat(images=_cells("a/abbey/sun_aaaa.jpg", "b/bar/sun_bbbb.
 @fuzzed(st.sampled_from(sorted(SUN)).flatmap(lambda name: st.tuples(st.just(name), damaged([SUN[name]]))), examples=[
     ("attributeLabels_continuous.mat", _mat(labels_cv=np.full((2, 3), value))) for value in (np.inf, 1.5, -1.0)] + [
     ("ClassName.txt", b"abbey\n"), ("images.mat", _mat(images=np.zeros((2, 1)))),
-    ("attributes.mat", _mat(attributes=_cells("a", "b"))), ("attributeLabels_continuous.mat", _mat(labels_cv=_cells("a", "b")))])
+    ("attributes.mat", _mat(attributes=_cells("a", "b"))),
+    ("attributeLabels_continuous.mat", _mat(labels_cv=_cells("a", "b")))])
 def test_sun(value: tuple[str, bytes], folder: Path) -> None:
     for name in ("a/abbey/sun_aaaa.jpg", "b/bar/sun_bbbb.jpg"):
         (folder / name).parent.mkdir(parents=True)
