@@ -94,7 +94,7 @@ def _members(path: Path) -> Iterator[Mapping[str, Callable[[bool], np.ndarray]]]
         elif mat4.is_mat4(head, size):
             yield _without_kind(mat4.variables(raw, size, path, limit))
         else:
-            raise input_error(path, f"an unreadable file that begins with {head[:8]!r}",
+            raise input_error(path, f"an unreadable file that begins with {head[:8]!r}" if size else "an empty file",
                               f"a whole {path.suffix} file", "write it again")
 
 

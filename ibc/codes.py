@@ -177,6 +177,8 @@ def load_codes(path: str | os.PathLike, label_path: str | os.PathLike | None = N
                           "binary_codes has one row an image")
     reading = recognise(numbers, path, length, kind)
     codes = reading.convert(numbers)
+    if view is None and not codes.flags.writeable:  # a view of the bytes that were read
+        codes = codes.copy()
     notes += [reading.note] if reading.note else []
     if stated is not None and stated != codes.shape[1]:
         raise input_error(path, f"code_length {stated}", f"{codes.shape[1]}, the columns of binary_codes")
@@ -247,7 +249,7 @@ def _matrix(path: Path, key: str, value: np.ndarray) -> np.ndarray:
 
 def _float32(values: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):  # numbers beyond float32 become infinite, and are refused where they matter
-        return np.ascontiguousarray(values, np.float32)
+        return np.require(values, np.float32, ["C", "W"])
 
 
 def _held(path: Path) -> str:

@@ -77,7 +77,7 @@ def test_the_format_is_told_from_the_content(tmp_path):
 
 
 @pytest.mark.parametrize(("content", "words"), [
-    (b"Octave-1-L" + bytes(300), "save -v7"), (b"\x1f\x8b" + bytes(300), "save -v7"), (b"", "unreadable"),
+    (b"Octave-1-L" + bytes(300), "save -v7"), (b"\x1f\x8b" + bytes(300), "save -v7"), (b"", "an empty file"),
     (b"PK\x03\x04", "unreadable"), (b"\x89HDF\r\n\x1a\n" + bytes(3000), "damaged"), (b"hello", "unreadable"),
     (b"MATLAB 7.3".ljust(124) + b"\x00\x02IM" + bytes(600), "damaged"),
 ])

@@ -158,6 +158,7 @@ def test_every_format_gives_the_same_codes(tmp_path):
         codes = load_codes(tmp_path / name)
         assert np.array_equal(codes.binary_codes, arrays["binary_codes"].astype(np.float32)), name
         assert codes.categories.tolist() == arrays["lab"][:, 0].tolist(), name
+        assert codes.binary_codes.flags.writeable and codes.labels.flags.writeable and codes.grm.flags.writeable, name
         assert np.array_equal(codes.grm, arrays["GRM"].astype(np.float32)), name
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ibc.arrays.limits import MemoryLimit
 from ibc.errors import InputError, input_error
+from ibc.files import open_regular
 
 MAGIC = b"PK\x03\x04"
 MOST_HEADER = 1 << 16
@@ -47,6 +48,22 @@ def read_member(archive: zipfile.ZipFile, name: str, where: str | os.PathLike, l
         raise damaged(where, f"'{name}', {type(error).__name__}: {error}") from None
 
 
+def read_npy(path: str | os.PathLike) -> np.ndarray:
+    """The array of a ``.npy`` file. Raises InputError for a damaged one, and for Python objects."""
+    with io.BufferedReader(open_regular(path)) as handle:
+        size = os.fstat(handle.fileno()).st_size
+        try:
+            shape, _, dtype, header_bytes = read_header(handle)
+            if dtype.hasobject or not 0 <= math.prod(shape) * dtype.itemsize <= size - header_bytes:
+                raise damaged(path, f"numbers of shape {shape} and type {dtype} in {size} bytes", ".npy")
+            handle.seek(0)
+            return np.lib.format.read_array(handle, allow_pickle=False, max_header_size=MOST_HEADER)
+        except InputError:
+            raise
+        except FAILURES as error:
+            raise damaged(path, f"{type(error).__name__}: {error}", ".npy") from None
+
+
 def read_header(handle: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype, int]:
     """Shape, whether it is stored by columns, and dtype of the ``.npy`` that the handle stands before; bytes of its
     header. Raises what numpy does."""
@@ -59,6 +76,6 @@ def read_header(handle: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype, int
     return shape, by_columns, dtype, np.lib.format.MAGIC_LEN + limited.tell()
 
 
-def damaged(where: str | os.PathLike, what: str) -> InputError:
+def damaged(where: str | os.PathLike, what: str, ending: str = ".npz") -> InputError:
     """The error for a damaged file, to be raised."""
-    return input_error(where, f"an unreadable file ({what})", "a whole .npz file", "write it again")
+    return input_error(where, f"an unreadable file ({what})", f"a whole {ending} file", "write it again")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ibc.array_files import read_arrays
+from ibc.arrays.npz import read_npy
 from ibc.errors import InputError
 
 
@@ -53,3 +54,12 @@ def test_a_zip_whose_directory_lies(tmp_path):
 def test_members_that_are_not_wanted_do_not_matter(tmp_path):
     path = packed(tmp_path / "c.npz", {"m.npy": npy((1,), content=bytes(4)), "x.npy": b"hello", "x": b"hello"})
     assert read_arrays(path, ("m",))["m"].tolist() == [0]
+
+
+def test_npy_files(tmp_path):
+    np.save(tmp_path / "good.npy", np.arange(4.0))
+    assert read_npy(tmp_path / "good.npy").tolist() == [0, 1, 2, 3]
+    for data in (npy((10**12,)), npy((3,), "|O"), b"hello", b"", npy((4,), content=bytes(15))):
+        (tmp_path / "bad.npy").write_bytes(data)
+        with pytest.raises(InputError, match=r"unreadable file .*expected a whole \.npy file"):
+            read_npy(tmp_path / "bad.npy")
