@@ -8,7 +8,6 @@ has the right key is complete.
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable
 from dataclasses import fields
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ibc.array_files import read_arrays
-from ibc.arrays.npz import FAILURES, read_header
+from ibc.arrays.npz import read_npy
 from ibc.csv_writer import CsvWriter
 from ibc.dissection.settings import DETECTOR_IOU
 from ibc.dissection.tally import Tally
@@ -164,17 +163,9 @@ def load_tally(path: str | os.PathLike) -> Tally:
 
 def read_thresholds(path: str | os.PathLike) -> np.ndarray:
     """The numbers of a ``quantile.npy``, float64. Raises InputError where the file holds none."""
-    try:
-        with open(path, "rb") as handle:
-            shape, _, dtype, _ = read_header(handle)
-            numbers = dtype.kind in "iuf" and math.prod(shape) * dtype.itemsize <= os.fstat(handle.fileno()).st_size
-            handle.seek(0)
-            if numbers:
-                return np.asarray(np.lib.format.read_array(handle, allow_pickle=False), np.float64)
-    except OSError:
-        raise
-    except FAILURES:
-        pass
+    numbers = read_npy(path)
+    if numbers.dtype.kind in "iuf":
+        return np.asarray(numbers, np.float64)
     raise input_error(path, "an unreadable file", "a quantile.npy of a dissection")
 
 
