@@ -35,7 +35,7 @@ def load_mat(data: str | os.PathLike | bytes, where: str | os.PathLike, names: t
         raise input_error(where, "no such file", "a .mat file") from None
 
 
-def strings(cells: np.ndarray, where: str | os.PathLike) -> list[str]:
+def strings(cells: np.ndarray, where: str | os.PathLike | None = None) -> list[str]:
     """A cell array of texts (or a char matrix, one text a row) as a list. Raises InputError for anything else."""
     found = []
     for place, cell in enumerate(np.asarray(cells).ravel().tolist(), start=1):
