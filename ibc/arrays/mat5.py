@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ibc.arrays.limits import MemoryLimit
+from ibc.arrays.limits import LEAST_BYTES, MemoryLimit
 from ibc.errors import InputError, input_error
 
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
@@ -183,7 +183,7 @@ class _Matrix:
         values = self._numbers(f"the {what} part", tuple(NUMBERS))
         if len(values) != self.count:
             raise damage(self.where, f"{len(values)} numbers for the shape {self.shape}")
-        self.limit.take_numbers(self.count, values.itemsize, f"'{self.name}'")
+        self.limit.take(self.count * max(LEAST_BYTES - values.itemsize, 0), f"'{self.name}'")  # what it will grow by
         return values
 
     def _text(self) -> np.ndarray:

@@ -109,17 +109,17 @@ def test_no_flipped_byte_crashes():
                     read(bytes(changed))
 
 
-def test_declared_sizes_take_no_memory():
-    small = mat5.damage("f.mat", "x")
-    assert isinstance(small, InputError)
+def test_declared_sizes_take_no_memory(monkeypatch):
+    monkeypatch.setenv("IBC_ARRAY_GB", "0.01")
     data = bytearray(written({"m": np.zeros((2, 0))}))
     place = data.index(struct.pack("<ii", 2, 0))
     data[place : place + 8] = struct.pack("<ii", 2**31 - 1, 2**31 - 1)
     with pytest.raises(InputError, match="numbers for the shape"):
         read(bytes(data))
-    bomb = written({"m": np.zeros((30000, 10000), np.uint8)}, do_compression=True)
+    bomb = written({"m": np.zeros((3000, 1000), np.uint8)}, do_compression=True)
     with pytest.raises(InputError, match="IBC_ARRAY_GB"):
         read(bomb)
+    assert read(written({"m": np.zeros((3000, 300))}, do_compression=True))["m"].size == 900_000  # 7.2 of 10 MB
     data = bytearray(written({"m": scipy.sparse.csc_matrix(np.zeros((3, 1)))}))
     place = data.index(struct.pack("<ii", 3, 1))
     data[place : place + 4] = struct.pack("<i", 2**31 - 1)
