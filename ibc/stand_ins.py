@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import _compat_pickle
 import io
+import mmap
 import os
 import pickletools
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import IO, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,13 +76,11 @@ def stand_ins(kinds: Kinds) -> AbstractContextManager:
 def named_classes(path: str | os.PathLike) -> set[str]:
     """Full names of all classes and functions that a torch file names, in the spelling of Python 3 too."""
     found: set[str] = set()
-    with open(path, "rb") as handle:
-        pickles: list[IO[bytes]] = [handle] * LEGACY_PICKLES
+    with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        pickles: list[Any] = [content] * LEGACY_PICKLES  # a map: a length that is damaged reads what there is
         if zipfile.is_zipfile(handle):
             with zipfile.ZipFile(handle) as archive:
                 pickles = [io.BytesIO(archive.read(name)) for name in archive.namelist() if name.endswith("/data.pkl")]
-        else:
-            handle.seek(0)
         try:
             for part in pickles:
                 for operation, value, _ in pickletools.genops(part):

@@ -21,12 +21,12 @@ from typing import Any
 
 import torch
 
+from ibc.arrays.limits import MemoryLimit
 from ibc.errors import InputError, input_error
 from ibc.stand_ins import Kinds, is_dangerous, named_classes, stand_ins
 
 LONGEST_REASON = 200  # letters of what torch says
 CHECKERS = 2  # threads that compute checksums
-LARGEST_EXPANSION = 100  # times the file; torch.save does not compress at all
 _DO_SAVE = "save the weights alone: torch.save(network.state_dict(), FILE)"
 _DO_FETCH = "write or download it again"
 _CONTAINER = re.compile(r"Can only (SETITEM|append).*<class '(.+)'>", re.DOTALL)  # torch's words
@@ -106,17 +106,14 @@ def _check_records(path: Path, remedy: str, size: int, _time: int) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             records = archive.infolist()
-            if sum(record.file_size for record in records) > LARGEST_EXPANSION * size:
-                raise input_error(path, "records compressed beyond reason", "a file of torch.save")
-            packed = [record for record in records if record.compress_type != zipfile.ZIP_STORED]
-            for record in packed:  # somebody packed the archive anew; reading checks them
-                with archive.open(record) as stream:
-                    while stream.read(2**20):
-                        pass
-        names = {record.filename.partition("/")[2] for record in records}
-        if "data.pkl" not in names:
-            raise input_error(path, "an archive without 'data.pkl'" + (" (NumPy arrays)" if any(
-                name.filename.endswith(".npy") for name in records) else ""), "a file of torch.save", _DO_SAVE)
+            MemoryLimit(path, size).take(sum(record.file_size for record in records), "parts")
+            for record in records:
+                with archive.open(record) as stream:  # its two headers say the same
+                    while record.compress_type != zipfile.ZIP_STORED and stream.read(2**20):
+                        pass  # somebody packed the archive anew: reading checks the part
+        if not any(record.filename.endswith("/data.pkl") for record in records):
+            arrays = " (NumPy arrays)" * any(record.filename.endswith(".npy") for record in records)
+            raise input_error(path, f"an archive without 'data.pkl'{arrays}", "a file of torch.save", _DO_SAVE)
         plain = [record for record in records if record.compress_type == zipfile.ZIP_STORED and record.CRC]
         with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content, \
                 ThreadPoolExecutor(CHECKERS) as pool:
