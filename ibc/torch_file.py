@@ -108,6 +108,8 @@ def _check_records(path: Path, remedy: str, size: int, _time: int) -> None:
             records = archive.infolist()
             MemoryLimit(path, size).take(sum(record.file_size for record in records), "parts")
             for record in records:
+                if not 0 <= record.header_offset < size:
+                    raise _damaged(path, f"'{record.filename}' lies outside it", remedy)
                 with archive.open(record) as stream:  # its two headers say the same
                     while record.compress_type != zipfile.ZIP_STORED and stream.read(2**20):
                         pass  # somebody packed the archive anew: reading checks the part
