@@ -238,6 +238,10 @@ def _read_floats(path: str | os.PathLike, count: int, shape: str) -> np.ndarray:
 def _matrix(path: Path, key: str, value: np.ndarray) -> np.ndarray:
     """A matrix of numbers as the file holds it; a vector becomes one column."""
     value = np.asarray(value)
+    if value.dtype == object:  # a cell array of numbers, each of one
+        cells = [np.asarray(cell) for cell in value.reshape(-1)]
+        if all(cell.size == 1 and cell.dtype.kind in "buif" for cell in cells):
+            value = np.array([cell.item() for cell in cells]).reshape(value.shape)
     if value.dtype.kind not in "buif":
         raise input_error(path, f"'{key}' of type {value.dtype}", "numbers")
     if value.ndim == 1:

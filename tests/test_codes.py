@@ -173,6 +173,24 @@ def test_optional_fields_never_block(tmp_path, extra):
     assert len(codes) == 3 and codes.grm is None
 
 
+def test_labels_in_a_cell_array(tmp_path):
+    cells = np.empty((3, 1), object)
+    cells[:, 0] = [np.array([[2.0]]), np.array([[0.0]]), np.array([[1]], np.uint8)]
+    scipy.io.savemat(tmp_path / "v5.mat", {"binary_codes": np.eye(3), "lab": cells})
+    with h5py.File(tmp_path / "v73.mat", "w") as file:
+        file.create_dataset("binary_codes", data=np.eye(3)).attrs["MATLAB_class"] = np.bytes_("double")
+        for number, value in enumerate((2.0, 0.0, 1.0)):
+            file.create_dataset(f"#refs#/{number}", data=[[value]]).attrs["MATLAB_class"] = np.bytes_("double")
+        refs = [file[f"#refs#/{number}"].ref for number in range(3)]
+        file.create_dataset("lab", data=[refs], dtype=h5py.ref_dtype).attrs["MATLAB_class"] = np.bytes_("cell")
+    for name in ("v5.mat", "v73.mat"):
+        assert load_codes(tmp_path / name).categories.tolist() == [2, 0, 1], name
+    cells[1, 0] = np.array(["sea"])
+    scipy.io.savemat(tmp_path / "v5.mat", {"binary_codes": np.eye(3), "lab": cells})
+    with pytest.raises(InputError, match="'lab' of type object, expected numbers"):
+        load_codes(tmp_path / "v5.mat")
+
+
 def test_codes_that_are_too_long_are_refused(tmp_path):
     np.savez(tmp_path / "c.npz", binary_codes=np.zeros((2, 40_000), np.uint8), lab=[0, 1])
     with pytest.raises(InputError, match="codes of 40000 columns, expected 32767 bits at most"):

@@ -124,9 +124,9 @@ class _Hdf5:
 
     def _texts(self, dataset: Any, name: str) -> np.ndarray:
         """Texts of any length: a small file may hold one long text many times, so they are counted as they come."""
-        if dataset.ndim != 1:
-            dataset = dataset[()].reshape(-1) if dataset.size <= 1 else dataset
-        if dataset.ndim > 1:
+        if dataset.size <= 1:
+            dataset = np.array([dataset[()]], object).reshape(-1) if dataset.size else []
+        elif dataset.ndim > 1:
             raise input_error(self.where, f"'{name}', texts of shape {dataset.shape}", "one text an image")
         found: list[str] = []
         for start in range(0, len(dataset), TEXTS_AT_ONCE):
@@ -166,12 +166,14 @@ class _Hdf5:
             return np.array([row.tobytes().decode("utf-16-le", "surrogatepass").rstrip() for row in rows], object)
         return value
 
-    def _cell(self, reference: Any, name: str) -> str:
-        """The text of a cell."""
+    def _cell(self, reference: Any, name: str) -> Any:
+        """The text of a cell, or its number."""
         item = self.file[reference]
         value = self._array(item, f"a cell of {name}")
         if self._attribute(item, "MATLAB_empty"):
             return ""
+        if self._attribute(item, "MATLAB_class") not in (None, "char", b"char") and value.size == 1:
+            return value.reshape(-1)[0]
         if value.dtype.kind not in "ui":
             raise input_error(self.where, f"'{name}' with cells that are no texts", "a cell array of texts")
         return value.reshape(-1).astype("<u2").tobytes().decode("utf-16-le", "surrogatepass")

@@ -43,12 +43,15 @@ def test_plain_files_are_as_h5py_wrote_them(tmp_path):
     with h5py.File(tmp_path / "f.h5", "w") as file:
         file["m"], file["line"] = MATRIX, np.arange(4)
         file["names"] = ["a/é.jpg", "b", "c"]
+        file["one"], file["row"] = "abc", np.array(["a"], h5py.string_dtype())[None]
         file["fixed"] = np.array([b"ab", b"c"])
         file["packed"] = np.asarray(MATRIX > 3)
         file.create_dataset("z", data=MATRIX, compression="gzip", chunks=True)
     assert np.array_equal(read(tmp_path / "f.h5"), MATRIX) and np.array_equal(read(tmp_path / "f.h5", "z"), MATRIX)
     assert read(tmp_path / "f.h5", "line").tolist() == [0, 1, 2, 3]
     assert read(tmp_path / "f.h5", "names", True).tolist() == ["a/é.jpg", "b", "c"]
+    assert read(tmp_path / "f.h5", "one", True).tolist() == ["abc"]
+    assert read(tmp_path / "f.h5", "row", True).tolist() == ["a"]
     assert read(tmp_path / "f.h5", "fixed", True).tolist() == ["ab", "c"]
     assert np.array_equal(read(tmp_path / "f.h5", "packed"), MATRIX > 3)
 
