@@ -42,9 +42,9 @@ class TrainingLog:
     def __enter__(self) -> TrainingLog:
         self.writer = self.bar = None
         if is_main():
-            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - the main process alone needs it
+            from ibc.scalar_log import ScalarLog  # noqa: PLC0415 - the main process alone needs TensorBoard
 
-            self.writer = SummaryWriter(str(self.folder), purge_step=self.start + 1 if self.start else None)
+            self.writer = ScalarLog(self.folder, self.start + 1 if self.start else None)
             batch = self.config.batch_size
             self.bar = Progress(self.config.max_iter * batch, "training", "images", initial=self.start * batch)
         self.clock, self.clock_at = time.perf_counter(), self.start
@@ -54,6 +54,8 @@ class TrainingLog:
                  trace: TracebackType | None) -> None:
         if self.writer is not None and self.bar is not None:
             self.writer.close()
+            if self.writer.error is not None:
+                warn(f"{self.writer.path}: {self.writer.error.strerror}; the scalars of TensorBoard are not complete")
             self.bar.__exit__(kind, error, trace)
         if self.skipped:
             warn(f"{self.skipped} unreadable images were replaced by others")
