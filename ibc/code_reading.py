@@ -15,6 +15,7 @@ import numpy as np
 from ibc.code_kinds import KINDS
 from ibc.errors import input_error
 
+THRESHOLDS = {"sigmoid": 0.5, "tanh": 0.0, "logit": 0.0, "byte": 127.5}
 ABOVE_ZERO = ("tanh", "logit")  # kinds of real numbers with the threshold 0
 SLACK = 1e-6  # sigmoid values of other programs may be rounded to a little outside [0, 1]
 NEAR = 0.5    # real numbers no further than this from [0, 1] may be sigmoid values with noise, or logits
@@ -100,11 +101,17 @@ def recognise(values: np.ndarray, where: str | os.PathLike | None, length: int |
         _check(found, values, kind, where, length)
         return CodeReading(kind, "", clip, length)
     kinds = _possible(found, values.shape[1], length, values.dtype)
-    if len(kinds) > 1:
+    likely = tuple(kind for kind in kinds if _has_both_bits(found, kind))
+    if len(kinds) > 1 or not likely:
         raise input_error(where, f"codes that are {found}", "sigmoid values in [0, 1], or codes of one clear kind",
-                          f"say what they are: {choices(kinds)}")
+                          f"say what they are: {choices(likely)}" if likely else "store them as 0 and 1")
     note = f"{where or 'codes'}: {found} are read as {KINDS[kinds[0]]}; --codes KIND sets another reading"
     return CodeReading(kinds[0], note, clip, length)
+
+
+def _has_both_bits(found: CodeRange, kind: str) -> bool:
+    """Whether some bits are 1 and some 0 where the numbers are read so; of signs and packed bits they need not be."""
+    return kind not in THRESHOLDS or found.ends or found.low < THRESHOLDS[kind] < found.high
 
 
 def choices(kinds: tuple[str, ...]) -> str:

@@ -41,15 +41,24 @@ def test_clear_kinds_are_told_from_the_numbers(kind, values):
     (PACKED, None, ("byte", "packed", "packed_little")), (PACKED, 24, ("packed", "packed_little")),
     (PACKED.astype(np.float64), 23, ("packed", "packed_little")),
     (PACKED.view(np.int8), None, ("logit", "packed", "packed_little")),
-    (pack_bits(BITS)[0], None, ("logit", "packed_little")),
-    (np.abs(LOGITS), None, ("sigmoid", "logit", "byte")), (np.abs(LOGITS) * 1000, None, ("sigmoid", "logit")),
-    (-np.abs(LOGITS), None, ("logit", "sigmoid")), (np.where(BITS, 1.2, -0.1), None, ("sigmoid", "logit")),
-    (np.where(BITS, 0.93, -0.1), None, ("sigmoid", "tanh", "logit")), (np.where(BITS, 2, 1), None, ("byte", "packed")),
+    (pack_bits(BITS)[0], None, ("packed_little",)),
+    (np.abs(LOGITS), None, ("sigmoid",)),
+    (np.abs(LOGITS) * 30, None, ("sigmoid", "byte")), (np.where(BITS, 1.2, -0.1), None, ("sigmoid", "logit")),
+    (np.where(BITS, 0.93, -0.1), None, ("sigmoid", "tanh", "logit")), (np.where(BITS, 2, 1), None, ("packed",)),
 ])
 def test_what_may_be_several_kinds_is_refused_with_the_choice(values, length, kinds):
     with pytest.raises(InputError, match="say what they are") as error:
         recognise(values, "codes.npz", length)
     assert all(f"--codes {kind}" in str(error.value) for kind in kinds)
+
+
+@pytest.mark.parametrize(("values", "length"), [
+    (-np.abs(LOGITS), None), (np.abs(LOGITS) * 1000, None), (np.abs(LOGITS) + 1, None),
+    (np.round(100 / (1 + np.exp(-LOGITS))), 24),
+])
+def test_numbers_that_give_one_bit_only_are_of_no_kind(values, length):
+    with pytest.raises(InputError, match="store them as 0 and 1"):
+        recognise(values, "codes.npz", length)
 
 
 @pytest.mark.parametrize(("kind", "values", "length"), [
