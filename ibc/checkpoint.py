@@ -18,7 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ibc.config import ModelConfig
+from ibc.backbones.network import make_network
+from ibc.backbones.table import BACKBONES
+from ibc.config import ALEXNET, ModelConfig
 from ibc.errors import input_error
 from ibc.files import atomic_write
 from ibc.network import IBC, PLACES_CLASSES, alias_groups
@@ -29,8 +31,9 @@ NAME = "checkpoint_{:08d}.pt"
 PATTERN = re.compile(r"checkpoint_?(\d+)\.pt")
 OPTIMIZER = "optimizer.pt"
 OFFICIAL_PARTS = ("GRM", "enc_style")  # how the official names of weights begin
+TRUNK = "enc_style.conv_basic."
 # What codes and concept maps depend on: not the classifiers, the rule matrix, and second names of shared weights.
-CODE_WEIGHTS = ("enc_style.conv_basic.", "enc_style.conv_last.", "enc_style.pre_hash_layer.", "enc_style.hash_layer.")
+CODE_WEIGHTS = (TRUNK, "enc_style.conv_last.", "enc_style.pre_hash_layer.", "enc_style.hash_layer.")
 
 
 def save_file(path: Path, content: dict[str, Any]) -> None:
@@ -145,8 +148,10 @@ def load_model(path: str | os.PathLike, config: ModelConfig | None = None) -> IB
     Weights are mapped from the file: only those that a forward pass touches are read.
     """
     weights = read_state_dict(path, mmap=True)
+    config = config or infer_model_config(weights, path)
+    check_backbone(weights, config.backbone, path)
     with torch.device("meta"):
-        model = IBC(config or infer_model_config(weights, path), init=None)
+        model = make_network(config, init=None)
     model.load_state_dict(_fitting(model, weights, path), assign=True)
     return model.eval().requires_grad_(False)
 
@@ -162,14 +167,41 @@ def code_fingerprint(model: IBC) -> str:
 
 
 def infer_model_config(weights: Mapping[str, Tensor], source: str | os.PathLike) -> ModelConfig:
-    """The network's sizes, read from the shapes of a state dict."""
+    """The network's backbone and sizes, read from the names and the shapes of a state dict."""
     try:
         classes, bits = weights["GRM"].shape
         width = weights["enc_style.hash_layer.weight"].shape[1]
+        if (backbone := backbone_of(weights)) != ALEXNET:
+            return ModelConfig(bits, classes, 0.0, pretrained="none", backbone=backbone)
         outputs = weights["enc_style.alexnet.classifier.6.weight"].shape[0]
     except (KeyError, ValueError, IndexError):
         raise input_error(source, "a state dict without IBC's layers", "an IBC checkpoint") from None
     return ModelConfig(bits, classes, 0.0, is_sun=outputs == PLACES_CLASSES, pretrained="none", fc_dim=width)
+
+
+def backbone_of(weights: Mapping[str, Tensor]) -> str:
+    """The name of the backbone that the weights of a checkpoint are of; AlexNet where they are of none of the table."""
+    present = {name.removeprefix(TRUNK): tuple(value.shape) for name, value in weights.items()
+               if name.startswith(TRUNK)}
+    if not present or any(name.startswith("enc_style.alexnet.") for name in weights):
+        return ALEXNET
+    for name, entry in BACKBONES.items():
+        if entry.width != weights["enc_style.hash_layer.weight"].shape[1]:
+            continue
+        with torch.device("meta"):
+            wanted = {key: tuple(value.shape) for key, value in entry.trunk().state_dict().items()}
+        if wanted == present:
+            return name
+    return ALEXNET
+
+
+def check_backbone(weights: Mapping[str, Tensor], wanted: str, source: str | os.PathLike) -> None:
+    """Raise InputError where weights are of another backbone than the configuration's."""
+    found = any(name.startswith("enc_style.alexnet.") for name in weights)
+    trunk = any(name.startswith(TRUNK) for name in weights)
+    if (trunk and found != (wanted == ALEXNET)) or (trunk and not found and backbone_of(weights) != wanted):
+        raise input_error(source, f"weights of the backbone {backbone_of(weights)}", f"{wanted}, from the config",
+                          f"set model.backbone to {backbone_of(weights)}, or take another checkpoint")
 
 
 def _fitting(model: IBC, weights: dict[str, Tensor], source: str | os.PathLike) -> dict[str, Tensor]:
@@ -200,6 +232,12 @@ def _fitting(model: IBC, weights: dict[str, Tensor], source: str | os.PathLike) 
             if not same:
                 raise input_error(source, f"'{name}' and '{present[0]}' that differ", "one layer under both names")
         complete.update(dict.fromkeys(names, value.float()))
+    for name, buffer in model.named_buffers():  # of normalisations
+        kept = weights.get(name)
+        if kept is None or kept.shape != buffer.shape or kept.is_floating_point() != buffer.is_floating_point():
+            raise input_error(source, f"no '{name}' of shape {tuple(buffer.shape)}",
+                              f"an IBC network of {grm_shape(model)}")
+        complete[name] = kept.to(buffer.dtype)
     return {name: complete[name] for name in wanted}
 
 

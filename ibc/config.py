@@ -18,10 +18,14 @@ from ibc.foreign_names import is_plain_name
 from ibc.typed_yaml import ConfigError, Entry, build, key, override, read_tree, wrap
 
 PRETRAINED_FC_DIM = 4096  # width of the fully connected layers of the published AlexNets
+ALEXNET = "alexnet"
+BACKBONE_NAMES = (ALEXNET, "vgg16", "resnet18", "resnet50", "convnext_tiny", "vit_b_16", "efficientnet_lite0",
+                  "efficientnet_lite2")  # the others: ibc.backbones.table
 # Largest values of keys by which memory, processes or time are taken; of other whole numbers it is 2^63 - 1.
 LARGEST_VALUES = {
-    "model.code_len": 2**16, "model.class_num": 2**20, "model.fc_dim": 2**16, "batch_size": 2**20, "num_workers": 2**10,
-    "new_size": 2**14, "new_size_a": 2**14, "new_size_b": 2**14, "crop_image_height": 2**14, "crop_image_width": 2**14}
+    "model.code_len": 2**16, "model.class_num": 2**20, "model.fc_dim": 2**16, "model.views": 2**10,
+    "batch_size": 2**20, "num_workers": 2**10, "new_size": 2**14, "new_size_a": 2**14, "new_size_b": 2**14,
+    "crop_image_height": 2**14, "crop_image_width": 2**14}
 SMALLEST_CROP = 63        # pixels; less leaves nothing of AlexNet's feature maps
 NOT_GIVEN: Any = None  # default of a key that only some commands need; they ask for it with Config.require
 
@@ -36,7 +40,8 @@ class ModelConfig:
     is_sun: bool = key("both backbones are Places365 AlexNets (365-way), read from weights_file", False)
     multi_label: bool = key("label rows are 0/1 vectors over the classes instead of one class id", False)
     class_weights: list[float] | None = key("C weights of the classes (cross-entropy weight, or BCE pos_weight)", None)
-    weights_file: str | None = key("Places365 AlexNet file, for is_sun", None)
+    weights_file: str | None = key("Places365 AlexNet file, for is_sun; of another backbone: its weights, instead of "
+                                   "the published ones", None)
     pretrained: str = key("imagenet: start from pretrained backbones; none: from scratch", "imagenet",
                            ("imagenet", "none"))
     trunk_init: str = key("start of the backbones without pretrained weights: PyTorch's default (what the official "
@@ -45,6 +50,12 @@ class ModelConfig:
     fc_dim: int = key("width of the fully connected layers; 4096 in AlexNet", 4096, low=1)
     dropout: float = key("share of a fully connected layer's inputs that training sets to zero; 0.5 in AlexNet", 0.5,
                          low=0)
+    backbone: str = key("network in front of the heads, with its own weights and normalisation (docs/backbones.md)",
+                        ALEXNET, BACKBONE_NAMES)
+    freeze: str = key("none: train all; backbone: compute its features of every image once, keep them, and train the "
+                      "heads", "none", ("none", "backbone"))
+    views: int = key("with freeze: versions of every training image that are kept; 1: its centre, more: augmented ones "
+                     "beside it", 1, low=1)
 
 
 @dataclass
@@ -164,6 +175,10 @@ class Config:
         del values["source"]
         if self.objective == "ibc":
             del values["plus"]
+        for name, usual in ((field.name, field.default) for field in dataclasses.fields(ModelConfig)
+                            if field.name in ("backbone", "freeze", "views")):
+            if values["model"][name] == usual:  # so that the file is as before there were others
+                del values["model"][name]
         return {key: value for key, value in values.items() if value is not None}
 
 
@@ -235,7 +250,10 @@ def _check(config: Config, tree: Entry) -> None:
         raise wrong("model.class_weights", "a negative class weight", "weights of at least 0")
     if model.dropout >= 1:
         raise wrong("model.dropout", f"dropout: {model.dropout}", "a number below 1")
-    if model.fc_dim != PRETRAINED_FC_DIM and model.pretrained != "none":
+    if model.is_sun and model.backbone != ALEXNET:
+        raise wrong("model.backbone", f"backbone: {model.backbone} with is_sun: true", f"{ALEXNET}",
+                    "leave is_sun out: other backbones need no Places365 weights")
+    if model.fc_dim != PRETRAINED_FC_DIM and model.pretrained != "none" and model.backbone == ALEXNET:
         raise wrong("model.fc_dim", f"fc_dim: {model.fc_dim} with pretrained: {model.pretrained}",
                     f"pretrained weights of width {PRETRAINED_FC_DIM}", "set pretrained: none")
     name = config.model_name

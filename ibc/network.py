@@ -2,7 +2,7 @@
 
 Images (B, 3, H, W), normalised as ``ibc.normalise.normalise`` does, go in; K-bit codes and K concept maps come out.
 Module names, and the names that share one tensor, are those of the official implementation, so checkpoints load in both
-directions. ``ibc.accelerate`` computes the same faster.
+directions. ``ibc.accelerate`` computes the same faster; ``ibc.backbones`` has other trunks than AlexNet's.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class EncoderStyle(nn.Module):
 
     def __init__(self, model: ModelConfig):
         super().__init__()
+        self.frozen = model.freeze == "backbone"
         outputs = PLACES_CLASSES if model.is_sun else IMAGENET_CLASSES
         bits, width, dropout = model.code_len, model.fc_dim, model.dropout
         self.alexnet = AlexNet(outputs, width, dropout)
@@ -133,6 +134,11 @@ class IBC(nn.Module):
     def grm(self) -> Tensor:
         """Gated rule matrix G, (C, K) in [0, 1]: how much bit k counts for class c."""
         return self.GRM
+
+    def idle(self) -> list[nn.Module]:
+        """What is never trained: AlexNet's own classifier, which is in no group; a frozen trunk."""
+        encoder = self.enc_style
+        return [encoder.alexnet.classifier[6], *([encoder.conv_basic] if encoder.frozen else [])]
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised images -> (B, 256, 6, 6)."""

@@ -24,7 +24,8 @@ def make_optimizer(model: IBC, config: Config, beside: Iterable[nn.Parameter] = 
     """
     groups: list[dict[str, Any]] = []
     for name, multiple in GROUPS:
-        groups.append({"params": list(getattr(model.enc_style, name).parameters()), "lr": config.lr * multiple})
+        trained = [value for value in getattr(model.enc_style, name).parameters() if value.requires_grad]
+        groups.append({"params": trained, "lr": config.lr * multiple})
     groups.append({"params": [model.GRM], "lr": config.lr * GRM_LR})
     if own := list(beside):
         groups.append({"params": own, "lr": config.lr * BESIDE_LR})

@@ -1,4 +1,4 @@
-"""Published AlexNet weights for the two backbones: ImageNet (torchvision) or Places365 (SUN)."""
+"""Published weights: AlexNet's for its two trunks (ImageNet's by torchvision, or Places365's), those of a backbone."""
 
 from __future__ import annotations
 
@@ -9,20 +9,26 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
+from ibc.backbones.network import BackboneNetwork
 from ibc.config import ModelConfig
 from ibc.errors import input_error
 from ibc.network import IBC
 from ibc.state_dict import plain_names, state_dict_of
 from ibc.torch_file import read_torch_file
 
+COUNTER = "num_batches_tracked"  # what a normalisation counts in training only, and old files lack
+
 
 def load_pretrained(model: IBC, config: ModelConfig) -> None:
-    """Copy pretrained weights into both backbones of ``model``, as ``config`` asks.
+    """Copy pretrained weights into both AlexNets of ``model``, or into its backbone, as ``config`` asks.
 
     The fresh layers (hash layer, conv_last, the classifiers, and fc1 where K is not 256) keep
-    their start. Raises InputError where the file is missing or is not an AlexNet.
+    their start. Raises InputError where the file is missing or holds another network.
     """
     if config.pretrained == "none":
+        return
+    if isinstance(model, BackboneNetwork):
+        _load_backbone(model, config)
         return
     weights, source = places_weights(config) if config.is_sun else imagenet_weights()
     encoder = model.enc_style
@@ -32,6 +38,31 @@ def load_pretrained(model: IBC, config: ModelConfig) -> None:
         if first.weight.shape == weights["classifier.1.weight"].shape:
             _copy(first, _under(weights, "classifier.1."), source)
         _copy(last, _under(weights, "classifier.4."), source)
+
+
+def _load_backbone(model: BackboneNetwork, config: ModelConfig) -> None:
+    """Fill the trunk from the file of the configuration, of a package, or of torch's download cache."""
+    entry, trunk = model.backbone, model.enc_style.conv_basic
+    file = config.weights_file or (entry.file() if entry.file else None)
+    if file is not None:
+        weights, source = state_dict_of(read_torch_file(file), file), os.fspath(file)
+    else:
+        assert entry.url is not None
+        weights, source = fetch_weights(entry.url(), entry.title, "name a file by --set model.weights_file=FILE")
+    wanted = trunk.state_dict()
+    weights = plain_names(weights, {name.partition(".")[0] for name in wanted})
+    for name, target in wanted.items():
+        value = weights.get(name)
+        if value is None and name.endswith(COUNTER):
+            continue
+        if not isinstance(value, Tensor) or value.shape != target.shape:
+            found = "no such weight" if value is None else f"shape {tuple(value.shape)}"
+            raise input_error(source, f"{found} at '{name}'", f"{entry.title} with shape {tuple(target.shape)} there",
+                              "check backbone and weights_file")
+        if target.is_floating_point() and not value.isfinite().all():
+            raise input_error(source, f"weights at '{name}' that are not finite", "finite numbers")
+        with torch.no_grad():
+            target.copy_(value)
 
 
 def imagenet_weights() -> tuple[dict[str, Tensor], str]:

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from ibc.accelerate.faster import faster
 from ibc.accelerate.global_labels import global_labels, with_labels
+from ibc.backbones.network import make_network
 from ibc.config import Config
 from ibc.data.batch import Batch
 from ibc.errors import input_error
-from ibc.network import IBC
 from ibc.objectives.objective import BatchLabels
 from ibc.objectives.table import make_objective
 from ibc.optimiser import make_optimizer
@@ -39,10 +39,11 @@ class Trainer:
         self.config, self.device = config, torch.device(device)
         self.iteration = 0  # updates done
         torch.manual_seed(config.seed)  # start values, dropout and multi-label draws
-        self.model = IBC(config.model, config.init)
+        self.model = make_network(config.model, config.init)
         if pretrained:
             load_pretrained(self.model, config.model)
-        self.model.enc_style.alexnet.classifier[6].requires_grad_(False)  # in no group: never trained
+        for module in self.model.idle():
+            module.requires_grad_(False)
         self.model.to(self.device).train()
         self.objective = make_objective(config).to(self.device).train()
         self.optimizer = make_optimizer(self.model, config, self.objective.parameters())

@@ -16,6 +16,8 @@ from ibc.normalise import normalise
 from ibc.objectives.objective import TOTAL, BatchLabels, Objective
 from ibc.optimiser import project_grm
 
+COLOURS = 3  # channels of an image; no backbone has so few features
+
 
 class Update:
     """An update of ``model`` by ``optimizer`` towards ``objective``.
@@ -26,6 +28,7 @@ class Update:
     def __init__(self, model: IBC, objective: Objective[Any], optimizer: torch.optim.Adam, config: Config):
         self.model, self.objective, self.optimizer, self.config = model, objective, optimizer, config
         self.class_parameters = objective.class_parameters(model)
+        self.frozen = config.model.freeze == "backbone"
 
     def __call__(self, images: Tensor, labels: BatchLabels, done: Tensor) -> dict[str, Tensor]:
         """Make one update; returns the losses by name, 0-dim tensors on the device.
@@ -54,7 +57,12 @@ class Update:
         return self.losses_of(self.features(images), labels, done)
 
     def features(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) images, uint8 or normalised -> (B, 256, 6, 6)."""
+        """(B, 3, H, W) images, uint8 or normalised -> (B, 256, 6, 6).
+
+        Where the backbone is frozen, images may be kept features (B, D, h, w) already.
+        """
+        if self.frozen and images.shape[1] != COLOURS:
+            return images.to(self.model.GRM.dtype)
         if images.dtype == torch.uint8:
             images = normalise(images)
         return self.model.features(images.to(self.model.GRM.dtype))

@@ -1,9 +1,14 @@
 """Fixtures shared by all tests: the folder of reference data, where it is present, and a browser."""
 
+import io
 import shutil
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -32,6 +37,20 @@ def shared_data() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip("no development data beside the project")
     return SHARED / "data"
+
+
+@pytest.fixture(scope="session")
+def imagenet_sample(shared_data):
+    """A function of (count, side): every tenth of 1,000 ImageNet photographs, (count, 3, side, side), and its class."""
+    def read(count: int, side: int):
+        with zipfile.ZipFile(shared_data / "imagenet-sample-256px.zip") as archive:
+            names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))[::10][:count]
+            images = [torch.from_numpy(np.array(Image.open(io.BytesIO(archive.read(name))).convert("RGB")))
+                      for name in names]
+        edge = (256 - side) // 2
+        whole = torch.stack(images).permute(0, 3, 1, 2)[..., edge : edge + side, edge : edge + side]
+        return whole.contiguous(), torch.arange(0, 1000, 10)[:count]
+    return read
 
 
 @pytest.fixture(scope="module")

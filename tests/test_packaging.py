@@ -18,7 +18,7 @@ from ibc.ready_configs import find_config, ready_config, ready_folder, ready_nam
 from ibc.study.plan import read_plan
 
 SOURCES = ["ibc", "configs", "pyproject.toml", "setup.py", "README.md", "LICENSE", "requirements.txt",
-           "requirements-test.txt", "requirements-doctor.txt", "requirements-export.txt"]
+           "requirements-test.txt", "requirements-doctor.txt", "requirements-export.txt", "requirements-offline.txt"]
 
 
 @pytest.fixture(scope="module")

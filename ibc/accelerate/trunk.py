@@ -1,4 +1,4 @@
-"""AlexNet's trunk, faster: the network's own parameters, another order of the same steps.
+"""The trunk, faster: the network's own parameters, AlexNet's in another order of the same steps.
 
 ``for_training`` and ``for_inference`` take an ``IBC`` and return one with the same calls, parameters and modules. Which
 execution is the fastest is decided then, once, by the device.
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ibc.accelerate import kernels
 from ibc.accelerate.pooling import max_pool
+from ibc.backbones.network import BackboneNetwork
 from ibc.network import IBC, Outputs, pool_maps
 
 # Order in which the trunk's layers run. ReLU after max pooling instead of before it gives the same maps and the same
@@ -21,11 +22,15 @@ POOLED_FIRST = (0, 2, 1, 3, 5, 4, 6, 7, 8, 9, 10, 12, 11)
 
 def for_training(model: IBC, *, bf16: bool = False) -> IBC:
     """The same network, faster to train on the device that it lies on. bf16: layers in mixed precision."""
+    if isinstance(model, BackboneNetwork):
+        return _MixedBackbone(model) if bf16 else model
     return _PooledFirst(model, bf16)
 
 
 def for_inference(model: IBC) -> IBC:
     """The same network, faster without gradient on the device that it lies on. On a GPU only without gradient."""
+    if isinstance(model, BackboneNetwork):
+        return model
     on_gpu = model.GRM.device.type == "cuda"
     return _Inferred(model) if on_gpu and torch.backends.cudnn.is_acceptable(model.GRM) else _PooledFirst(model)
 
@@ -37,6 +42,25 @@ class _SharedNetwork(IBC):
         nn.Module.__init__(self)
         self.GRM, self.enc_style = model.GRM, model.enc_style
         self.train(model.training)
+
+
+class _MixedBackbone(BackboneNetwork):
+    """A network with the parameters and modules of another one, in mixed precision; as ``_PooledFirst`` with bf16."""
+
+    def __init__(self, model: BackboneNetwork):
+        nn.Module.__init__(self)
+        self.backbone, self.GRM, self.enc_style = model.backbone, model.GRM, model.enc_style
+        self.train(model.training)
+
+    def features(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised images -> (B, D, h, w)."""
+        with torch.autocast(images.device.type, torch.bfloat16):
+            return super().features(images)
+
+    def branches(self, features: Tensor, gates: Tensor | None = None) -> Outputs:
+        """Both branches, from the trunk's (B, D, h, w) on."""
+        with torch.autocast(features.device.type, torch.bfloat16):
+            return super().branches(features, gates)
 
 
 class _PooledFirst(_SharedNetwork):
