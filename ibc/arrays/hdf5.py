@@ -46,7 +46,7 @@ def open_variables(path: str | os.PathLike, limit: MemoryLimit) -> Iterator[dict
     h5py = load_h5py(path)
     with contextlib.ExitStack() as stack:
         try:
-            file = stack.enter_context(h5py.File(path, "r"))
+            file = stack.enter_context(h5py.File(path, "r", locking=False))
             reader = _Hdf5(h5py, file, path, limit, file.userblock_size >= MATLAB_HEADER_BYTES)
             names = [name for name in file if isinstance(name, str)]
         except (FileNotFoundError, PermissionError, IsADirectoryError):
