@@ -14,6 +14,7 @@ from ibc.errors import InputError, input_error
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
           (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))  # 32 before 16, which it begins with
+LONGEST_NAME = 1000  # characters of the name of a class or an attribute
 _HEAD = 1024  # bytes looked at for zeros; even
 _MOST_ZEROS = 0.4  # of the bytes at even or at odd places; text in UTF-16 has more, other text has none
 _WHOLE = re.compile(r"\s*([+-]?[0-9]{1,18})\s*")
@@ -42,6 +43,18 @@ def read_text(path: str | os.PathLike, *, keep_bytes: bool = False) -> str:
     """``decode_text`` of a file. Raises OSError where it cannot be read."""
     with open(path, "rb") as handle:
         return decode_text(handle.read(), path, keep_bytes=keep_bytes)
+
+
+def names_of_text(text: str, where: str | os.PathLike) -> list[str]:
+    """The names in a text, one a line, without blank lines. Raises InputError for one of very many characters."""
+    names = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if name := line.strip():
+            if len(name) > LONGEST_NAME:
+                raise input_error(where, f"a name of {len(name)} characters", f"at most {LONGEST_NAME}, one a line",
+                                  line=number)
+            names.append(name)
+    return names
 
 
 def whole_number(text: str) -> int | None:

@@ -59,3 +59,11 @@ def test_a_command_escapes_what_a_file_says(tmp_path: Path, capsys: pytest.Captu
 
 def test_the_error_type_stays() -> None:
     assert type(input_error(None, "a", "b")) is InputError
+
+
+def test_a_name_of_very_many_characters_is_refused(tmp_path: Path) -> None:
+    from ibc.text_files import names_of_text
+
+    assert names_of_text("a\n\n  b c \n" + "d" * 1000, "names.txt") == ["a", "b c", "d" * 1000]
+    with pytest.raises(InputError, match=r"^names\.txt:3: found a name of 20000 characters, expected at most 1000"):
+        names_of_text("a\n\n" + "x" * 20_000, "names.txt")

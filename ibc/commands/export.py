@@ -98,9 +98,9 @@ def _lines(path: str | None) -> list[str]:
     """The names in a file, one a line."""
     if path is None:
         return []
-    from ibc.text_files import read_text
+    from ibc.text_files import names_of_text, read_text
 
-    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    names = names_of_text(read_text(path), path)
     if not names:
         raise input_error(path, "no name", "one a line")
     return names

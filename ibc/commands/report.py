@@ -16,7 +16,7 @@ from ibc.commands.command import (
     command_parser,
     speaker,
 )
-from ibc.errors import InputError, input_error
+from ibc.errors import input_error
 from ibc.retrieval.defaults import CURVE_QUERIES, EXPERT_BITS, MIS_SAMPLES, RANDOM_DRAWS, SEED, SUN_MIS_SAMPLES
 from ibc.screen import show
 
@@ -183,18 +183,17 @@ def _names(wish: list[str] | None, found: list[RunFiles]) -> list[str]:
 def _class_names(path: str | None, config: dict[str, Any]) -> dict[int, str]:
     """Class id -> name, from the file asked for, else from the run's data folder if it is here."""
     from ibc.data.zip_folder import file_of, read_bytes
-    from ibc.text_files import decode_text
+    from ibc.text_files import decode_text, names_of_text
 
     if not path and "data_folder" not in config:
         return {}
     try:
         name = path or file_of(str(config["data_folder"]), "classes.txt")
-        text = decode_text(read_bytes(name), name)
-    except (OSError, InputError):
+        return dict(enumerate(names_of_text(decode_text(read_bytes(name, regular=not path), name), name)))
+    except (OSError, ValueError):  # ValueError: InputError, or a zero byte in the name of the folder
         if path:
             raise
         return {}
-    return dict(enumerate(line.strip() for line in text.splitlines() if line.strip()))
 
 
 def _write_json(path: str, runs: list[ReportRun], settings: ScoreSettings) -> None:

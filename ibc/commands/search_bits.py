@@ -25,18 +25,17 @@ def names_of(file: str | None, folder: str | None, default: str) -> list[str]:
     Raises InputError for a file that is not text, OSError for one that is missing.
     """
     from ibc.data.zip_folder import file_of, read_bytes
-    from ibc.text_files import decode_text
+    from ibc.text_files import decode_text, names_of_text
 
     if not file and not folder:
         return []
     try:
         name = file or file_of(folder or "", default)
-        text = decode_text(read_bytes(name), name)
+        return names_of_text(decode_text(read_bytes(name, regular=not file), name), name)
     except (OSError, ValueError):
         if not file:
             return []
         raise
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 class BitChooser:

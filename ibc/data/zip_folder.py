@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 from ibc.arrays.limits import MemoryLimit
+from ibc.data.limits import RAISE
 from ibc.data.zip_reader import DamagedMember, ZipMember, list_zip, read_zip_member
 from ibc.errors import input_error
 from ibc.files import open_regular
@@ -61,7 +62,7 @@ def read_bytes(file: str | os.PathLike, *, regular: bool = False, most: int | No
 
 def _check_size(file: str | os.PathLike, size: int, most: int | None) -> None:
     if most is not None and size > most:
-        raise input_error(file, f"a file of {size / 1e6:.0f} MB", f"at most {most / 1e6:.0f} MB")
+        raise input_error(file, f"a file of {size / 1e6:.0f} MB", f"at most {most / 1e6:.0f} MB", RAISE)
 
 
 def split(file: str | os.PathLike) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ibc.errors import input_error
 from ibc.retrieval.bits import near_names
-from ibc.text_files import read_text, whole_number
+from ibc.text_files import names_of_text, read_text, whole_number
 
 IMAGENET_150K = (
     "black", "blue", "brown", "gray", "green", "orange", "pink", "red", "purple", "white", "yellow", "colorful",
@@ -45,7 +45,7 @@ def column_names(columns: int, known: Sequence[str] = (), path: str | os.PathLik
     Raises InputError for a file of another number of names.
     """
     if path is not None:
-        names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+        names = names_of_text(read_text(path), path)
         if len(names) != columns:
             raise input_error(path, f"{len(names)} names", f"{columns}, one for each attribute column")
         return names

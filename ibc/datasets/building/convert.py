@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from ibc.data.limits import most_image_bytes
+from ibc.data.limits import SETTING, most_image_bytes
 from ibc.datasets.building.archive import Member, read_member, stream_members
 from ibc.datasets.building.image import PreparedImage, Recipe, Unusable, estimate_bytes, prepare_image
 from ibc.files import errors_name
@@ -115,7 +115,7 @@ class _ConversionJob:
     def _one(self, stem: str, member: Member, data: bytes | None) -> Outcome:
         try:
             if member.size > most_image_bytes():
-                raise Unusable(f"a file of {member.size / 1e6:.0f} MB")
+                raise Unusable(f"a file of {member.size / 1e6:.0f} MB, more than {SETTING} allows")
             if data is None:
                 data = read_member(member)
             image = prepare_image(data, self.recipe, PurePosixPath(member.name).suffix)
