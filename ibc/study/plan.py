@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -20,6 +21,9 @@ from ibc.config import Config, load_config
 from ibc.errors import input_error
 from ibc.ready_configs import find_config
 from ibc.typed_yaml import ConfigError, Entry, build, key, read_tree
+
+MOST_RUNS = 10_000  # of a group
+MOST_TEXTS = 1000   # of a method, those of the methods that it begins with among them
 
 
 @dataclass
@@ -98,6 +102,10 @@ def read_plan(path: Path, overrides: list[str] | None = None) -> StudyPlan:
     plan = StudyPlan(path, file, {})
     for name, entry in sections["groups"].value.items():
         group = build(StudyGroup, entry, str(path), f"groups.{name}.")
+        count = math.prod(map(len, (group.methods, group.bits, group.updates, group.seeds)))
+        if count > MOST_RUNS:
+            raise input_error(path, f"{count} runs in the group '{name}'", f"at most {MOST_RUNS}", line=entry.line,
+                              kind=ConfigError)
         for method in group.methods:
             if method not in methods:
                 raise input_error(path, f"the method '{method}'", " or ".join(methods), line=entry.line,
@@ -129,6 +137,9 @@ def _method(path: Path, entry: Entry, known: dict[str, Method], config: Path) ->
             config, texts = known[text][0], [*texts, *known[text][1]]
         else:
             raise input_error(path, f"'{text}'", "key=value, a .yaml file or a method above", line=entry.line,
+                              kind=ConfigError)
+        if len(texts) > MOST_TEXTS:
+            raise input_error(path, f"a method of more than {MOST_TEXTS} texts", "fewer", line=entry.line,
                               kind=ConfigError)
     return config, texts
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ibc.config import config_from_dict, load_config
 from ibc.datasets.building.folder_config import yaml_text
 from ibc.report.locate import read_config
+from ibc.study.plan import read_plan
 from tests.conftest import ROOT
 from tests.fuzz.damage import ODD_TEXTS, damaged, damaged_value, odd_texts
 from tests.fuzz.harness import fuzzed
@@ -45,6 +46,20 @@ def test_config_override(texts: list[str], folder: Path) -> None:
 def test_config_values(value: Any, folder: Path) -> None:
     if isinstance(value, dict):  # as a checkpoint's reader makes sure
         config_from_dict(value).as_dict()
+
+
+PLANS = [path.read_bytes() for path in sorted((ROOT / "configs").glob("study*.yaml"))]
+DOUBLED = "\n".join(["  m0: [lr=1]", *(f"  m{number}: [m{number - 1}, m{number - 1}]" for number in range(1, 40))])
+MANY = f"[{', '.join(['2'] * 2000)}]"
+HUGE = [f"config: demo.yaml\nmethods:\n{DOUBLED}\ngroups: {{a: {{methods: [m0], bits: [8], updates: [1], seeds: [1]}}}}",
+        "config: demo.yaml\nmethods: {a: []}\n"
+        f"groups: {{a: {{methods: [a], bits: &b {MANY}, updates: *b, seeds: *b}}}}"]
+
+
+@fuzzed(damaged(PLANS, most=3, header=4000), errors=(OSError,), examples=[text.encode() for text in HUGE])
+def test_study_plan(data: bytes, folder: Path) -> None:
+    (folder / "plan.yaml").write_bytes(data)
+    read_plan(folder / "plan.yaml")
 
 
 @fuzzed(st.sampled_from(ODD_TEXTS) | st.text())
