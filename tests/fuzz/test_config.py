@@ -51,7 +51,8 @@ def test_config_values(value: Any, folder: Path) -> None:
 PLANS = [path.read_bytes() for path in sorted((ROOT / "configs").glob("study*.yaml"))]
 DOUBLED = "\n".join(["  m0: [lr=1]", *(f"  m{number}: [m{number - 1}, m{number - 1}]" for number in range(1, 40))])
 MANY = f"[{', '.join(['2'] * 2000)}]"
-HUGE = [f"config: demo.yaml\nmethods:\n{DOUBLED}\ngroups: {{a: {{methods: [m0], bits: [8], updates: [1], seeds: [1]}}}}",
+HUGE = [f"config: demo.yaml\nmethods:\n{DOUBLED}\n"
+        "groups: {a: {methods: [m0], bits: [8], updates: [1], seeds: [1]}}",
         "config: demo.yaml\nmethods: {a: []}\n"
         f"groups: {{a: {{methods: [a], bits: &b {MANY}, updates: *b, seeds: *b}}}}"]
 
