@@ -158,9 +158,14 @@ def load_model(path: str | os.PathLike, config: ModelConfig | None = None) -> IB
 
 def code_fingerprint(model: IBC) -> str:
     """SHA-256, as hex digits, of the weights that the codes depend on: tells whether two files are of one model."""
+    return weights_digest(model, CODE_WEIGHTS)
+
+
+def weights_digest(model: IBC, begin: tuple[str, ...]) -> str:
+    """SHA-256, as hex digits, of the weights whose names begin with one of ``begin``."""
     digest = hashlib.sha256()
     for name, value in model.state_dict().items():
-        if name.startswith(CODE_WEIGHTS):
+        if name.startswith(begin):
             digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
             digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

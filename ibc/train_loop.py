@@ -24,6 +24,7 @@ from ibc.data.list_file import ListDigest, list_change
 from ibc.data.loader import images_for_training, training_batches
 from ibc.errors import InputError, LostWorker, input_error
 from ibc.files import atomic_write, only_writer, remove_leftovers
+from ibc.frozen.features import frozen_batches
 from ibc.memory import OutOfMemory, lower_on_memory_error
 from ibc.network import IBC
 from ibc.processes import any_process, is_main, mean_over_processes, rank, restarted, world_size
@@ -91,8 +92,12 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
     if trainer.iteration >= config.max_iter:
         show(f"nothing left to train: {trainer.iteration} of {config.max_iter} updates are done")
         return 0
-    batches = training_batches(config, images, trainer.iteration, device, skip_bad=skip_bad, rank=rank(),
-                            size=world_size())
+    place: dict[str, Any] = {"skip_bad": skip_bad, "rank": rank(), "size": world_size()}
+    if config.model.freeze == "backbone":
+        batches = frozen_batches(trainer.model, config, images, trainer.iteration, folders.run / "features", device,
+                                 **place)
+    else:
+        batches = training_batches(config, images, trainer.iteration, device, **place)
     begin, names = trainer.iteration, trainer.objective.loss_names
     with only_writer(folders.checkpoints) if is_main() else nullcontext(), _less_memory(config, folders), (
             TrainingLog(config, folders.logs, begin, names)) as log, AgreedStop() as stop:

@@ -16,7 +16,7 @@ LAYERS = (
     ("data",),
     ("stand_ins", "torch_file", "state_dict", "network", "backbones", "normalise", "batch_labels", "losses",
      "objectives", "optimiser", "schedule", "update", "trainer", "pretrained", "checkpoint", "train_state",
-     "scalar_log", "train_log", "train_loop", "extraction", "accelerate"),
+     "scalar_log", "train_log", "frozen", "train_loop", "extraction", "accelerate"),
     ("datasets", "retrieval", "dissection"),
     ("report", "export"),
     ("study",),

@@ -22,6 +22,7 @@ EXAMPLE = """
 {prog} --config configs/imagenet100.yaml
 {prog} --config configs/imagenet100.yaml --resume
 {prog} --config configs/cifar10.yaml --set lr=5e-5 --set model.code_len=64 --amp bf16
+{prog} --config datasets/mine/config.yaml --set model.backbone=efficientnet_lite0 --freeze
 """
 
 
@@ -35,6 +36,7 @@ class TrainOptions:
     init_from: str | None
     overrides: list[str]
     seed: int | None
+    freeze: bool
     amp: str
     compile: bool
     deterministic: bool
@@ -54,6 +56,9 @@ def build_parser(prog: str | None = None) -> CommandParser:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
                         help="replace a value of the configuration, as in model.code_len=64 (repeatable)")
     parser.add_argument("--seed", type=int, metavar="N", help="replace the seed of the configuration")
+    parser.add_argument("--freeze", action="store_true",
+                        help="compute the backbone's features of every image once, keep them, and train the heads "
+                             "(model.freeze: backbone)")
     parser.add_argument("--amp", choices=["off", "bf16"], default="off", help="bf16: mixed precision (default: off)")
     parser.add_argument("--compile", action="store_true", help="compile the update (worth it on a GPU)")
     parser.add_argument("--deterministic", action="store_true", help="repeat bit for bit on a GPU too, slower")
@@ -69,7 +74,8 @@ def run(options: TrainOptions) -> int:
     if options.resume and options.init_from:
         raise input_error("--init_from", "--resume beside it", "one of the two")
     seed = [] if options.seed is None else [f"seed={options.seed}"]
-    config = load_config(find_config(options.config), options.overrides + seed)
+    freeze = ["model.freeze=backbone"] if options.freeze else []
+    config = load_config(find_config(options.config), options.overrides + seed + freeze)
     device = resolve_device(options.device)
     keep_freed_memory(device)
 

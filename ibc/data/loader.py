@@ -87,13 +87,31 @@ def training_batches(config: Config, images: ImageList, start: int, device: torc
     The images are on ``device``, or in main memory when they are made on the CPU. Raises InputError for an image that
     cannot be read; with ``skip_bad`` another image replaces it.
     """
+    order = training_order(config, images, start, rank, size)
+    transform = ImageTransform(config.crop_size, config.train_size, config.resize == "always", train=True,
+                               strong=config.crop == "strong")
+    return _stream(config, images, transform, order, device, skip_bad, config.cache)
+
+
+def training_order(config: Config, images: ImageList, start: int, rank: int = 0, size: int = 1) -> TrainingOrder:
+    """The order of ``training_batches``. Raises InputError where the list is shorter than a batch."""
     if len(images) < config.batch_size:
         raise input_error(config.source, f"{len(images)} training images and batch_size {config.batch_size}",
                           "at least one batch of images", "lower batch_size")
-    transform = ImageTransform(config.crop_size, config.train_size, config.resize == "always", train=True,
-                               strong=config.crop == "strong")
-    order = TrainingOrder(len(images), config.batch_size, config.seed, start, config.max_iter, rank, size)
-    return _stream(config, images, transform, order, device, skip_bad, config.cache)
+    return TrainingOrder(len(images), config.batch_size, config.seed, start, config.max_iter, rank, size)
+
+
+def view_batches(config: Config, images: ImageList, view: int, places: range, step: int, device: torch.device, *,
+                 skip_bad: bool = False) -> Iterator[Batch]:
+    """Batches of ``step`` training images, those at ``places``, in one version: 0 the centre, others augmented.
+
+    Raises InputError for an image that cannot be read. With ``skip_bad`` it is left out of version 0, and another image
+    replaces it in the others.
+    """
+    transform = ImageTransform(config.crop_size, config.train_size, config.resize == "always", train=view > 0,
+                               strong=view > 0 and config.crop == "strong")
+    order = [[(view, index) for index in places[first : first + step]] for first in range(0, len(places), step)]
+    return _stream(config, images, transform, order, device, skip_bad, "off")
 
 
 def encoding_batches(config: Config, images: ImageList, device: torch.device, *, resize_always: bool | None = None,
