@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ibc.backbones.network import make_network
 from ibc.backbones.table import BACKBONES
@@ -127,17 +127,16 @@ def load_weights(model: IBC, path: str | os.PathLike) -> None:
     model.load_state_dict(_fitting(model, read_state_dict(path), path))
 
 
-def load_objective(objective: nn.Module, path: str | os.PathLike) -> None:
-    """Copy the weights of an objective's own layers from a checkpoint. Raises InputError where they do not fit."""
-    wanted = objective.state_dict()
+def read_objective(path: str | os.PathLike, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors that a checkpoint keeps for an objective. Raises InputError unless they are as ``wanted``."""
     if not wanted:
-        return
+        return {}
     weights = read_file(path, mmap=True).get("objective")
     if not isinstance(weights, dict) or {name: tuple(getattr(value, "shape", ())) for name, value in weights.items()} \
             != {name: tuple(value.shape) for name, value in wanted.items()}:
         raise input_error(path, "no weights of this objective's own layers", ", ".join(wanted),
                           "set objective to that of the run, or start anew with --init_from")
-    objective.load_state_dict(weights)
+    return weights
 
 
 def load_model(path: str | os.PathLike, config: ModelConfig | None = None) -> IBC:

@@ -27,6 +27,7 @@ LARGEST_VALUES = {
     "batch_size": 2**20, "num_workers": 2**10, "new_size": 2**14, "new_size_a": 2**14, "new_size_b": 2**14,
     "crop_image_height": 2**14, "crop_image_width": 2**14}
 SMALLEST_CROP = 63        # pixels; less leaves nothing of AlexNet's feature maps
+OBJECTIVE_NAMES = ("ibc", "ibc_plus", "orthohash", "csq", "dpn", "greedyhash", "hashnet", "cross_entropy")
 NOT_GIVEN: Any = None  # default of a key that only some commands need; they ask for it with Config.require
 
 
@@ -92,8 +93,8 @@ class Config:
     real_std_w: float = key("real-valued classifier, plain half (ibc_plus: all of it)")
     real_mask_w: float = key("real-valued classifier, masked half (ibc_plus: gated classifier of the pooled filters)")
     sparse_w: float = key("sparsity of the codes")
-    objective: str = key("ibc: the paper's; ibc_plus: without the leak, few bits trained as they are used "
-                         "(docs/objectives.md)", "ibc", ("ibc", "ibc_plus"))
+    objective: str = key("ibc: the paper's; ibc_plus: without the leak, few bits trained as they are used; "
+                         "or a method to compare with (docs/objectives.md)", "ibc", OBJECTIVE_NAMES)
     plus: PlusConfig = key("further terms of ibc_plus", factory=PlusConfig)
     # Schedule
     lr_policy: str = key("step: multiply lr by gamma every step_size updates; cosine: half a cosine down to 0 at "

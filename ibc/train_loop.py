@@ -185,7 +185,8 @@ def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batc
         if is_main():
             trainer.model.eval()
             try:
-                log.validated(done, validate(trainer.model))
+                with trainer.objective.in_use(trainer.model):
+                    log.validated(done, validate(trainer.model))
             except OutOfMemory:
                 if world_size() == 1:  # of several, the others do not save now
                     save(trainer, folders.checkpoints, digest)
@@ -203,8 +204,9 @@ def save(trainer: Trainer, folder: Path, digest: ListDigest) -> None:
     state = training_state(trainer) | {"train_list": digest}
     if not is_main():
         return
-    checkpoint.save_checkpoint(folder, trainer.model, trainer.iteration, trainer.config.as_dict(),
-                               trainer.objective.state_dict())
+    beside = trainer.objective.own_state(trainer.model)
+    with trainer.objective.in_use(trainer.model):
+        checkpoint.save_checkpoint(folder, trainer.model, trainer.iteration, trainer.config.as_dict(), beside)
     checkpoint.save_file(folder / checkpoint.OPTIMIZER, state)
     checkpoint.prune(folder, trainer.config.keep_last, trainer.iteration)
 
@@ -228,7 +230,8 @@ def _resume(trainer: Trainer, folder: Path, digest: ListDigest) -> None:
                           checkpoint.NAME.format(iteration),
                           "delete optimizer.pt to go on from the newest checkpoint with fresh optimiser state")
     checkpoint.load_weights(trainer.model, present[iteration])
-    checkpoint.load_objective(trainer.objective, present[iteration])
+    own = checkpoint.read_objective(present[iteration], trainer.objective.own_state(trainer.model))
+    trainer.objective.take_state(trainer.model, own)
     trainer.iteration = iteration
     if not state:
         warn(f"{path} is missing: going on from update {iteration} with fresh optimiser state")

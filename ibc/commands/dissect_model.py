@@ -16,6 +16,7 @@ from ibc.dissection.encoders import CONCEPT_LAYER, Encoder, IBCEncoder
 from ibc.dissection.settings import IMAGENET, LARGEST_SIDE
 from ibc.errors import input_error
 from ibc.foreign_names import plain_name
+from ibc.objectives.table import OBJECTIVES
 from ibc.ready_configs import find_config
 
 
@@ -60,6 +61,10 @@ def _checkpoint_source(options: DissectOptions, defaults: DissectDefaults) -> Mo
     path = find_checkpoint(checkpoint)
     config_file = find_config(options.config) if options.config else None
     config = load_config(config_file).as_dict() if config_file else read_config(path)
+    kind = OBJECTIVES.get(str(config.get("objective")))
+    if kind is not None and not kind.HAS_FILTERS:
+        raise input_error(path, f"a model of the objective {config['objective']}, which trains no concept filters",
+                          "one of ibc or ibc_plus")
     of_flags = bool(options.checkpoint)
     name = str(config.get("model_name") or (None if of_flags else defaults.model_name) or path.stem)
     if not options.output and (of_flags or not defaults.output):

@@ -102,6 +102,7 @@ def run(options: ExtractOptions) -> None:
     from ibc.checkpoint import code_fingerprint, find_checkpoint, load_model
     from ibc.codes import CodeSet, save_codes
     from ibc.extraction import encode_images
+    from ibc.objectives.table import OBJECTIVES
     from ibc.processes import processes
 
     checkpoint = find_checkpoint(options.checkpoint)
@@ -123,7 +124,8 @@ def run(options: ExtractOptions) -> None:
 
     say = speaker(options.json_path)
     kept = images.subset(encoded.indices)
-    codes = CodeSet(encoded.codes, kept.labels, model.grm.cpu().numpy(), kept.names, code_fingerprint(model))
+    grm = model.grm.cpu().numpy() if OBJECTIVES[config.objective].HAS_GATES else None
+    codes = CodeSet(encoded.codes, kept.labels, grm, kept.names, code_fingerprint(model))
     for ending in (".npz", ".mat"):
         path = Path(options.output_path, "results", config.model_name, options.save_name + ending)
         save_codes(path, codes)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -18,14 +19,14 @@ P = TypeVar("P", bound=NamedTuple)
 
 
 class Term(NamedTuple):
-    """A loss term. name: in logs. weight: its key in the configuration, such as ``align_w`` or ``plus.nested_w``.
+    """A loss term. name: in logs. weight: a number, or its key in the configuration: ``align_w``, ``plus.nested_w``.
 
     value: the term (0-dim tensor) of a batch, from the predictions, the labels, and how much of the run is done, from
     0 to 1.
     """
 
     name: str
-    weight: str
+    weight: str | float
     value: Callable[[Any, BatchLabels, Tensor], Tensor]
 
 
@@ -40,12 +41,15 @@ class Objective(nn.Module, Generic[P]):
     # Modules of the network that only the labels of images reach. Without any label they take no step, as in the
     # original.
     CLASS_MODULES: ClassVar[tuple[str, ...]] = ("classifier", "real_prediction", "hash_prediction")
+    HAS_GATES: ClassVar[bool] = True    # whether it trains the rule matrix, ...
+    HAS_FILTERS: ClassVar[bool] = True  # ... and conv_last
 
     def __init__(self, config: Config):
         super().__init__()
         self.config = config
         self.terms: tuple[Term, ...] = self.make_terms()
-        self.weights = [float(attrgetter(term.weight)(config)) for term in self.terms]
+        self.weights = [float(attrgetter(term.weight)(config) if isinstance(term.weight, str) else term.weight)
+                        for term in self.terms]
 
     def make_terms(self) -> tuple[Term, ...]:
         """The terms, in the order of the logs."""
@@ -68,6 +72,19 @@ class Objective(nn.Module, Generic[P]):
         values = {term.name: term.value(found, labels, done) for term in self.terms}
         weighted = [weight * value for weight, value in zip(self.weights, values.values(), strict=True)]
         return {**values, TOTAL: sum(weighted[1:], start=weighted[0])}
+
+    @contextmanager
+    def in_use(self, network: IBC) -> Iterator[None]:
+        """For the length of a block, the network as it is saved and encodes images; during training it may differ."""
+        yield
+
+    def own_state(self, network: IBC) -> dict[str, Tensor]:
+        """What a checkpoint keeps beside the network, so that a run can go on; empty for most objectives."""
+        return self.state_dict()
+
+    def take_state(self, network: IBC, state: dict[str, Tensor]) -> None:
+        """Go on from what ``own_state`` gave."""
+        self.load_state_dict(state)
 
     @property
     def loss_names(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ def expert_bits_figure(results: Sequence[Result]) -> Figure:
     figure, (axes,) = new_figure(7.5, 4.6, 1, 1)
     lines = by_line(results)
     for place, (line, runs) in enumerate(lines.items()):
-        counts = sorted(map(int, runs[0]["scores"]["expert"]))
+        counts = sorted(map(int, runs[0]["scores"]["expert"]))  # none of a method without gates
         for name, dashes in (("expert", "-"), ("expert_predicted", "--")):
             means = [statistics.fmean(run["scores"][name][str(count)] for run in runs) for count in counts]
             axes.plot(counts, means, dashes, color=colour(place), marker="o", markersize=3,

@@ -27,6 +27,7 @@ from ibc.foreign_names import plain_name
 from ibc.json_report import versions
 from ibc.network import IBC
 from ibc.normalise import normalise
+from ibc.objectives.table import OBJECTIVES
 from ibc.report.locate import read_scalars
 from ibc.study.plan import StudyPlan, StudyRun
 from ibc.study.scores import study_scores
@@ -60,7 +61,8 @@ def make_run(plan: StudyPlan, run: StudyRun, folder: Path, device: torch.device)
     codes, pooled = encode_both(model.to(device), config, images_for_testing(config), device)
     model.cpu()
     with torch.inference_mode():
-        predicted = model.classify_codes(torch.from_numpy(codes.binary_codes)).argmax(dim=1).numpy()
+        bits = torch.from_numpy(codes.binary_codes)
+        predicted = model.classify_codes(bits if codes.grm is not None else (bits > 0.5).float()).argmax(dim=1).numpy()
     scores = study_scores(codes, predicted, pooled, device, seed=run.seed)
     rates = read_scalars(folders.logs).get("images_per_s")
     speed = statistics.median(rates[1]) if rates else None
@@ -82,8 +84,9 @@ def make_run(plan: StudyPlan, run: StudyRun, folder: Path, device: torch.device)
 
 
 @torch.inference_mode()
-def encode_both(model: IBC, config: Config, images: ImageList, device: torch.device) -> tuple[CodeSet, np.ndarray]:
-    """The codes of a list, and (N, K) the mean of each concept map of the same images."""
+def encode_both(model: IBC, config: Config, images: ImageList,
+                device: torch.device) -> tuple[CodeSet, np.ndarray | None]:
+    """The codes of a list, and (N, K) the mean of each concept map of the same images, where the model has filters."""
     fast = for_inference(model)
     codes, pooled, places = [], [], []
     for batch in encoding_batches(config, images, device):
@@ -92,5 +95,7 @@ def encode_both(model: IBC, config: Config, images: ImageList, device: torch.dev
         pooled.append(fast.maps_from(features).float().mean(dim=(2, 3)).cpu())
         places.append(batch.indices)
     kept = images.subset(torch.cat(places).numpy())
-    grm = model.grm.detach().float().cpu().numpy()
-    return CodeSet(torch.cat(codes).numpy(), kept.labels, grm, kept.names), torch.cat(pooled).numpy()
+    kind = OBJECTIVES[config.objective]
+    grm = model.grm.detach().float().cpu().numpy() if kind.HAS_GATES else None
+    found = CodeSet(torch.cat(codes).numpy(), kept.labels, grm, kept.names)
+    return found, torch.cat(pooled).numpy() if kind.HAS_FILTERS else None

@@ -24,14 +24,14 @@ ENOUGH = 0.95  # share of the mAP of all bits that "enough bits" reach
 RARE = 0.005  # a bit that is on (or off) for fewer images counts as dead
 
 
-def study_scores(codes: CodeSet, predicted: np.ndarray, pooled: np.ndarray, device: Device,
+def study_scores(codes: CodeSet, predicted: np.ndarray, pooled: np.ndarray | None, device: Device,
                  seed: int) -> dict[str, Any]:
     """Scores of the codes of a test list, each image a query against all others.
 
-    predicted: (N,) class that the code classifier names for each code. pooled: (N, K) mean of each concept map.
+    predicted: (N,) class that the code classifier names for each code. pooled: (N, K) mean of each concept map, None
+    without filters; codes without a GRM have no expert bits.
     device: of the rankings. seed: of random bits and of the samples of the MIS.
     """
-    assert codes.grm is not None
     labels, signs, grm = codes.item_labels(multi_label=False), codes.bits, codes.grm
 
     def rank(queries: np.ndarray, items: np.ndarray = signs) -> RetrievalScores:
@@ -45,7 +45,7 @@ def study_scores(codes: CodeSet, predicted: np.ndarray, pooled: np.ndarray, devi
 
     counts = [count for count in EXPERT_COUNTS if count <= codes.code_length]
     all_bits = rank(signs)
-    true = {count: expert(labels, grm, count) for count in counts}
+    true = {} if grm is None else {count: expert(labels, grm, count) for count in counts}
     named, few = Labels(predicted), min(RANDOM_COUNT, codes.code_length)
     drawn = np.array([score(rank(signs[:, bits], signs[:, bits]))
                       for bits in random_bits(codes.code_length, few, DRAWS, seed)])
@@ -58,16 +58,17 @@ def study_scores(codes: CodeSet, predicted: np.ndarray, pooled: np.ndarray, devi
         "accuracy": float((predicted == labels.values)[known].mean()),
         "map": {"expected": score(all_bits), "worst": float(bounds.pessimistic), "best": float(bounds.optimistic)},
         "expert": {str(count): score(found) for count, found in true.items()},
-        "expert_predicted": {str(count): score(expert(named, grm, count)) for count in counts},
-        "expert_of_another_class": {str(few): score(expert(labels, np.roll(grm, 1, axis=0), few))},
+        "expert_predicted": {} if grm is None else {str(count): score(expert(named, grm, count)) for count in counts},
+        "expert_of_another_class": {} if grm is None else {
+            str(few): score(expert(labels, np.roll(grm, 1, axis=0), few))},
         "random": {str(few): {"mean": mean(drawn), "deviation": deviation(drawn)}},
-        "enough_bits": enough_bits(labels, all_bits, true, codes.code_length),
+        "enough_bits": enough_bits(labels, all_bits, true, codes.code_length) if true else None,
         "mis": {estimator: float(mutual_info_score(signs, labels, estimator=estimator, seed=seed))
                 for estimator in ("knn", "exact")},
         "mis_floor": {estimator: float(mutual_info_score(random_codes(signs, seed), labels, estimator=estimator,
                                                          seed=seed)) for estimator in ("knn", "exact")},
         "mis_all_items": float(mutual_info_score(signs, labels, estimator="exact", samples="all")),
-        "alignment": alignment(codes.binary_codes, pooled),
+        "alignment": None if pooled is None else alignment(codes.binary_codes, pooled),
         "dead_bits": int(((share < RARE) | (share > 1 - RARE)).sum()),
         "bits_on": float(share.mean()),
         "quantisation": health.quantisation,

@@ -85,7 +85,8 @@ def launch(size: int, *arguments) -> list[subprocess.CompletedProcess]:
 
 @pytest.mark.parametrize("size, dtype, tolerance, objective",
                          [(2, "float64", 1e-9, "ibc"), (2, "float32", 1e-5, "ibc"), (4, "float64", 1e-9, "ibc"),
-                          (2, "float64", 1e-9, "ibc_plus")])
+                          (2, "float64", 1e-9, "ibc_plus"), (2, "float64", 1e-9, "hashnet"),
+                          (2, "float64", 1e-9, "orthohash")])
 def test_several_processes_equal_one(tmp_path, size, dtype, tolerance, objective):
     config = make_run(tmp_path / "data")
     results = []
@@ -98,7 +99,9 @@ def test_several_processes_equal_one(tmp_path, size, dtype, tolerance, objective
     assert_same_losses(one, two, tolerance)
     if dtype == "float64":
         for name, value in one["weights"].items():
-            assert (value - two["weights"][name]).abs().max() < tolerance, name
+            # Batch normalisation takes the bias before it away: its gradient, and so its step, is rounding.
+            slack = 100 if objective == "orthohash" and name.endswith("hash_layer.bias") else 1
+            assert (value - two["weights"][name]).abs().max() < slack * tolerance, name
         for number, state in one["moments"].items():
             for name, value in state.items():
                 assert torch.allclose(two["moments"][number][name], value, rtol=1e-6, atol=tolerance), (number, name)
