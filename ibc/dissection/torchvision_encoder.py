@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from ibc.dissection.encoders import HookedEncoder
 from ibc.dissection.settings import IMAGENET
-from ibc.dissection.torchvision_weights import filled_network, published_network, published_of
-from ibc.errors import input_error
+from ibc.dissection.torchvision_weights import filled_network, is_file_of, published_network, published_of
+from ibc.errors import InputError, input_error
 from ibc.pretrained import fetch_weights
 from ibc.state_dict import state_dict_of
 from ibc.torch_file import read_torch_file
@@ -38,15 +37,25 @@ def torchvision_encoder(name: str, layers: Sequence[str], weights: str | None) -
         network = published_network(name, published[0], values, source)
     else:
         values = state_dict_of(read_torch_file(weights), weights)
-        same = [member for member in published_of(name) if Path(member.url).name == Path(weights).name]
-        network = (published_network(name, same[0], values, weights) if same else
-                   filled_network(name, values, weights))
-        if hasattr(network, "transform_input") and not same:
-            warn(f"{name} takes images as ImageNet's networks do (transform_input off), since {weights} does not bear "
-                 "the name of a file of torchvision; under that name, it is read as torchvision reads it")
+        network = _from_file(name, values, weights)
     if any(isinstance(module, nn.Conv3d) for module in network.modules()):
         raise input_error("--model", f"{name}, a network for videos", "one for images")
     return TorchvisionEncoder(network, layers)
+
+
+def _from_file(name: str, values: dict[str, Tensor], weights: str) -> nn.Module:
+    """The network with the weights of a file, which may be one that torchvision publishes."""
+    for published in published_of(name):
+        if is_file_of(published, weights):
+            try:
+                return published_network(name, published, values, weights)
+            except InputError:  # other weights under the name of the published ones
+                break
+    network = filled_network(name, values, weights)
+    if hasattr(network, "transform_input"):
+        warn(f"{name} takes images as ImageNet's networks do (transform_input off), since {weights} is not a file of "
+             "torchvision; under the name of one, it is read as torchvision reads it")
+    return network
 
 
 class TorchvisionEncoder(HookedEncoder):

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import signature
+from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
@@ -29,6 +30,12 @@ def published_of(name: str) -> list[Any]:
     """What torchvision publishes for a network, the first of ImageNet first; each has a ``url``."""
     known = list(models.get_model_weights(name))
     return sorted(known, key=lambda member: member.name != "IMAGENET1K_V1")
+
+
+def is_file_of(published: Any, file: str | os.PathLike) -> bool:
+    """Whether a file bears the name of a published one, of this version of torchvision or an earlier one."""
+    stem = Path(published.url).name.rpartition("-")[0]
+    return re.fullmatch(rf"{re.escape(stem)}-[0-9a-f]{{8,}}\.pth", Path(file).name) is not None
 
 
 def published_network(name: str, published: Any, values: dict[str, Tensor], source: str) -> nn.Module:

@@ -106,6 +106,12 @@ def test_input_is_scaled_as_torchvision_scales_it(name, tmp_path, capsys):
     assert published.module.transform_input and not mine.module.transform_input
     assert published.fingerprint() != mine.fingerprint()  # results of the one are not taken for those of the other
     assert "transform_input off" in capsys.readouterr().err
+    old = file.with_name(file.name.rpartition("-")[0] + "-1a9a5a14.pth")  # as an earlier version of torchvision had it
+    file.rename(old)
+    assert torchvision_encoder(name, [layer], str(old)).module.transform_input
+    torch.save({"state_dict": plain(name, aux_logits=False, num_classes=3).state_dict()}, old)
+    assert not torchvision_encoder(name, [layer], str(old)).module.transform_input  # somebody's own, under the name
+    assert "transform_input off" in capsys.readouterr().err
 
 
 def test_networks_that_find_objects_normalise_images_themselves():
@@ -116,8 +122,7 @@ def test_networks_that_find_objects_normalise_images_themselves():
 @pytest.mark.parametrize(("change", "message"), [
     ({"conv1.weight": None}, r"no weight 'conv1\.weight'\)"),
     ({"extra.weight": torch.ones(2)}, r"unknown weight 'extra\.w"),
-    ({"bn1.weight": torch.ones(3)}, "size mismatch for bn1.weight"), ({"fc.weight": torch.ones(9, 3)}, "size mismatch"),
-    ({"bn1.weight": torch.ones(64).to_sparse()}, "bn1.weight")])
+    ({"bn1.weight": torch.ones(3)}, "size mismatch for bn1.weight"), ({"fc.weight": torch.ones(9, 3)}, "size mismatch")])
 def test_what_does_not_fit_is_named(tmp_path, change, message):
     values = {**models.resnet18(weights=None, num_classes=3).state_dict(), **change}
     torch.save({key: value for key, value in values.items() if value is not None}, tmp_path / "a.pt")

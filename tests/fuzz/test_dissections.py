@@ -86,11 +86,11 @@ def changed_tally(draw: st.DrawFn) -> bytes:
             content[name] = draw(odd_arrays())
         elif change == "drop":
             del content[name]
-        elif change == "shape":
+        elif change == "shape" and content[name].ndim:
             content[name] = content[name][..., :-1]
         else:
             flat = content[name].copy().reshape(-1)
-            if flat.size and flat.dtype.kind in "if":
+            if flat.size and flat.dtype.kind in "if" and flat.itemsize > 1:
                 flat[draw(st.integers(0, flat.size - 1))] = draw(st.sampled_from((-1, 99, 2**31, -2**31)))
             content[name] = flat.reshape(content[name].shape)
     return npz(content)
