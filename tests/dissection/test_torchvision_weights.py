@@ -122,7 +122,8 @@ def test_networks_that_find_objects_normalise_images_themselves():
 @pytest.mark.parametrize(("change", "message"), [
     ({"conv1.weight": None}, r"no weight 'conv1\.weight'\)"),
     ({"extra.weight": torch.ones(2)}, r"unknown weight 'extra\.w"),
-    ({"bn1.weight": torch.ones(3)}, "size mismatch for bn1.weight"), ({"fc.weight": torch.ones(9, 3)}, "size mismatch")])
+    ({"bn1.weight": torch.ones(3)}, "size mismatch for bn1.weight"),
+    ({"fc.weight": torch.ones(9, 3)}, "size mismatch")])
 def test_what_does_not_fit_is_named(tmp_path, change, message):
     values = {**models.resnet18(weights=None, num_classes=3).state_dict(), **change}
     torch.save({key: value for key, value in values.items() if value is not None}, tmp_path / "a.pt")
