@@ -26,28 +26,22 @@ class DecodeStream(NamedTuple):
 def decode_streams(device: torch.device, count: int) -> Iterator[SimpleQueue[DecodeStream]]:
     """A queue of up to ``count`` streams on ``device``: take one, use it, put it back.
 
-    The first is there at once. The others come while it works, since making a decoder takes a quarter of a second.
-    Afterwards all are kept for the next loader: streams and decoders hold memory on the device.
+    All are made before the first is used, at a quarter of a second each: nvJPEG has been seen to fail in processes
+    that made decoders while others decoded. Afterwards all are kept for the next loader: streams and decoders hold
+    memory on the device.
     """
     with _idle_lock:
         taken = [_idle[device].pop() for _ in range(min(count, len(_idle[device])))]
-    if not taken:
-        taken = [new_decode_stream(device)]
+    taken = taken or [new_decode_stream(device)]
+    with suppress(nvjpeg.NvjpegError):  # no memory for another one: those that are there do
+        while len(taken) < count:
+            taken.append(new_decode_stream(device))
     free: SimpleQueue[DecodeStream] = SimpleQueue()
     for stream in taken:
         free.put(stream)
-
-    def make_others() -> None:
-        with suppress(nvjpeg.NvjpegError):  # no memory for another one
-            for _ in range(count - len(taken)):
-                free.put(new_decode_stream(device))
-
-    others = threading.Thread(target=make_others, name="makes decoders")
-    others.start()
     try:
         yield free
     finally:
-        others.join()
         ended = [free.get() for _ in range(free.qsize())]
         for stream in ended:  # afterwards the memory that it still reads, above all that of a cache, may be freed
             if stream.cuda is not None:
