@@ -42,11 +42,14 @@ class FaissIndex:
             raise input_error(path, "no file", "a binary index of faiss")
         try:
             found = faiss.read_index_binary(os.fspath(path))
-        except RuntimeError as error:
-            raise input_error(path, f"an unreadable file ({str(error).splitlines()[-1]})",
+        except (RuntimeError, MemoryError, ValueError, OverflowError) as error:
+            raise input_error(path, f"an unreadable file ({(str(error) or type(error).__name__).splitlines()[-1]})",
                               "a binary index of faiss") from None
         if type(found) is not faiss.IndexBinaryFlat:
             raise input_error(path, f"an index of the kind {type(found).__name__}", "IndexBinaryFlat")
+        if found.d != 8 * found.code_size or found.ntotal * found.code_size != found.xb.size():
+            raise input_error(path, f"{found.ntotal} codes of {found.d} bits in {found.xb.size()} bytes",
+                              "a binary index of faiss", "write it again")
         length = found.d if code_length is None else code_length
         if 8 * -(-length // 8) != found.d:
             raise input_error(path, f"an index of {found.d} bits", f"{8 * -(-length // 8)} for codes of {length}")

@@ -8,6 +8,7 @@ A path flows in; blocks of signs, or ``BitPlanes`` over a memory map, flow out. 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -103,12 +104,16 @@ def _map_index(path: Path) -> BitPlanes:
     try:
         header = json.loads(head[len(MAGIC) :].split(b"\n")[0])
         version, items, length, undecided = (header[key] for key in ("version", "items", "bits", "undecided"))
-    except (ValueError, KeyError, TypeError):
+        if any(type(number) is not int for number in (version, items, length)) or type(undecided) is not bool:
+            raise TypeError("numbers of another kind")
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise input_error(path, "an index file with a damaged header", "a whole one", "write it again") from None
     if version != VERSION:
         raise input_error(path, f"an index file of version {version}", f"{VERSION}", "write it again")
+    if items < 0 or length < 1:
+        raise input_error(path, f"an index of {items} codes of {length} bits", "a whole one", "write it again")
     shape = (-(-items // TILE_ITEMS), (length << undecided) + 1, LANES)
-    expected = HEADER_BYTES + 8 * int(np.prod(shape))
+    expected = HEADER_BYTES + 8 * math.prod(shape)
     if os.path.getsize(path) != expected:
         raise input_error(path, f"{os.path.getsize(path)} bytes", f"{expected} for {items} codes of {length} bits",
                           "write it again")
