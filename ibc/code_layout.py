@@ -17,6 +17,7 @@ from ibc.labels import NEGATIVE, NO_CATEGORY
 if TYPE_CHECKING:
     from ibc.codes import CodeSet
 
+FITTED_ROWS = 20_000  # about so many codes say how well the rule matrix fits
 LIKE_SETS = "lab looks like one 0/1 column for each class: if it is, give --multi_label"
 
 
@@ -93,12 +94,13 @@ def _fit(codes: CodeSet, first: int) -> float:
     """How well the rule matrix fits the codes where class ids begin at ``first``: mean correlation of GRM row and mean
     code of a class, over the classes that have a row."""
     assert codes.grm is not None
-    ids = codes.labels[:, 0]
+    step = max(1, len(codes) // FITTED_ROWS)
+    ids, values = codes.labels[::step, 0], codes.binary_codes[::step]
     found = []
     for label in np.unique(ids):
         row = label - first
         if 0 <= row < len(codes.grm) and row == int(row):
-            mean = codes.binary_codes[ids == label].mean(axis=0, dtype=np.float64)
+            mean = values[ids == label].mean(axis=0, dtype=np.float64)
             pair = codes.grm[int(row)].astype(np.float64) - codes.grm[int(row)].mean(), mean - mean.mean()
             size = np.sqrt((pair[0] ** 2).sum() * (pair[1] ** 2).sum())
             found.append(float((pair[0] * pair[1]).sum() / size) if size > 0 else 0.0)
