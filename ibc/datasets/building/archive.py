@@ -36,6 +36,7 @@ ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 _TAR_ERRORS = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, LookupError,
                ArithmeticError, MemoryError, RuntimeError)
 _MOST_HEADER = 1 << 20  # bytes of a long name or of other facts of one entry
+_MOST_ENDS = 16         # times that the end of a compressed tar may be read
 _PART = 1 << 20
 _BOMB = 1 << 32  # bytes above which a compressed tar may not grow to more than ``_LARGEST_RATIO`` times its size
 _LARGEST_RATIO = 100
@@ -162,7 +163,7 @@ def stream_members(container: str, inner: str, wanted: Container[str]) -> Iterat
     """
     with _open_stream(container, inner) as tar:
         try:
-            for entry in tar:
+            for entry in _entries(tar):
                 name = _safe_name(container, entry.name)
                 if entry.isreg() and name in wanted:
                     handle = tar.extractfile(entry)
@@ -224,22 +225,31 @@ def _list_zip(path: Path, encoding: str | None = None, notes: list[str] | None =
 
 
 def _list_tar(tar: tarfile.TarFile, container: str, base: int, stamp: str) -> Iterator[Member]:
-    for entry in tar:
+    for entry in _entries(tar):
         name = _safe_name(container, entry.name)
         _refuse_links(container, entry)
         if entry.isreg() and name:
             yield Member(name, entry.size, container, "slice", base + entry.offset_data, stamp=stamp)
+
+
+def _entries(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The entries of a tar. Raises ReadError where one leads back: tarfile would read it again without end."""
+    last = -1
+    for entry in tar:
+        if entry.size < 0 or entry.offset <= last:
+            raise tarfile.ReadError(f"an entry of {entry.size} bytes at byte {entry.offset}, after byte {last}")
+        last = entry.offset
+        yield entry
         tar.members = []  # type: ignore[attr-defined]  # a million headers need not stay in memory
 
 
 def _list_stream(container: str, inner: str, stamp: str) -> Iterator[Member]:
     with _open_stream(container, inner) as tar:
-        for entry in tar:
+        for entry in _entries(tar):
             name = _safe_name(container, entry.name)
             _refuse_links(container, entry)
             if entry.isreg() and name:
                 yield Member(name, entry.size, container, "stream", inner=inner, entry=name, stamp=stamp)
-            tar.members = []  # type: ignore[attr-defined]
 
 
 def _enter(member: Member) -> Iterator[Member]:
@@ -304,11 +314,14 @@ class _Expanded:
         head = buffered.peek(8)
         opener = next((opener for start, opener in _OPENERS.items() if head.startswith(start)), None)
         self.file = buffered if opener is None else opener(buffered)
-        self.left = max(_BOMB, _LARGEST_RATIO * size)
+        self.left, self.ends = max(_BOMB, _LARGEST_RATIO * size), 0
 
     def read(self, size: int) -> bytes:
         data = self.file.read(size)
         self.left -= len(data)
+        self.ends += not data
+        if self.ends > _MOST_ENDS:  # tarfile would go on to the end of the entry, wherever the header says that it is
+            raise tarfile.ReadError("it ends in the middle of an entry")
         if self.left < 0:
             raise tarfile.ReadError(f"it expands to more than {_LARGEST_RATIO} times its size")
         return data

@@ -11,8 +11,11 @@ import pytest
 
 from ibc.commands.prepare import COMMAND as main
 from ibc.datasets.building import convert
+from ibc.datasets.building.archive import list_members
+from ibc.errors import InputError
 from tests.datasets.preparing import class_tree, prepare, skipped
 from tests.datasets.replicas import jpeg, write_tar, write_zip
+from tests.fuzz.harness import limits
 
 
 def linked_tar(path: Path, kind: bytes) -> None:
@@ -87,3 +90,14 @@ def test_a_flipped_byte_in_a_zip_is_found(tmp_path):
     prepare("folder", tmp_path / "src.zip", tmp_path / "out", "--test_share", 0)
     assert list(skipped(tmp_path / "out")) == ["ant/0.jpg"]
     assert "checksum" in skipped(tmp_path / "out")["ant/0.jpg"]
+
+
+@pytest.mark.parametrize("size", [-512, -1024, -1536, -99999])
+def test_an_entry_that_leads_back_ends_the_reading(tmp_path, size):
+    with tarfile.open(tmp_path / "src.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        for number in range(3):
+            entry = tarfile.TarInfo(f"bee/{number}.jpg")
+            entry.pax_headers = {"size": str(size)}
+            tar.addfile(entry)
+    with limits(5, 100), pytest.raises(InputError, match="damaged archive"):
+        list_members(tmp_path / "src.tar")
