@@ -19,7 +19,7 @@ LAYERS = (
      "scalar_log", "train_log", "frozen", "train_loop", "extraction", "accelerate"),
     ("datasets", "retrieval", "dissection"),
     ("report", "export"),
-    ("study",),
+    ("study", "quickstart"),
     ("commands", "__main__"),
 )
 # python -m ibc.data.prepare and its like: the old names of commands

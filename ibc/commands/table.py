@@ -11,9 +11,11 @@ from importlib import import_module
 from ibc.commands.command import Command
 
 COMMANDS = {
+    "quickstart": "from a folder of photographs to a page on which one searches them, on a CPU",
     "prepare": "images and list files of a data set, from its public source or from a folder of your own",
     "doctor": "what is wrong with the data of a configuration, before training",
     "train": "train the network of a configuration",
+    "itq": "codes and provisional groups of images without labels",
     "extract": "codes of a list of images, or of any folder",
     "mis": "mutual information score of codes",
     "evaluate": "mAP of codes: category, expert bits, attributes, customised retrieval",
