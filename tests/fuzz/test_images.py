@@ -1,10 +1,12 @@
 """Images of every format that Pillow writes, and label maps: by every reader of images."""
 
 import io
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 from PIL import Image
 
 from ibc.data.decode import decode_image, read_image_file, try_to_decode
@@ -52,7 +54,32 @@ def _one_megapixel(monkeypatch: pytest.MonkeyPatch) -> None:
     decode_image(JPEGS[0])  # which loads torchvision: it counts for no input
 
 
-@fuzzed(damaged(IMAGES), errors=(UnreadableImage, Unusable), tries=300)
+_SIDES = [3, 8, 0, 1, 2, 255, 256, 1000, 1 << 20, (1 << 31) - 1, 1 << 31, (1 << 32) - 1]
+_CHUNKS = [
+    (b"PLTE", bytes(768)), (b"PLTE", b"\1"), (b"tRNS", b""), (b"tRNS", bytes(6)), (b"tRNS", bytes(300)), (b"gAMA", b""),
+    (b"eXIf", b"II*\0" + bytes(4)), (b"eXIf", b"MM\0*\0\0\0\x08\xff\xff"), (b"acTL", bytes(8)),
+    (b"acTL", b"\0\0\0\2" * 2),
+    (b"fcTL", bytes(26)), (b"fdAT", bytes(8)), (b"iCCP", b""), (b"tEXt", b""), (b"pHYs", bytes(3)), (b"CgBI", b""),
+    (b"iCCP", b"a\0\0" + zlib.compress(bytes(3_000_000))), (b"zTXt", b"a\0\0" + zlib.compress(bytes(80_000_000))),
+    (b"iTXt", b"a\0\1\0\0\0" + zlib.compress(bytes(3_000_000))), (b"IDAT", b""), (b"IEND", b""), (b"\0\0\0\0", b""),
+    (b"IHDR", bytes(13))]
+
+
+@st.composite
+def odd_pngs(draw: st.DrawFn) -> bytes:
+    """A PNG whose chunks say odd things under the right checksum."""
+    width, height = (draw(st.sampled_from(_SIDES)) for _ in range(2))
+    kind = bytes(draw(st.sampled_from(values)) for values in (
+        (8, 8, 1, 2, 4, 16, 0, 3, 255), (0, 2, 3, 4, 6, 1, 255), (0, 0, 1), (0, 0, 1), (0, 0, 1, 2)))
+    pixels = zlib.compress(bytes(draw(st.sampled_from((0, 100, 1000, 5_000_000)))))
+    chunks = [(b"IHDR", width.to_bytes(4) + height.to_bytes(4) + kind),
+              *draw(st.lists(st.sampled_from(_CHUNKS), max_size=3)), (b"IDAT", pixels),
+              *draw(st.lists(st.sampled_from(_CHUNKS), max_size=1)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(len(data).to_bytes(4) + name + data + zlib.crc32(name + data).to_bytes(4)
+                                          for name, data in chunks)
+
+
+@fuzzed(damaged(IMAGES) | odd_pngs(), errors=(UnreadableImage, Unusable), tries=300)
 def test_image(data: bytes, folder: Path) -> None:
     file = folder / "a.jpg"
     file.write_bytes(data)
