@@ -44,6 +44,8 @@ def save_file(path: Path, content: dict[str, Any]) -> None:
     except RuntimeError as error:
         if "inline_container" not in str(error):  # torch's writer, which makes this of a full disk
             raise
+        if isinstance(error.__context__, OSError):  # what it met
+            raise OSError(error.__context__.errno, error.__context__.strerror, os.fspath(path)) from None
         raise OSError(errno.EIO, f"could not be written ({str(error).splitlines()[0]})", os.fspath(path)) from None
 
 

@@ -89,10 +89,9 @@ class _Workers(Iterator[Any]):
         worker = number % len(self._processes)
         try:
             result = load(self._connections[worker].recv_bytes(), self._files[worker])
-            self._ask(1)
         except (EOFError, ConnectionError):
-            self._end()
-            raise lost(self._processes[worker], "a loader worker") from None
+            raise self._lost(worker) from None
+        self._ask(1)
         if isinstance(result, _Failure):
             self._end()
             raise result.error
@@ -100,9 +99,17 @@ class _Workers(Iterator[Any]):
 
     def _ask(self, count: int) -> None:
         for keys in islice(self._order, count):
-            self._connections[self._next % len(self._connections)].send(keys)
+            worker = self._next % len(self._connections)
+            try:
+                self._connections[worker].send(keys)
+            except ConnectionError:
+                raise self._lost(worker) from None
             self._asked.append(self._next)
             self._next += 1
+
+    def _lost(self, worker: int) -> LostWorker:
+        self._end()
+        return lost(self._processes[worker], "a loader worker")
 
 
 class _Failure:

@@ -143,3 +143,23 @@ def test_workers_end_with_a_killed_program():
     while any(Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text() for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+class Unborn(torch.utils.data.Dataset):
+    """A worker that has it dies before it takes a key."""
+
+    def __reduce__(self):
+        return killed, ()
+
+
+def test_a_worker_that_dies_before_it_is_asked(monkeypatch):
+    monkeypatch.setattr("ibc.data.loader_workers.multiprocessing", multiprocessing.get_context("spawn"))
+
+    def order():
+        yield [0]
+        time.sleep(5)
+        while True:
+            yield [1]
+
+    with pytest.raises(LostWorker, match="SIGKILL"):
+        list(by_workers(Unborn(), order(), 1))

@@ -86,7 +86,7 @@ def trained(place: Path) -> tuple[Path, Path]:
 def extraction(place: Path) -> Disturbed:
     config, model = trained(place)
     return Disturbed(lambda out: ["extract", "--config", config, "--checkpoint", model, "--save_name", "test",
-                               "--output_path", out, "--set", "num_workers=2", "--json", out / "x.json"], cores=8)
+                               "--output_path", out, "--set", "num_workers=2"], cores=8)
 
 
 def preparation(place: Path, workers: int) -> Disturbed:
@@ -126,7 +126,7 @@ def dissection(place: Path) -> Disturbed:
 
 
 def codes_file(place: Path, count: int = 600) -> Path:
-    save_codes(place / "codes", make_codes(64, count))
+    save_codes(place / "codes.npz", make_codes(64, count))
     return place / "codes.npz"
 
 
@@ -151,7 +151,7 @@ def index(place: Path) -> Disturbed:
 def explorer(place: Path) -> Disturbed:
     names = make_images(place / "images", 120)
     numbers = np.random.default_rng(0)
-    save_codes(place / "codes", CodeSet(numbers.random((120, 16), np.float32),
+    save_codes(place / "codes.npz", CodeSet(numbers.random((120, 16), np.float32),
                                         numbers.integers(0, 3, (120, 1)).astype(np.float32), None,
                                         [f"images/{name}" for name in names]))
     return Disturbed(lambda out: ["explore", place / "codes.npz", "--images", place, "-o", out / "page"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -69,7 +70,8 @@ def wait_until(true: Callable[[], object], process: subprocess.Popen, seconds: f
     deadline = time.monotonic() + seconds
     while not true():
         if process.poll() is not None or time.monotonic() > deadline:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             pytest.fail(f"it did not come; exit code {process.returncode}\n{process.communicate()}")
         time.sleep(0.005)
 
@@ -79,7 +81,8 @@ def children(process: subprocess.Popen) -> list[int]:
     found = [process.pid]
     for parent in found:
         for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            found += map(int, task.read_text().split())
+            with contextlib.suppress(OSError):  # it has ended
+                found += map(int, task.read_text().split())
     return found[1:]
 
 

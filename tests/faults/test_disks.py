@@ -66,7 +66,7 @@ def assert_one_line(text: str, disk: Disk, reason: str) -> None:
     """One error line, which names something that the user knows."""
     lines = [line for line in text.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1 and "Traceback" not in text, text
-    assert ".tmp" not in text and "/.prepare/" not in text and str(disk.mount) in lines[0], text
+    assert ".tmp" not in text and "scratch" not in text and str(disk.mount) in lines[0], text
     assert reason in lines[0] or " GB free" in lines[0], text
 
 
