@@ -22,6 +22,10 @@ from ibc.data.transform import ImageTransform
 _LARGE = 8  # times the pixels of a crop: a larger image is cut to its crop as soon as it is decoded
 
 
+class _Crop(Tensor):
+    """A strong crop of a large image, made as the image was read."""
+
+
 class ImageDataset(Dataset):
     """Images of a list, decoded by ``threads`` threads and cropped a batch at a time.
 
@@ -54,8 +58,19 @@ class ImageDataset(Dataset):
     def _cropped(self, images: list[Tensor], epoch: int, asked: list[int]) -> Tensor:
         transform = self.transform
         if transform.strong:
-            return strong_crops(images, transform.crop, draws(self.seed, epoch, asked, DRAWS), torch.device("cpu"))
+            whole = [place for place, image in enumerate(images) if not isinstance(image, _Crop)]
+            if len(whole) == len(images):
+                return self._strong(images, epoch, asked)
+            crops = torch.stack([torch.empty(3, *transform.crop, dtype=torch.uint8) if place in whole else
+                                 image.as_subclass(Tensor) for place, image in enumerate(images)])
+            if whole:
+                parts = [images[place] for place in whole]
+                crops[whole] = self._strong(parts, epoch, [asked[place] for place in whole])
+            return crops.contiguous(memory_format=torch.channels_last)
         return crop_images(images, transform.crop, draws(self.seed, epoch, asked) if transform.train else None)
+
+    def _strong(self, images: list[Tensor], epoch: int, asked: list[int]) -> Tensor:
+        return strong_crops(images, self.transform.crop, draws(self.seed, epoch, asked, DRAWS), torch.device("cpu"))
 
     def _read(self, asked: list[int], epoch: int) -> ReadImages | ImageError:
         """The images ``asked`` for, by all threads."""
@@ -77,12 +92,14 @@ class ImageDataset(Dataset):
             height, width = crop = self.transform.crop
             if image.shape[-2] * image.shape[-1] <= _LARGE * height * width:
                 return image
+            if self.transform.strong:
+                return self._strong([image], epoch, [index])[0].as_subclass(_Crop)
             table = draws(self.seed, epoch, [index]) if self.transform.train else None
             ((top, left, _),) = crop_places(np.array([image.shape[-2:]]), crop, table).tolist()
             return image[:, top : top + height, left : left + width].clone()
 
         return read_images(asked, self._image, self.images.files, skip_bad=self.skip_bad, replace=self.transform.train,
-                           cut=None if self.transform.strong else cut)
+                           cut=cut)
 
     def _image(self, index: int) -> Tensor | ImageError:
         """The image at a place of the list, resized where it has to be."""

@@ -59,6 +59,20 @@ def test_large_images_are_cut_as_they_are_read(images, train, monkeypatch):
     assert largest.pixels == 64 * 70
 
 
+@pytest.mark.parametrize("limit", [0, 1.5, 2.5])
+def test_strong_crops_of_large_images_are_made_as_they_are_read(images, limit, monkeypatch):
+    def strong():
+        data = ImageDataset(images, ImageTransform((64, 70), 100, False, train=True, strong=True), seed=3,
+                            decoder="turbo", skip_bad=False, threads=2)
+        return data.__getitems__(KEYS)
+
+    whole = strong()
+    monkeypatch.setattr(dataset, "_LARGE", limit)
+    cut = strong()
+    assert torch.equal(cut.images, whole.images) and cut.images.stride() == whole.images.stride()
+    assert type(cut.images) is torch.Tensor
+
+
 class Largest:
     """``crop_images``, which notes how many pixels the largest of its images has."""
 
