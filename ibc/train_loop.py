@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -248,14 +251,35 @@ def _resume(trainer: Trainer, folder: Path, digest: ListDigest) -> None:
 class AgreedStop(StopSignals):
     """Stop signals of several processes, each of which hears its own: all of them stop after the same update.
 
-    agreed: number of the signal that stops the run, 0 while it goes on; the same in all processes.
+    agreed: number of the signal that stops the run, 0 while it goes on; the same in all processes. An update may never
+    end: a signal to all processes of a job also ends those that compile for torch, and it waits for them. Then the
+    process ends without saving.
     """
 
     AGREE_EVERY = 10  # updates between two agreements
+    PATIENCE = 300.0  # seconds that an update may still take after the signal
 
     def __init__(self) -> None:
         super().__init__()
         self.agreed = 0
+        self._late: threading.Timer | None = None
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        super()._note(number, frame)
+        if self._late is None:
+            self._late = threading.Timer(self.PATIENCE, self._give_up, [number])
+            self._late.daemon = True
+            self._late.start()
+
+    def _give_up(self, number: int) -> None:
+        show(f"error: stopped by {signal.Signals(number).name}, but the update did not end within {self.PATIENCE:g} s; "
+             "not saved: go on from the last checkpoint with the same command and --resume", sys.stderr)
+        os._exit(128 + number)
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        if self._late is not None:
+            self._late.cancel()
 
     def agree(self, update: int, now: bool) -> None:
         """Stop now, if this process (or, of several, any) was asked to.
@@ -263,6 +287,8 @@ class AgreedStop(StopSignals):
         now: agree after this update in any case. That must be asked before this process waits for its GPU: a GPU waits
         for the other processes' for ever, but a lost process is noticed here.
         """
+        if self._late is not None:
+            self._late.cancel()  # this update has ended
         if world_size() == 1:
             self.agreed = self.noted
         elif now or update % self.AGREE_EVERY == 0:

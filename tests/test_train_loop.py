@@ -213,3 +213,17 @@ def test_missing_image_is_named(tmp_path):
     config = make_run(tmp_path / "data")
     (tmp_path / "data/images/011.jpg").unlink()
     assert "011.jpg: No such file" in error_of(run("train.py", "--config", config, "--output_path", tmp_path))
+
+
+def test_an_update_that_never_ends_does_not_hold_up_a_stop_signal():
+    script = ("import os, signal, time\nfrom ibc.train_loop import AgreedStop\nAgreedStop.PATIENCE = 0.2\n"
+              "with AgreedStop() as stop:\n    os.kill(os.getpid(), signal.SIGTERM)\n    time.sleep(30)\n")
+    start = time.monotonic()
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60,
+                           check=False)
+    assert ended.returncode == 143 and time.monotonic() - start < 25
+    assert ended.stderr.startswith("error: stopped by SIGTERM") and "--resume" in ended.stderr
+    script = script.replace("time.sleep(30)", "stop.agree(1, now=True); time.sleep(1); assert stop.agreed == 15")
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60,
+                           check=False)
+    assert ended.returncode == 0 and not ended.stderr
