@@ -7,20 +7,15 @@ and even the weights of a whole saved model are found: its modules keep them in 
 from __future__ import annotations
 
 import _compat_pickle
-import io
-import mmap
-import os
 import pickletools
-import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-LEGACY_PICKLES = 5     # in a file that is no zip archive: magic number, protocol, machine, content, names of storages
 MOST_MODULES, DEEPEST_MODULE = 100_000, 100  # of one saved model
 _DANGEROUS_MODULES = {"os", "posix", "nt", "sys", "subprocess", "importlib", "runpy", "pty", "shutil", "socket",
                       "ctypes", "code", "pdb", "timeit", "webbrowser", "marshal"}
@@ -73,22 +68,13 @@ def stand_ins(kinds: Kinds) -> AbstractContextManager:
     return torch.serialization.safe_globals([(made(name, kind), name) for name, kind in kinds.items()])
 
 
-def named_classes(path: str | os.PathLike) -> set[str]:
-    """Full names of all classes and functions that a torch file names, in the spelling of Python 3 too."""
-    found: set[str] = set()
-    with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        pickles: list[Any] = [content] * LEGACY_PICKLES  # a map: a length that is damaged reads what there is
-        if zipfile.is_zipfile(handle):
-            with zipfile.ZipFile(handle) as archive:
-                pickles = [io.BytesIO(archive.read(name)) for name in archive.namelist() if name.endswith("/data.pkl")]
-        try:
-            for part in pickles:
-                for operation, value, _ in pickletools.genops(part):
-                    if operation.name == "GLOBAL":
-                        found |= _spellings(*str(value).split(" ", 1))
-        except ValueError:  # the end of what is a pickle
-            pass
-    return found
+def named_classes(pickles: Iterable[Any]) -> set[str]:
+    """Full names of all classes and functions that pickles name, in the spelling of Python 3 too.
+
+    pickles: files (with ``read`` and ``readline``) that stand before one. Raises ValueError where one is damaged.
+    """
+    return {spelling for part in pickles for operation, value, _ in pickletools.genops(part)
+            if operation.name == "GLOBAL" for spelling in _spellings(*str(value).split(" ", 1))}
 
 
 def _spellings(module: str, name: str) -> set[str]:

@@ -7,6 +7,7 @@ nothing. So the weights in such a file are found, and nothing of it runs.
 
 from __future__ import annotations
 
+import io
 import mmap
 import os
 import pickle
@@ -14,10 +15,11 @@ import re
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -25,6 +27,8 @@ from ibc.arrays.limits import MemoryLimit
 from ibc.errors import InputError, input_error
 from ibc.stand_ins import Kinds, is_dangerous, named_classes, stand_ins
 
+LEGACY_PICKLES = 5     # of a file that is no archive: magic number, protocol, machine, content, names of storages
+LONGEST_CLASS = 1000   # letters of a class's full name
 LONGEST_REASON = 200  # letters of what torch says
 CHECKERS = 2  # threads that compute checksums
 _DO_SAVE = "save the weights alone: torch.save(network.state_dict(), FILE)"
@@ -50,7 +54,7 @@ def read_torch_file(path: str | os.PathLike, *, lazy: bool = False, remedy: str 
     """
     path = Path(path)
     zipped = _check_whole(path, remedy)
-    kinds: Kinds = {}
+    kinds: Kinds = dict.fromkeys(_names(path, remedy, zipped), object)
     encoding = "utf-8"
     while True:
         try:
@@ -66,12 +70,23 @@ def read_torch_file(path: str | os.PathLike, *, lazy: bool = False, remedy: str 
         except Exception as error:  # of what is no torch file, torch's reader stumbles over anything
             if (container := _CONTAINER.search(str(error))) and kinds.get(container[2]) is object:
                 kinds[container[2]] = dict if container[1] == "SETITEM" else list
-            elif not kinds and "GLOBAL" in str(error) and (names := named_classes(path)):
-                for name in filter(is_dangerous, sorted(names)):
-                    raise _dangerous(path, name) from None
-                kinds = dict.fromkeys(names, object)
             else:
                 raise _refusal(path, error, zipped, remedy) from None
+
+
+def _names(path: Path, remedy: str, zipped: bool) -> set[str]:
+    """Names of the classes and functions in the file. Raises InputError at those that no weights need."""
+    try:
+        with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            names = named_classes(_pickles(handle, content) if zipped else [content] * LEGACY_PICKLES)
+    except (ValueError, EOFError, LookupError, MemoryError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}", remedy) from None
+    for name in sorted(names):
+        if len(name) > LONGEST_CLASS:  # torch searches them by expressions that take the square of their length
+            raise _damaged(path, f"a class of {len(name)} letters", remedy)
+        if is_dangerous(name):
+            raise _dangerous(path, name)
+    return names
 
 
 def _check_whole(path: Path, remedy: str) -> bool:
@@ -129,16 +144,31 @@ def _check_records(path: Path, remedy: str, size: int, _time: int) -> None:
             raise _damaged(path, f"the checksum of '{record.filename}' does not match", remedy)
 
 
+def _pickles(handle: IO[bytes], content: mmap.mmap) -> Iterator[io.BytesIO]:
+    """The pickle of an archive, of which a damaged length reads no more than there is."""
+    with zipfile.ZipFile(handle) as archive:
+        for record in archive.infolist():
+            if record.filename.endswith("/data.pkl"):
+                stored = record.compress_type == zipfile.ZIP_STORED
+                yield io.BytesIO(content[_place(content, record)] if stored else archive.read(record))
+
+
 def _checksum(content: mmap.mmap, record: zipfile.ZipInfo) -> int:
     """CRC-32 of a stored record; -1 where it does not lie in the file."""
+    place = _place(content, record)
+    if place.stop > len(content):
+        return -1
+    with memoryview(content) as view, view[place] as own:
+        return zlib.crc32(own)
+
+
+def _place(content: mmap.mmap, record: zipfile.ZipInfo) -> slice:
+    """Where the bytes of a stored record lie."""
     header = record.header_offset
     names = int.from_bytes(content[header + 26 : header + 28], "little")
     extra = int.from_bytes(content[header + 28 : header + 30], "little")
     begin = header + 30 + names + extra
-    if begin + record.file_size > len(content):
-        return -1
-    with memoryview(content) as view, view[begin : begin + record.file_size] as own:
-        return zlib.crc32(own)
+    return slice(begin, begin + record.file_size)
 
 
 def _refusal(path: Path, error: Exception, zipped: bool, remedy: str) -> InputError:
