@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 
 import torch
 
 from ibc.config import Config
 from ibc.cores import usable_cores
 from ibc.data.list_file import ImageList
-from ibc.data.loader import training_batches
+from ibc.data.loader import training_batches, view_batches
 from ibc.datasets.doctor.findings import Findings
 from ibc.device import keep_freed_memory, resolve_device
+from ibc.frozen.features import PART, TrunkEncoder
 from ibc.trainer import Trainer
 
 _BATCH, _CPU_BATCH = 32, 16
@@ -20,9 +22,15 @@ _SECONDS = 3.0  # of loading that are timed
 
 
 def estimate_epoch(config: Config, images: ImageList, device: str, findings: Findings) -> None:
-    """Add an estimate of the time of an epoch: the loader is timed for some seconds, and two updates after a first."""
+    """Add an estimate of the time of an epoch: the loader is timed for some seconds, and two updates after a first.
+
+    Of frozen training, an estimate of the features and of the whole run.
+    """
     target = resolve_device(device)
     keep_freed_memory(target)  # as the commands do
+    if config.model.freeze == "backbone":
+        _estimate_frozen(config, images, target, findings)
+        return
     loaded, updated = _loader_pace(config, images, target), _update_pace(config, target)
     pace = min(loaded, updated)
     seconds = len(images) / pace
@@ -39,6 +47,44 @@ def estimate_epoch(config: Config, images: ImageList, device: str, findings: Fin
         findings.facts.append(f"run: about {_duration(total)} for max_iter {config.max_iter}")
 
 
+def _estimate_frozen(config: Config, images: ImageList, device: torch.device, findings: Findings) -> None:
+    """Features of every version of every image, then updates of the heads from them."""
+    trainer = _random_trainer(config, device)
+    trainer.model.eval()
+    encode = TrunkEncoder(trainer.model, device)
+    pixels = torch.randint(0, 256, (PART, 3, *config.crop_size), dtype=torch.uint8)
+    with torch.inference_mode():
+        encoded = PART / _seconds(lambda: encode(pixels), device)
+        shape = encode(pixels[:1]).shape[1:]
+    trainer.model.train()
+    batch = config.batch_size or _BATCH
+    features, labels = torch.rand(batch, *shape).half(), _labels(config, batch)
+    update = _seconds(lambda: trainer.step(features, labels), device)
+    loaded = _view_pace(config, images, device)
+    # On a CPU the images are decoded by the cores that encode them, between two batches.
+    pace = min(loaded, encoded) if device.type == "cuda" else 1 / (1 / loaded + 1 / encoded)
+    count = len(images) * config.model.views
+    findings.numbers["frozen"] = {"loader_images_per_s": loaded, "encoder_images_per_s": encoded,
+                                  "feature_seconds": count / pace, "update_seconds": update}
+    findings.facts.append(f"features: about {_duration(count / pace)} for {count} images, once: loader {loaded:.0f} "
+                          f"images/s, {config.model.backbone} {encoded:.0f} images/s")
+    if config.max_iter:
+        total = count / pace + config.max_iter * update
+        findings.numbers["frozen"]["run_seconds"] = total
+        findings.facts.append(f"run: about {_duration(total)} with {config.max_iter} updates of the heads, "
+                              f"{1000 * update:.0f} ms each")
+
+
+def _view_pace(config: Config, images: ImageList, device: torch.device) -> float:
+    """Images a second of the loader of centre crops."""
+    start, count = time.perf_counter(), 0
+    for batch in view_batches(config, images, 0, range(len(images)), PART, device, skip_bad=True):
+        count += len(batch.images)
+        if time.perf_counter() - start > _SECONDS:
+            break
+    return max(count, 1) / (time.perf_counter() - start)
+
+
 def _loader_pace(config: Config, images: ImageList, device: torch.device) -> float:
     """Images a second of the training loader, measured once every worker has begun."""
     endless = dataclasses.replace(config, max_iter=10**9, batch_size=min(config.batch_size or _BATCH, len(images)))
@@ -53,20 +99,36 @@ def _loader_pace(config: Config, images: ImageList, device: torch.device) -> flo
 
 def _update_pace(config: Config, device: torch.device) -> float:
     """Images a second of training updates, on random pixels and random weights, which are as fast as any."""
-    model = dataclasses.replace(config.model, pretrained="none", weights_file=None)
-    trainer = Trainer(dataclasses.replace(config, model=model), device, pretrained=False)
+    trainer = _random_trainer(config, device)
     full = config.batch_size or _BATCH
     size = full if device.type == "cuda" else min(_CPU_BATCH, full)
     images = torch.randint(0, 256, (size, 3, *config.crop_size), dtype=torch.uint8)
-    labels = torch.zeros(size, config.model.class_num if config.model.multi_label else 1)
+    labels = _labels(config, size)
+    return size / _seconds(lambda: trainer.step(images, labels), device)
+
+
+def _random_trainer(config: Config, device: torch.device) -> Trainer:
+    """A trainer with random weights."""
+    model = dataclasses.replace(config.model, pretrained="none", weights_file=None)
+    return Trainer(dataclasses.replace(config, model=model), device, pretrained=False)
+
+
+def _labels(config: Config, count: int) -> torch.Tensor:
+    """Labels of ``count`` images, all of one class."""
+    labels = torch.zeros(count, config.model.class_num if config.model.multi_label else 1)
     labels[:, 0] = 1 if config.model.multi_label else 0
-    trainer.step(images, labels)
+    return labels
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    """How long ``work`` takes: the mean of two times, after a first one."""
+    work()
     _finish(device)
     start = time.perf_counter()
     for _ in range(2):
-        trainer.step(images, labels)
+        work()
     _finish(device)
-    return 2 * size / (time.perf_counter() - start)
+    return (time.perf_counter() - start) / 2
 
 
 def _finish(device: torch.device) -> None:

@@ -172,6 +172,16 @@ def test_an_epoch_is_timed(data):
     assert epoch["run_seconds"] == pytest.approx(40 / pace)
 
 
+def test_frozen_training_is_timed_as_it_runs(data):
+    """Features once, then the heads' updates: with a large backbone, hours less than an epoch's pace would say."""
+    code = main([str(data / "config.yaml"), "--workers", "1", "--device", "cpu", "--json", str(data / "out.json"),
+                 "--set", "model.freeze=backbone", "--set", "model.backbone=resnet18", "--set", "model.views=3"])
+    found = json.loads((data / "out.json").read_text())["metrics"]["frozen"]
+    pace = 1 / (1 / found["loader_images_per_s"] + 1 / found["encoder_images_per_s"])
+    assert code == 0 and found["feature_seconds"] == pytest.approx(3 * 8 / pace)
+    assert found["run_seconds"] == pytest.approx(3 * 8 / pace + 10 * found["update_seconds"])
+
+
 def test_a_bad_config_is_bad_input(tmp_path, capsys):
     (tmp_path / "config.yaml").write_text("modle: {}\n")
     assert main([str(tmp_path / "config.yaml")]) == 2
