@@ -25,6 +25,7 @@ import torch
 
 from ibc.arrays.limits import MemoryLimit
 from ibc.errors import InputError, input_error
+from ibc.files import open_regular
 from ibc.stand_ins import Kinds, is_dangerous, named_classes, stand_ins
 
 LEGACY_PICKLES = 5     # of a file that is no archive: magic number, protocol, machine, content, names of storages
@@ -94,8 +95,8 @@ def _check_whole(path: Path, remedy: str) -> bool:
 
     Raises InputError where a record is not as its checksum says, or is compressed beyond reason.
     """
-    with open(path, "rb") as handle:
-        head = handle.read(64)
+    with open_regular(path) as handle:
+        head = handle.read(64) or b""
         status = os.fstat(handle.fileno())
     if not head:
         raise input_error(path, "an empty file", "a torch file", remedy)

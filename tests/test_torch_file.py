@@ -5,6 +5,7 @@ import collections
 import datetime
 import enum
 import io
+import os
 import pathlib
 import tempfile
 import warnings
@@ -194,6 +195,12 @@ def test_every_flipped_bit_is_noticed(tmp_path, lazy):
             (tmp_path / "a.pt").write_bytes(damaged)
             with pytest.raises(InputError, match=r"a\.pt: found an unreadable file.*again"):
                 read_torch_file(tmp_path / "a.pt", lazy=lazy)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.pt")
+    with pytest.raises(OSError, match="no regular file"):
+        read(tmp_path / "a.pt")
 
 
 def test_a_file_without_checksums_is_read(tmp_path):
