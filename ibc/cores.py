@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from ibc.text_files import whole_number
+
 
 def usable_cores() -> int:
     """CPU cores that this process may run on, at least 1."""
@@ -23,4 +25,4 @@ def cores_here() -> int:
 def compute_threads() -> int:
     """Threads for a computation: one a usable core, or fewer where ``OMP_NUM_THREADS`` says so."""
     wish = os.environ.get("OMP_NUM_THREADS", "")
-    return min(usable_cores(), int(wish)) if wish.isdigit() and int(wish) > 0 else usable_cores()
+    return min(usable_cores(), max(whole_number(wish) or 0, 0)) or usable_cores()

@@ -100,7 +100,11 @@ def _share_images(broden_images: Path) -> None:
     _IMAGES[:] = [broden_images]
 
 
-@fuzzed(st.sampled_from(sorted(BRODEN)).flatmap(lambda name: st.tuples(st.just(name), damaged([BRODEN[name]]))))
+MANY_MAPS = b"image,split,ih,iw,sh,sw,object,color\na.jpg,train,6,8,16384,16384,o.png;" + b"1;" * 500 + b",\n"
+
+
+@fuzzed(st.sampled_from(sorted(BRODEN)).flatmap(lambda name: st.tuples(st.just(name), damaged([BRODEN[name]]))),
+        examples=[("index.csv", MANY_MAPS), ("index.csv", MANY_MAPS.replace(b"o.png", b"2"))])
 def test_broden_tables(value: tuple[str, bytes], folder: Path) -> None:
     for name, data in {**BRODEN, value[0]: value[1]}.items():
         (folder / name).write_bytes(data)

@@ -8,6 +8,7 @@ memory.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ from ibc.data.broden.tables import (
 )
 from ibc.data.decode import decode_image, read_image_file
 from ibc.data.image_reader import UnreadableImage, open_image
-from ibc.data.limits import most_image_bytes
+from ibc.data.limits import RAISE, most_image_bytes, most_pixels
 from ibc.data.zip_folder import read_bytes
 from ibc.errors import InputError, input_error
 
@@ -225,6 +226,9 @@ def _read_index(path: Path, categories: list[str], names: list[str]) -> tuple[li
             continue
         size = tuple(whole_number(path, line, key, row[key], 1) for key in ("ih", "iw"))
         map_size = tuple(whole_number(path, line, key, row[key], 1, LONGEST_SIDE) for key in ("sh", "sw"))
+        if len(planes) * math.prod(map_size) > most_pixels():
+            raise input_error(path, f"{len(planes)} label maps of {map_size[0]} x {map_size[1]} pixels",
+                              f"at most {most_pixels()} pixels in all", RAISE, line=line)
         image = path_below(path, line, row["image"])
         records.append(BrodenImage(image, line, size, map_size, tuple(planes), tuple(scalars)))  # type: ignore[arg-type]
     if not records:
