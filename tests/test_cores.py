@@ -23,7 +23,8 @@ def test_of_three_processes(monkeypatch):
     assert (usable_cores(), processes_here(), cores_here()) == (8, 3, 2)
 
 
-@pytest.mark.parametrize(("wish", "threads"), [("2", 2), ("64", 8), ("0", 8), ("many", 8), ("", 8), ("²", 8), ("-4", 8), ("9" * 5000, 8)])
+@pytest.mark.parametrize(("wish", "threads"), [("2", 2), ("64", 8), ("0", 8), ("many", 8), ("", 8), ("²", 8), ("-4", 8),
+                                                ("9" * 5000, 8)])
 def test_fewer_threads_on_request(monkeypatch, wish, threads):
     monkeypatch.setenv("OMP_NUM_THREADS", wish)
     assert compute_threads() == threads
