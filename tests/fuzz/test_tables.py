@@ -104,7 +104,8 @@ MANY_MAPS = b"image,split,ih,iw,sh,sw,object,color\na.jpg,train,6,8,16384,16384,
 
 
 @fuzzed(st.sampled_from(sorted(BRODEN)).flatmap(lambda name: st.tuples(st.just(name), damaged([BRODEN[name]]))),
-        examples=[("index.csv", MANY_MAPS), ("index.csv", MANY_MAPS.replace(b"o.png", b"2"))])
+        examples=[("index.csv", MANY_MAPS), ("index.csv", MANY_MAPS.replace(b"o.png", b"2")),
+                  ("index.csv", BRODEN["index.csv"].replace(b"a.jpg", b"a" * 5000))])
 def test_broden_tables(value: tuple[str, bytes], folder: Path) -> None:
     for name, data in {**BRODEN, value[0]: value[1]}.items():
         (folder / name).write_bytes(data)

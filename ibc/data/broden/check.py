@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def _check_image(folder: Path, name: str, size: tuple[int, int], index: Path, li
     """Check that the file is there and has the (width, height) that the index says; enters its size in ``files``."""
     name = path_below(index, line, name)
     path = folder / "images" / name
-    if not path.is_file():
+    if not os.path.isfile(path):  # False, too, for a name longer than any file has
         raise input_error(index, f"no file images/{name}", "every file the index names", "unpack the archive again",
                           line=line)
     try:
