@@ -70,7 +70,7 @@ def assert_one_line(text: str, disk: Disk, reason: str) -> None:
     assert reason in lines[0] or " GB free" in lines[0], text
 
 
-@pytest.fixture(params=[name for name in COMMANDS if "two workers" not in name])
+@pytest.fixture(params=[name for name in COMMANDS if name not in ("preparation by two workers", "search index")])
 def command(request, disk, tmp_path) -> Iterator[Disturbed]:
     place = tmp_path / "in"
     place.mkdir()

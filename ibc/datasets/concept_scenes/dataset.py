@@ -127,7 +127,8 @@ class _DrawingJob:
         path = Path(self.folder, _image_name(task))
         labels = {}
         with errors_name(path):
-            Image.fromarray(image.pixels).save(path, quality=_JPEG_QUALITY)
+            with atomic_write(path, sync=False) as handle:
+                Image.fromarray(image.pixels).save(handle, "JPEG", quality=_JPEG_QUALITY)
             if task.split == "broden":
                 labels = write_maps(path.parent, _stem(task), image, composition_of(task).scene)
         return SceneRecord(*task, image.attributes.astype(int).tolist(), labels)
@@ -189,7 +190,8 @@ def _finished(folder: Path, settings: SceneSettings) -> dict[str, Any] | None:
             raise input_error(file, "a manifest without images and lists", "what this command wrote",
                               "choose another folder") from None
         return found if complete else None
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    # A disk that is full when the first file is written leaves the folder of the state alone.
+    if folder.exists() and (not folder.is_dir() or any(entry.name != _STATE for entry in folder.iterdir())):
         raise input_error(folder, "files that this command did not make", "a new or an empty folder",
                           "choose another destination")
     return None

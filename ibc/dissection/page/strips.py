@@ -15,6 +15,7 @@ from ibc.dissection.counting.bilinear import strict_limit
 from ibc.dissection.counting.bitmasks import Enlarger, unpack
 from ibc.dissection.tally import Tally
 from ibc.errors import input_error
+from ibc.files import atomic_write
 
 GAP = 3             # white pixels between images
 DIM = 0.2           # light outside the mask
@@ -58,7 +59,8 @@ def write_strips(folder: Path, tally: Tally, broden: Broden, size: tuple[int, in
             bright, dim = bright_and_dim(names[place])
             tile[...] = dim
             np.copyto(tile, bright, where=mask[..., None])
-        Image.fromarray(strip).save(folder / strip_name(tally.layer, int(tally.units[row])), quality=QUALITY)
+        with atomic_write(folder / strip_name(tally.layer, int(tally.units[row])), sync=False) as handle:
+            Image.fromarray(strip).save(handle, "JPEG", quality=QUALITY)
 
     wanted = {strip_name(tally.layer, unit) for unit in tally.units.tolist()}
     for old in _strips_of(folder, tally.layer):

@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined
 
 from ibc import __version__
 from ibc.errors import input_error
-from ibc.files import atomic_write
+from ibc.files import atomic_write, remove_leftovers
 from ibc.report.explorer.encoding import visible
 from ibc.report.explorer.page_data import data_script
 
@@ -28,6 +28,7 @@ def claim_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise input_error(folder, "a file", "a folder to write the page to")
     mark = folder / MARK
+    remove_leftovers(folder, (MARK,))
     if folder.is_dir() and any(folder.iterdir()) and not _is_ours(mark):
         raise input_error(folder, "a folder with other files", "a new or empty folder, or one that ibc explore made",
                           "choose another one by -o")
