@@ -57,7 +57,8 @@ HUGE = [f"config: demo.yaml\nmethods:\n{DOUBLED}\n"
         f"groups: {{a: {{methods: [a], bits: &b {MANY}, updates: *b, seeds: *b}}}}"]
 
 
-@fuzzed(damaged(PLANS, most=3, header=4000), errors=(OSError,), examples=[text.encode() for text in HUGE])
+@fuzzed(damaged(PLANS, most=3, header=4000), errors=(OSError,), tries=12,
+        examples=[text.encode() for text in HUGE])
 def test_study_plan(data: bytes, folder: Path) -> None:
     (folder / "plan.yaml").write_bytes(data)
     read_plan(folder / "plan.yaml")
