@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from ibc.backbones.network import make_network
 from ibc.backbones.table import BACKBONES
-from ibc.config import ALEXNET, ModelConfig
+from ibc.config import ALEXNET, LARGEST_VALUES, ModelConfig
 from ibc.errors import input_error
 from ibc.files import atomic_write
 from ibc.network import IBC, PLACES_CLASSES, alias_groups
@@ -122,6 +123,20 @@ def read_config(path: str | os.PathLike) -> dict[str, Any]:
     content = read_torch_file(path, lazy=True)
     config = content.get("config") if isinstance(content, Mapping) else None
     return dict(config) if isinstance(config, Mapping) else {}
+
+
+def crop_of(config: Mapping[str, Any], where: str | os.PathLike, do: str) -> tuple[int, int] | None:
+    """(height, width) in pixels that a checkpoint's configuration names; None where it names none.
+
+    where: the checkpoint. do: what to do about other values, for which InputError is raised.
+    """
+    sides: list[int] = []
+    for key in ("crop_image_height", "crop_image_width"):
+        side, most = config.get(key), LARGEST_VALUES[key]
+        if side is not None and (type(side) is not int or not 1 <= side <= most):
+            raise input_error(where, f"config.{key} {shorten(repr(side), 40)}", f"a number from 1 to {most}", do)
+        sides += [] if side is None else [side]
+    return (sides[0], sides[1]) if len(sides) == 2 else None
 
 
 def load_weights(model: IBC, path: str | os.PathLike) -> None:

@@ -53,9 +53,9 @@ def place(tmp_path):
     return tmp_path / "in"
 
 
-def dissect(place, *more):
+def dissect(place, *more, side=("--image_size", "64")):
     return DISSECT(["--broden", str(place / "broden"), "--index", "index_sm.csv", "--device", "cpu", "--workers", "0",
-                    "--null", "0", "--image_size", "64", *map(str, more)])
+                    "--null", "0", *map(str, more), *side])
 
 
 @pytest.mark.parametrize("name", ["../../../X", "/X", "a/b", "..", ".", "x" * 300, "X\0"])
@@ -79,8 +79,9 @@ def test_a_checkpoint_does_not_choose_where_results_go(place, monkeypatch, capsy
 def test_a_checkpoint_with_an_odd_crop(place, capsys, config):
     model = IBC(ModelConfig(6, 3, 0.0, pretrained="none", fc_dim=16))
     torch.save({"state_dict": model.state_dict(), "config": config}, place / "a.pt")
-    assert dissect(place, "--checkpoint", place / "a.pt", "--output", place / "out") == 2
+    assert dissect(place, "--checkpoint", place / "a.pt", "--output", place / "out", side=()) == 2
     assert "a.pt: found config.crop_image_height" in capsys.readouterr().err
+    assert dissect(place, "--checkpoint", place / "a.pt", "--output", place / "out") == 0
 
 
 @pytest.fixture(scope="module")

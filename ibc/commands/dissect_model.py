@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten
-from typing import Any
 
-from ibc.checkpoint import find_checkpoint, load_model, read_config
+from ibc.checkpoint import crop_of, find_checkpoint, load_model, read_config
 from ibc.commands.dissect_defaults import DissectDefaults
 from ibc.commands.dissect_flags import DissectOptions
 from ibc.config import load_config
 from ibc.dissection.encoders import CONCEPT_LAYER, Encoder, IBCEncoder
-from ibc.dissection.settings import IMAGENET, LARGEST_SIDE
+from ibc.dissection.settings import IMAGENET
 from ibc.errors import input_error
 from ibc.foreign_names import plain_name
 from ibc.objectives.table import OBJECTIVES
@@ -71,19 +69,9 @@ def _checkpoint_source(options: DissectOptions, defaults: DissectDefaults) -> Mo
         output = defaults.results / plain_name(name, path, "config.model_name", "give the folder by --output")
     else:
         output = defaults.output or Path()
-    return ModelSource(name, output, [path] + ([config_file] if config_file else []), _crop(config, path),
+    crop = None if options.image_size else crop_of(config, path, "give the size by --config or --image_size")
+    return ModelSource(name, output, [path] + ([config_file] if config_file else []), crop,
                        lambda: IBCEncoder(load_model(path)))
-
-
-def _crop(config: dict[str, Any], where: Path) -> tuple[int, int] | None:
-    """(height, width) in pixels that a configuration names; None where it names none."""
-    sides = [(key, config.get(key)) for key in ("crop_image_height", "crop_image_width")]
-    for key, side in sides:
-        if side is not None and (type(side) is not int or not 1 <= side <= LARGEST_SIDE):
-            raise input_error(where, f"config.{key} {shorten(repr(side), 40)}", f"a number from 1 to {LARGEST_SIDE}",
-                              "give the size by --config or --image_size")
-    (_, height), (_, width) = sides
-    return (height, width) if height and width else None
 
 
 def _torchvision_source(name: str, options: DissectOptions, defaults: DissectDefaults) -> ModelSource:

@@ -176,7 +176,7 @@ def _encoder_writer(options: ExportOptions, codes: CodeSet, names: list[BitName]
                     provenance: dict[str, Any]) -> Callable[[Path], dict[str, Any]]:
     from dataclasses import asdict
 
-    from ibc.checkpoint import find_checkpoint, load_model, read_config
+    from ibc.checkpoint import crop_of, find_checkpoint, load_model, read_config
     from ibc.export.onnx_model import require_onnx, write_onnx
     from ibc.files import sha256
     from ibc.retrieval.query_images import check_same_model
@@ -186,9 +186,8 @@ def _encoder_writer(options: ExportOptions, codes: CodeSet, names: list[BitName]
     model = load_model(checkpoint)
     check_same_model(model, checkpoint, codes, options.codes)
     config = read_config(checkpoint)
-    stated = [config.get(f"crop_image_{side}") for side in ("height", "width")]
-    crop = [side for side in options.crop or stated if isinstance(side, int) and side > 0]
-    if len(crop) != 2:
+    crop = options.crop or crop_of(config, checkpoint, "give the size by --crop") or ()
+    if len(crop) != 2 or min(crop) < 1:
         raise input_error("--crop", str(options.crop) if options.crop else "no size in the checkpoint",
                           "the height and width of the images in pixels, as in --crop 227 227")
     metadata = {"description": "IBC encoder: RGB pixels to codes in (0, 1); a bit is 1 above 0.5",
