@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import forkserver, get_context, parent_process, resource_tracker
 from typing import TypeVar
@@ -36,14 +37,16 @@ def run_batches(job: Callable[[list[T]], R], batches: Iterator[list[T]], workers
         yield from map(job, batches)
         return
     context = get_context("forkserver")
-    _start_server([job.__class__.__module__, "torch"])
+    with _errors_of_starting():
+        _start_server([job.__class__.__module__, "torch"])
     waiting: set[Future] = set()
     with _interrupts() as stop:
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+        with _errors_of_starting():
+            pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
         try:
             while True:
                 for batch in islice(batches, 2 * workers + 2 - len(waiting)):
-                    with stop.held():
+                    with stop.held(), _errors_of_starting():
                         waiting.add(pool.submit(job, batch))
                     if stop.noted:
                         break
@@ -60,6 +63,16 @@ def run_batches(job: Callable[[list[T]], R], batches: Iterator[list[T]], workers
         finally:
             with stop.held():
                 pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _errors_of_starting() -> Iterator[None]:
+    """Inside, an error of the system that keeps processes from starting is a LostWorker."""
+    try:
+        yield
+    except OSError as error:
+        raise LostWorker(f"worker processes cannot start ({error.strerror or error}; they need processes, file "
+                         "descriptors and a little room in /dev/shm); run it with --workers 1") from None
 
 
 def _interrupts() -> StopSignals:

@@ -124,12 +124,13 @@ def test_prepared_folders_are_the_same_files(tmp_path):
 
 @pytest.mark.parametrize("words", [["mis", "--fea_file_path"], ["evaluate", "--data", "sun", "--attribute", "all"]])
 def test_scores_are_the_same_numbers(tmp_path, words):
-    """With any number of threads, to the last digit printed; in the JSON to 1e-12."""
+    """With any number of threads, to the last digit printed."""
     codes = codes_file(tmp_path, 400)
     texts = []
     for threads in (1, 2, 4):
-        words_ = words[:1] + ([words[1], codes] if words[0] == "mis" else [codes, *words[1:]])
-        texts.append(run(*words_, threads=threads))
+        lines = run(*(part for word in words for part in ((word, codes) if word in ("--fea_file_path", "evaluate")
+                                                          else (word,))), threads=threads).splitlines()
+        texts.append(lines[:4] + lines[5:] if words[0] == "mis" else lines)  # the fifth line of mis is its seconds
     assert texts[0] == texts[1] == texts[2]
 
 
