@@ -69,8 +69,7 @@ def _misfit(optimizer: torch.optim.Optimizer, saved: Any) -> str:
     if not all(type(number) is int for number in numbers) or not set(entries) <= set(numbers):
         return "moments of unknown parameters"
     for number, parameter in zip(numbers, parameters, strict=True):
-        entry = entries.get(number)
-        if entry is not None and (reason := _odd_moments(entry, parameter)):
+        if number in entries and (reason := _odd_moments(entries[number], parameter)):
             return f"parameter {number}: {reason}"
     return ""
 
@@ -81,12 +80,14 @@ def _odd_moments(entry: Any, parameter: Tensor) -> str:
         return "no step, exp_avg and exp_avg_sq"
     for name in ("exp_avg", "exp_avg_sq"):
         value = entry[name]
-        if not isinstance(value, Tensor) or not value.is_floating_point() or value.layout != torch.strided:
+        if not isinstance(value, Tensor) or not value.is_floating_point() or value.is_meta or (
+                value.is_nested or value.layout != torch.strided):
             return f"{name} that is no plain tensor of floats"
         if value.shape != parameter.shape:
             return f"{name} of shape {tuple(value.shape)} for a weight of {tuple(parameter.shape)}"
     step = entry["step"]
-    number = step.item() if isinstance(step, Tensor) and step.numel() == 1 and step.layout == torch.strided else step
+    plain = isinstance(step, Tensor) and step.layout == torch.strided and not step.is_meta and step.numel() == 1
+    number = step.item() if plain else step
     return "" if type(number) in (int, float) and 0 <= number < MOST_STEPS else "a step that is no number of updates"
 
 

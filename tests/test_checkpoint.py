@@ -137,3 +137,15 @@ def test_pretrained_weights_that_cannot_be_fetched(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
     with pytest.raises(InputError, match=rf"alexnet-owt-7be5be79\.pth; put it at {tmp_path}.*pretrained=none"):
         load_pretrained(IBC(ModelConfig(8, 4, 5.0)), ModelConfig(8, 4, 5.0))
+
+
+@pytest.mark.parametrize("wrapper", ["module", "_orig_mod", "model", "module._orig_mod", "whole", "whole inside", "net"])
+def test_wrapped_ibc_checkpoints(tmp_path, wrapper):
+    model = IBC(small()).eval()
+    state = model.state_dict()
+    content = {"whole": model, "whole inside": {"model": model, "args": [1]}, "net": {"net": state, "best": 0.5}}.get(
+        wrapper, {"state_dict": {f"{wrapper}.{name}": value for name, value in state.items()}})
+    torch.save(content, tmp_path / "a.pt")
+    loaded = checkpoint.load_model(tmp_path / "a.pt")
+    assert all(torch.equal(value, state[name]) for name, value in loaded.state_dict().items())
+    assert checkpoint.read_config(tmp_path / "a.pt") == {}
