@@ -139,7 +139,8 @@ def test_pretrained_weights_that_cannot_be_fetched(tmp_path, monkeypatch):
         load_pretrained(IBC(ModelConfig(8, 4, 5.0)), ModelConfig(8, 4, 5.0))
 
 
-@pytest.mark.parametrize("wrapper", ["module", "_orig_mod", "model", "module._orig_mod", "whole", "whole inside", "net"])
+@pytest.mark.parametrize("wrapper", ["module", "_orig_mod", "model", "module._orig_mod", "whole", "whole inside",
+                                     "net"])
 def test_wrapped_ibc_checkpoints(tmp_path, wrapper):
     model = IBC(small()).eval()
     state = model.state_dict()
