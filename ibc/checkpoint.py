@@ -141,7 +141,9 @@ def crop_of(config: Mapping[str, Any], where: str | os.PathLike, do: str) -> tup
 
 def load_weights(model: IBC, path: str | os.PathLike) -> None:
     """Copy a checkpoint's weights into ``model``. Raises InputError where they do not fit."""
-    model.load_state_dict(_fitting(model, read_state_dict(path), path))
+    weights = read_state_dict(path)
+    check_backbone(weights, model.name, path)
+    model.load_state_dict(_fitting(model, weights, path))
 
 
 def read_objective(path: str | os.PathLike, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:

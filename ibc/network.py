@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ibc.config import ModelConfig
+from ibc.config import ALEXNET, ModelConfig
 
 MAP_SIDE = 6  # features of a 224 or 227 px image are 256 x 6 x 6; other sizes are pooled to it
 FEATURES = 256 * MAP_SIDE * MAP_SIDE
@@ -116,8 +116,11 @@ class Outputs(NamedTuple):
 class IBC(nn.Module):
     """The network with its gated rule matrix.
 
+    name: of its backbone, as in a configuration.
     Built with random weights: ``ibc.pretrained.load_pretrained`` or a checkpoint overwrites them.
     """
+
+    name = ALEXNET
 
     def __init__(self, model: ModelConfig, init: str | None = "kaiming"):
         """``init`` starts the fresh linear layers: gaussian, xavier, kaiming, orthogonal, default.

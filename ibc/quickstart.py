@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
+from ibc.backbones.table import BACKBONES
 from ibc.config import load_config
 from ibc.data.list_file import ImageList, read_list, write_list
 from ibc.datasets.building.layout import looks_like_image
@@ -30,6 +32,16 @@ def has_classes(source: str | os.PathLike) -> bool:
     """Whether a folder, zip or tar has images in at least two class folders."""
     tree = SourceTree(source, None, by_class=True)
     return len({tree.label(path) for path in tree.members if looks_like_image(path)} - {None}) > 1
+
+
+def require_backbone(name: str, *, weights_given: bool) -> None:
+    """Raise InputError now, rather than after minutes, where a backbone comes as a package that is not installed."""
+    entry = BACKBONES[name]
+    if entry.file is not None:
+        with torch.device("meta"):
+            entry.trunk()
+        if not weights_given:
+            entry.file()
 
 
 def train_list_of(data: Path) -> bool:

@@ -49,7 +49,8 @@ class _MixedBackbone(BackboneNetwork):
 
     def __init__(self, model: BackboneNetwork):
         nn.Module.__init__(self)
-        self.backbone, self.GRM, self.enc_style = model.backbone, model.GRM, model.enc_style
+        self.name, self.backbone = model.name, model.backbone
+        self.GRM, self.enc_style = model.GRM, model.enc_style
         self.train(model.training)
 
     def features(self, images: Tensor) -> Tensor:

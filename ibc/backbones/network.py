@@ -49,7 +49,7 @@ class BackboneNetwork(IBC):
     def __init__(self, model: ModelConfig, init: str | None = "kaiming"):
         """init: as for ``IBC``; the trunk starts as its authors start it."""
         nn.Module.__init__(self)
-        self.backbone = BACKBONES[model.backbone]
+        self.name, self.backbone = model.backbone, BACKBONES[model.backbone]
         self.GRM = nn.Parameter(torch.rand(model.class_num, model.code_len))
         self.enc_style = BackboneStyle(self.backbone, model)
         if init is not None:

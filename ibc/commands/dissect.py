@@ -52,7 +52,7 @@ def dissect(options: DissectOptions, defaults: DissectDefaults) -> None:
     from ibc.commands.dissect_text import Subject, say_data
     from ibc.data.broden.dataset import load_broden
     from ibc.dissection.outputs import read_thresholds
-    from ibc.dissection.pipeline import run_key
+    from ibc.dissection.pipeline import run_key, suited
     from ibc.dissection.reading import input_size
     from ibc.files import only_writer
 
@@ -68,6 +68,7 @@ def dissect(options: DissectOptions, defaults: DissectDefaults) -> None:
     if source.remark:
         say(f"note: {source.remark}")
     encoder = source.load()
+    settings = suited(settings, encoder)
     size = input_size(broden, settings.image_size)
     if broden.image_sizes != [size]:
         say(f"images are resized to {size[0]} x {size[1]} pixels")

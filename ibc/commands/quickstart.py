@@ -85,12 +85,17 @@ class Progressed:
 
 def run(options: QuickstartOptions) -> int:
     """Make all steps that are not made yet, and print the table. Returns the code of a step that did not end well."""
-    from ibc.quickstart import has_classes, train_list_of, write_own_config
+    from ibc.quickstart import has_classes, require_backbone, train_list_of, write_own_config
 
     if options.bits is not None and options.bits < 1:
         raise input_error("--bits", str(options.bits), "at least 1")
     if not 0 < options.test_share < 1:
         raise input_error("--test_share", f"{options.test_share:g}", "a number between 0 and 1")
+    source, out = Path(options.photos).resolve(), options.output.resolve()
+    if source == out or source in out.parents:
+        raise input_error("-o", f"{options.output}, a folder within the photographs",
+                          f"one outside of {options.photos}", "or its own images would count as photographs")
+    require_backbone(options.backbone, weights_given=options.weights_file is not None)
     labelled = not options.no_labels and has_classes(options.photos)
     if not labelled:
         show("no labels: the folders are taken for no classes" if options.no_labels else

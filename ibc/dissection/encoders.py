@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ibc.accelerate.trunk import for_inference
+from ibc.backbones.network import BackboneNetwork
 from ibc.checkpoint import CODE_WEIGHTS, code_fingerprint
 from ibc.errors import input_error
 from ibc.network import IBC
@@ -44,6 +45,7 @@ class Encoder:
     """
 
     normalises = False  # whether the module itself normalises images, which it takes in [0, 1]
+    official = True     # whether the official tool, whose normalisation is that of its own networks, knows the network
 
     def __init__(self, module: nn.Module, layers: Sequence[str]):
         self.module, self.layers = module, list(layers)
@@ -86,6 +88,7 @@ class IBCEncoder(Encoder):
     def __init__(self, module: IBC):
         super().__init__(module, [CONCEPT_LAYER])
         self.network = module  # the same network, faster after ``prepare``
+        self.official = not isinstance(module, BackboneNetwork)
 
     def prepare(self, device: torch.device) -> None:
         """Move the network to the device and take its fastest execution there; no dropout."""

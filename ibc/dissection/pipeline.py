@@ -13,7 +13,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +74,7 @@ def dissect_layers(encoder: Encoder, broden: Broden, settings: DissectionSetting
     save_seconds: between two saves of the state. write: writes the tallies to disk, before the state is deleted.
     Raises InputError where images or label maps changed during the run.
     """
+    settings = suited(settings, encoder)
     device = resolve_device(settings.device)
     encoder.prepare(device)
     key = key or run_key(encoder, broden, settings, thresholds)
@@ -105,6 +106,11 @@ def dissect_layers(encoder: Encoder, broden: Broden, settings: DissectionSetting
     keeper.forget()
     seconds = {"features": middle - begin, "tally": end - middle}
     return DissectionRun(tallies, seconds, tally_pass.encoded_again, bool(saved))
+
+
+def suited(settings: DissectionSettings, encoder: Encoder) -> DissectionSettings:
+    """The settings with the normalisation of training, where the encoder is none that the official tool knows."""
+    return settings if encoder.official else replace(settings, normalization="training")
 
 
 def run_key(encoder: Encoder, broden: Broden, settings: DissectionSettings,

@@ -28,7 +28,8 @@ class DissectionSettings:
     Where the official tool and the stated intent differ, the official behaviour is the default:
 
     * ``normalization``: ``official`` subtracts (123.68, 116.779, 103.939) and divides all channels by
-      57.12; ``training`` scales pixels as the networks were trained.
+      57.12; ``training`` scales pixels as the networks were trained. IBC on another backbone than AlexNet always
+      takes ``training``.
     * ``quantile_position``: ``official`` takes the 994/999 quantile where q = 0.005 says 0.995;
       ``exact`` takes 1 - q.
 

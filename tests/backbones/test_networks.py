@@ -10,6 +10,8 @@ from ibc.backbones.network import make_network, own_scale
 from ibc.backbones.table import BACKBONES
 from ibc.config import ALEXNET, BACKBONE_NAMES, ModelConfig, config_from_dict, load_config
 from ibc.dissection.encoders import IBCEncoder
+from ibc.dissection.pipeline import suited
+from ibc.dissection.settings import DissectionSettings
 from ibc.errors import InputError
 from ibc.export.onnx_model import PixelEncoder
 from ibc.extraction import encode_pixels
@@ -126,6 +128,18 @@ def test_pixels_reach_a_backbone_on_its_own_scale(tiny):
         encoder.prepare(torch.device("cpu"))
         response = encoder.responses(encoder.encode(normalise(pixels)))[0]
     assert torch.allclose(response.codes, codes, atol=1e-5) and response.maps.shape == (2, 8, 2, 3)
+
+
+def test_a_dissection_takes_the_scale_of_training(tiny):
+    encoder = IBCEncoder(make_network(model_of(tiny)))
+    assert suited(DissectionSettings(), encoder).normalization == "training"
+    assert suited(DissectionSettings(), IBCEncoder(make_network(model_of(ALEXNET, fc_dim=16)))) == DissectionSettings()
+
+
+def test_start_weights_of_another_backbone_are_refused(tiny, tmp_path):
+    path = checkpoint.save_checkpoint(tmp_path, make_network(model_of(ALEXNET, fc_dim=16)), 3, {})
+    with pytest.raises(InputError, match=f"backbone alexnet, expected {tiny}"):
+        checkpoint.load_weights(make_network(model_of(tiny)), path)
 
 
 @pytest.mark.parametrize("objective", ["ibc", "ibc_plus"])

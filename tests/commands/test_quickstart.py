@@ -100,6 +100,8 @@ def test_what_cannot_be_done_is_said(backbone, photos, tmp_path):
     assert "new or empty folder" in error_of(run(COMMAND, photos, "-o", tmp_path / "full", *FLAGS))
     assert "test_share" in error_of(run(COMMAND, photos, "-o", tmp_path / "o", "--test_share", 1))
     assert "bits" in error_of(run(COMMAND, photos, "-o", tmp_path / "o", "--bits", 0))
+    inside = error_of(run(COMMAND, photos, "-o", photos / "codes", *FLAGS))
+    assert "within the photographs" in inside and not (photos / "codes").exists()
     assert "missing" in error_of(run(COMMAND, tmp_path / "missing", "-o", tmp_path / "o"))
     assert "freeze: backbone" in error_of(run("ibc/commands/itq.py", "--config", "cifar10.yaml"))
 
