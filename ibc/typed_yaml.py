@@ -23,8 +23,8 @@ from ibc.errors import InputError, input_error
 from ibc.screen import shortened
 from ibc.text_files import decode_text
 
-MOST_BYTES = 1 << 20   # of a file; the longest ready one has 3 kB
-MOST_VALUES = 10_000   # in a file, those that an alias (*name) stands for counted at each alias
+MOST_BYTES = 1 << 19   # of a file; the longest ready one has 3 kB, and weights of 20,000 classes take 150 kB
+MOST_VALUES = 50_000   # in a file, those that an alias (*name) stands for counted at each alias
 LARGEST = 2**63 - 1    # of a number that is meant to be whole
 _SHOWN = 200           # characters of a value in a message
 _NOTHING = (None, "", "~")  # an unquoted text that means no value in any place

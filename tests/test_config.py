@@ -5,6 +5,7 @@ import yaml
 
 from ibc.config import config_from_dict, load_config
 from ibc.typed_yaml import ConfigError
+from tests.fuzz.harness import limits
 from tests.small_run import ROOT, make_run
 
 PAPER = {  # settings that differ between the paper's three experiments
@@ -166,3 +167,24 @@ def test_data_keys_are_asked_for_when_needed(path):
     config = load_config(path)
     with pytest.raises(ConfigError, match="'test_list_file'"):
         config.require_data("test_list_file")
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("b0: &b0 [1, 1]\n" + "".join(f"b{i}: &b{i} [*b{i - 1}, *b{i - 1}]\n" for i in range(1, 60)),
+     "more than 50000 values"),
+    ("a: &a {b: *a}", "a section within itself"), ("[" * 100_000, "a section within itself"),
+    ("a: " + "x" * 600_000, "more than 524288 bytes"), ("lr: !!bool x", "a value that cannot be read"),
+    ("lr: !!float ''", "a value that cannot be read"), ('model_name: "a\\0b"', "found model_name: .*, expected text"),
+])
+def test_hostile_files_are_refused_at_once(tmp_path, text, found):
+    (tmp_path / "config.yaml").write_text(text)
+    with limits(3, 100), pytest.raises(ConfigError, match=found):
+        load_config(tmp_path / "config.yaml")
+
+
+def test_many_class_weights_are_read(tmp_path):
+    weights = ", ".join(["1.25"] * 21_841)
+    text = (ROOT / "configs" / "demo.yaml").read_text().replace(
+        "class_num: 24", f"class_num: 21841\n  multi_label: true\n  class_weights: [{weights}]")
+    (tmp_path / "config.yaml").write_text(text)
+    assert len(load_config(tmp_path / "config.yaml").model.class_weights) == 21_841
