@@ -51,7 +51,8 @@ def limits(seconds: float, megabytes: int) -> Iterator[None]:
 
     before = resource.getrlimit(resource.RLIMIT_DATA)
     handlers = {number: signal.signal(number, stop) for number in (signal.SIGPROF, signal.SIGALRM)}
-    resource.setrlimit(resource.RLIMIT_DATA, (_taken() + (megabytes << 20), before[1]))
+    if (taken := _taken()) is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (taken + (megabytes << 20), before[1]))
     signal.setitimer(signal.ITIMER_PROF, seconds)
     signal.setitimer(signal.ITIMER_REAL, 20 * seconds)
     try:
@@ -64,8 +65,10 @@ def limits(seconds: float, megabytes: int) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _taken() -> int:
-    """Bytes of private memory that the process has asked for."""
+def _taken() -> int | None:
+    """Bytes of private memory that the process has asked for; None where the system does not tell: no limit then."""
+    if not Path("/proc/self/status").exists():
+        return None
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmData"))
 
