@@ -17,6 +17,7 @@ from ibc.network import IBC, Outputs, pool_maps
 
 # Order in which the trunk's layers run. ReLU after max pooling instead of before it gives the same maps and the same
 # gradients, of a quarter of the values.
+CPU_PART = 16  # images that a backbone other than AlexNet encodes at once on a CPU
 POOLED_FIRST = (0, 2, 1, 3, 5, 4, 6, 7, 8, 9, 10, 12, 11)
 
 
@@ -30,7 +31,7 @@ def for_training(model: IBC, *, bf16: bool = False) -> IBC:
 def for_inference(model: IBC) -> IBC:
     """The same network, faster without gradient on the device that it lies on. On a GPU only without gradient."""
     if isinstance(model, BackboneNetwork):
-        return model
+        return _BackboneInParts(model)
     on_gpu = model.GRM.device.type == "cuda"
     return _Inferred(model) if on_gpu and torch.backends.cudnn.is_acceptable(model.GRM) else _PooledFirst(model)
 
@@ -44,14 +45,28 @@ class _SharedNetwork(IBC):
         self.train(model.training)
 
 
-class _MixedBackbone(BackboneNetwork):
-    """A network with the parameters and modules of another one, in mixed precision; as ``_PooledFirst`` with bf16."""
+class _SharedBackbone(BackboneNetwork):
+    """A network with the parameters and modules of another one."""
 
     def __init__(self, model: BackboneNetwork):
         nn.Module.__init__(self)
         self.name, self.backbone = model.name, model.backbone
         self.GRM, self.enc_style = model.GRM, model.enc_style
         self.train(model.training)
+
+
+class _BackboneInParts(_SharedBackbone):
+    """Without gradient: on a CPU a few images at a time, as fast as many, in a tenth of the memory."""
+
+    def features(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised images -> (B, D, h, w)."""
+        if images.is_cuda or len(images) <= CPU_PART:
+            return super().features(images)
+        return torch.cat([super(_BackboneInParts, self).features(part) for part in images.split(CPU_PART)])
+
+
+class _MixedBackbone(_SharedBackbone):
+    """In mixed precision; as ``_PooledFirst`` with bf16."""
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised images -> (B, D, h, w)."""

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from ibc import checkpoint
+from ibc.accelerate.trunk import for_inference
 from ibc.backbones.backbone import Backbone
 from ibc.backbones.network import make_network, own_scale
 from ibc.backbones.table import BACKBONES
@@ -128,6 +129,15 @@ def test_pixels_reach_a_backbone_on_its_own_scale(tiny):
         encoder.prepare(torch.device("cpu"))
         response = encoder.responses(encoder.encode(normalise(pixels)))[0]
     assert torch.allclose(response.codes, codes, atol=1e-5) and response.maps.shape == (2, 8, 2, 3)
+
+
+def test_a_cpu_encodes_many_images_in_parts(tiny):
+    model = make_network(model_of(tiny)).eval()
+    images, sizes = torch.randn(37, 3, 32, 32), []
+    model.enc_style.conv_basic.register_forward_hook(lambda _module, inputs, _maps: sizes.append(len(inputs[0])))
+    with torch.no_grad():
+        assert torch.allclose(for_inference(model).features(images), model.features(images), atol=1e-6)
+    assert sizes == [16, 16, 5, 37]
 
 
 def test_a_dissection_takes_the_scale_of_training(tiny):
