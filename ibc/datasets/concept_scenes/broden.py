@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ibc.csv_writer import CsvWriter
+from ibc.data.image_bytes import image_bytes
 from ibc.datasets.concept_scenes.drawing import SceneImage
 from ibc.datasets.concept_scenes.vocabulary import CONCEPTS, PLANES
 from ibc.files import atomic_write
@@ -54,7 +55,8 @@ def write_maps(images: Path, stem: str, image: SceneImage, scene: str) -> dict[i
         pixels.update(zip(found.tolist(), counts.tolist(), strict=True))
         if len(found):
             colour = np.stack([numbers % 256, numbers // 256, np.zeros_like(numbers)], axis=-1).astype(np.uint8)
-            Image.fromarray(colour).save(images / _map_name(stem, category))
+            with atomic_write(images / _map_name(stem, category), sync=False) as handle:
+                handle.write(image_bytes(Image.fromarray(colour), "PNG"))
     pixels[FIRST_NUMBER["scene"] + CONCEPTS["scene"].index(scene)] = plane.size
     return pixels
 

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from ibc.cores import usable_cores
+from ibc.data.image_bytes import image_bytes
 from ibc.data.list_file import write_list
 from ibc.datasets.concept_scenes.broden import write_maps, write_tables
 from ibc.datasets.concept_scenes.drawing import SceneImage, draw
@@ -99,8 +100,9 @@ def _generate(folder: Path, settings: SceneSettings, workers: int) -> dict[str, 
     _write_text(folder / "classes.txt", "".join(f"{name}\n" for name in class_names()))
     _write_text(folder / "attributes.txt", "".join(f"{name}\n" for name in attribute_names()))
     with atomic_write(folder / "overview.jpg") as handle:
-        overview([draw_image(settings, SceneTask("train", number)).pixels for number in range(len(CLASSES))],
-                 class_names()).save(handle, "JPEG", quality=_JPEG_QUALITY)
+        sheet = overview([draw_image(settings, SceneTask("train", number)).pixels for number in range(len(CLASSES))],
+                         class_names())
+        handle.write(image_bytes(sheet, "JPEG", quality=_JPEG_QUALITY))
     manifest = _manifest(folder, settings, lists)
     _write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
     shutil.rmtree(folder / _STATE)
@@ -128,7 +130,7 @@ class _DrawingJob:
         labels = {}
         with errors_name(path):
             with atomic_write(path, sync=False) as handle:
-                Image.fromarray(image.pixels).save(handle, "JPEG", quality=_JPEG_QUALITY)
+                handle.write(image_bytes(Image.fromarray(image.pixels), "JPEG", quality=_JPEG_QUALITY))
             if task.split == "broden":
                 labels = write_maps(path.parent, _stem(task), image, composition_of(task).scene)
         return SceneRecord(*task, image.attributes.astype(int).tolist(), labels)

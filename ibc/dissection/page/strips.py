@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ibc.data.broden.dataset import Broden
+from ibc.data.image_bytes import image_bytes
 from ibc.dissection.counting.bilinear import strict_limit
 from ibc.dissection.counting.bitmasks import Enlarger, unpack
 from ibc.dissection.tally import Tally
@@ -60,7 +61,7 @@ def write_strips(folder: Path, tally: Tally, broden: Broden, size: tuple[int, in
             tile[...] = dim
             np.copyto(tile, bright, where=mask[..., None])
         with atomic_write(folder / strip_name(tally.layer, int(tally.units[row])), sync=False) as handle:
-            Image.fromarray(strip).save(handle, "JPEG", quality=QUALITY)
+            handle.write(image_bytes(Image.fromarray(strip), "JPEG", quality=QUALITY))
 
     wanted = {strip_name(tally.layer, unit) for unit in tally.units.tolist()}
     for old in _strips_of(folder, tally.layer):

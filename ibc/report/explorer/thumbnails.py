@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from ibc.data.decode import decode_image
+from ibc.data.image_bytes import image_bytes
 from ibc.data.zip_folder import open_zip_folder, split
 from ibc.errors import InputError, input_error
 from ibc.files import atomic_write
@@ -181,7 +182,7 @@ class _SheetDrawer:
             top, left = cell // self.side * self.size, cell % self.side * self.size
             sheet[top : top + self.size, left : left + self.size] = image
         with atomic_write(self.folder / job.name) as handle:
-            Image.fromarray(sheet).save(handle, "JPEG", quality=QUALITY)
+            handle.write(image_bytes(Image.fromarray(sheet), "JPEG", quality=QUALITY))
         return job, failed
 
 
