@@ -73,6 +73,11 @@ class _MixedBackbone(_SharedBackbone):
         with torch.autocast(images.device.type, torch.bfloat16):
             return super().features(images)
 
+    def hash_logits(self, features: Tensor) -> Tensor:
+        """(B, D, h, w) -> (B, K) outputs of the hash layer."""
+        with torch.autocast(features.device.type, torch.bfloat16):
+            return super().hash_logits(features)
+
     def branches(self, features: Tensor, gates: Tensor | None = None) -> Outputs:
         """Both branches, from the trunk's (B, D, h, w) on."""
         with torch.autocast(features.device.type, torch.bfloat16):

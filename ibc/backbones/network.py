@@ -64,11 +64,10 @@ class BackboneNetwork(IBC):
         """(B, 3, H, W) normalised images -> (B, D, h, w)."""
         return self.enc_style.conv_basic(own_scale(images, self.backbone))
 
-    def codes_from(self, features: Tensor) -> Tensor:
-        """(B, D, h, w) -> (B, K) codes in (0, 1)."""
+    def hash_logits(self, features: Tensor) -> Tensor:
+        """(B, D, h, w) -> (B, K) outputs of the hash layer."""
         heads = self.enc_style
-        logits = heads.hash_layer(heads.pre_hash_layer(features.mean(dim=(2, 3))))
-        return torch.sigmoid(logits.to(self.GRM.dtype))
+        return heads.hash_layer(heads.pre_hash_layer(features.mean(dim=(2, 3)))).to(self.GRM.dtype)
 
     def branches(self, features: Tensor, gates: Tensor | None = None) -> Outputs:
         """Both branches, from the trunk's (B, D, h, w) on; gates as in ``forward``."""
