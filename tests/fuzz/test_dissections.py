@@ -13,6 +13,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ibc.codes import CodeSet
+from ibc.commands.dissect_compare import _metrics, _say
 from ibc.config import load_config
 from ibc.data.broden.dataset import load_broden
 from ibc.datasets.doctor.examination import _check_manifest
@@ -58,6 +59,13 @@ def use_tally(folder: Path) -> None:
     bars(tally, 0.01)
     unit_order(tally, 0.01)
     render(compare(["a", "b"], [tally, tally], 0.01))
+    (folder / "other").mkdir()
+    (folder / "other" / "tally.npz").write_bytes(results()["tally.npz"])
+    for tallies in ([tally, load_tally(folder / "other")], [load_tally(folder / "other"), tally]):
+        result = compare(["a", "b"], tallies, 0.01)
+        render(result)
+        _say(lambda text="": None, result)
+        _metrics(result)
 
 
 @fuzzed(st.deferred(lambda: damaged([results()["tally.npz"], npz(dict(np.load(io.BytesIO(results()["tally.npz"]))))])))
