@@ -178,7 +178,8 @@ SETTINGS = {"data set": "mine", "--size": 256, "--quality": 95, "--link": False}
 
 @fuzzed(st.tuples(damaged([b"a,1:2,.jpg,kept,4\r\n\"b,c\",1,.png,converted,5,CMYK to RGB\r\n"]),
                   damaged_value([SETTINGS]).map(lambda value: json.dumps(value).encode(errors="surrogatepass"))
-                  | damaged([json.dumps(SETTINGS).encode()])))
+                  | damaged([json.dumps(SETTINGS).encode()])),
+        examples=[(b"a,1:2,.jpg,kept,4\r\n" + bytes(200_000), b"[]"), (b"a," + b"x" * 200_000, b"{}")])
 def test_state_of_preparation(value: tuple[bytes, bytes], folder: Path) -> None:
     (folder / ".prepare").mkdir()
     (folder / ".prepare" / "done.csv").write_bytes(value[0])

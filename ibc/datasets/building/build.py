@@ -7,6 +7,7 @@ cannot be used is in ``skipped.csv`` with the reason.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import shutil
@@ -14,7 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ibc.csv_writer import CsvWriter, safe_path
 from ibc.data.list_file import write_list
@@ -139,7 +140,7 @@ def _read_done(folder: Path, plan: PreparationPlan, lists_only: bool) -> dict[st
     if not journal.exists():
         return done
     with open(journal, newline="", encoding="utf-8", errors="surrogateescape") as handle:
-        for row in csv.reader(handle):
+        for row in _readable_rows(handle):
             try:
                 stem, identity, extension, how, stored, *notes = row
                 item = Outcome(stem, extension, how, int(stored), tuple(notes))
@@ -163,6 +164,12 @@ def _read_done(folder: Path, plan: PreparationPlan, lists_only: bool) -> dict[st
     return done
 
 
+def _readable_rows(handle: TextIO) -> Iterator[list[str]]:
+    """The rows of a journal up to one that no run wrote; what is beyond is made again."""
+    with contextlib.suppress(csv.Error):
+        yield from csv.reader(handle)
+
+
 def _identity(member: Member) -> str:
     """What tells the content of a source's file from one that replaced it."""
     return f"{member.size}:{member.stamp}"
@@ -171,7 +178,7 @@ def _identity(member: Member) -> str:
 def _file_size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a zero byte in the name
         return -1
 
 
