@@ -21,8 +21,8 @@ from ibc.json_report import read_json
 from ibc.ready_configs import ready_config
 
 TEMPLATE = "own_photos.yaml"
-MOST_BATCH = 128
-FEWEST_UPDATES, MOST_UPDATES, EPOCHS = 300, 2000, 40
+MOST_BATCH = 200
+FEWEST_UPDATES, MOST_UPDATES, EPOCHS = 200, 2000, 60
 GATES = 13          # bits of a class, as evaluation takes them
 LITE2_CROP = 260    # pixels that Lite2 was trained on
 MOST_GROUPS, IMAGES_A_GROUP = 60, 25
