@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from ibc.backbones.network import BackboneNetwork
@@ -48,6 +47,8 @@ def fit_unlabelled(model: BackboneNetwork, pooled: Tensor, seed: int) -> Unlabel
 
     Raises InputError where there are fewer images than bits or groups.
     """
+    from sklearn.cluster import KMeans  # noqa: PLC0415 - sets environment variables when it is imported
+
     groups, bits = model.grm.shape
     most = min(len(pooled) - 1, pooled.shape[1])
     if bits > most or groups > most:
