@@ -83,10 +83,11 @@ def launch(size: int, *arguments) -> list[subprocess.CompletedProcess]:
     return [subprocess.CompletedProcess(arguments, process.returncode, out, err) for process, out, err in ended]
 
 
-@pytest.mark.parametrize("size, dtype, tolerance, objective",
-                         [(2, "float64", 1e-9, "ibc"), (2, "float32", 1e-5, "ibc"), (4, "float64", 1e-9, "ibc"),
-                          (2, "float64", 1e-9, "ibc_plus"), (2, "float64", 1e-9, "hashnet"),
-                          (2, "float64", 1e-9, "orthohash")])
+@pytest.mark.parametrize("size, dtype, tolerance, objective", [
+    (2, "float64", 1e-9, "ibc"), (2, "float64", 1e-9, "ibc_plus"), (2, "float64", 1e-9, "orthohash"),
+    pytest.param(2, "float64", 1e-9, "hashnet", marks=pytest.mark.slow),
+    pytest.param(2, "float32", 1e-5, "ibc", marks=pytest.mark.slow),
+    pytest.param(4, "float64", 1e-9, "ibc", marks=pytest.mark.slow)])
 def test_several_processes_equal_one(tmp_path, size, dtype, tolerance, objective):
     config = make_run(tmp_path / "data")
     results = []

@@ -82,7 +82,7 @@ def test_lists_and_files_are_those_of_the_folder(sources):
     assert _class_names(None, {"data_folder": str(archive)}) == dict(enumerate(("ant", "bee", "cat", "dog")))
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_training_and_extraction_are_bit_identical(sources, tmp_path, workers):
     config, folder, archive = sources
     for name, source in (("folder", f"{folder}/"), ("packed", archive)):
