@@ -47,6 +47,7 @@ clean-demo:
 	$(RUN) -m pip install --quiet -r requirements.txt
 	touch $@
 
-.venv/tested: requirements-test.txt requirements-doctor.txt requirements-export.txt .venv/installed
-	$(RUN) -m pip install --quiet -r requirements-test.txt -r requirements-doctor.txt -r requirements-export.txt
+.venv/tested: requirements-test.txt requirements-doctor.txt requirements-export.txt requirements-offline.txt .venv/installed
+	$(RUN) -m pip install --quiet -r requirements-test.txt -r requirements-doctor.txt -r requirements-export.txt \
+	    -r requirements-offline.txt
 	touch $@
