@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
+from torch import Tensor
 
 from ibc.config import Config
 from ibc.objectives.centres import class_centres, targets_of
-from ibc.objectives.hashing import HashingObjective, row_mean
-from ibc.objectives.objective import Term
+from ibc.objectives.hashing import HashingObjective, HashPredictions, row_mean
+from ibc.objectives.objective import BatchLabels, Term
 
 SHRINKAGE = 0.1  # weight of the second term
 
@@ -24,9 +25,11 @@ class DpnObjective(HashingObjective):
 
     def hash_terms(self) -> tuple[Term, ...]:
         """Polarisation, and a bound on the outputs."""
-        centres = self.get_buffer
-        return (
-            Term("loss_polarise", 1.0, lambda p, labels, done: row_mean(
-                F.relu(1 - p.h * targets_of(centres("centres"), labels[0].targets, None)).sum(dim=1), labels[0])),
-            Term("loss_shrink", SHRINKAGE, lambda p, labels, done: row_mean(p.h.square().mean(dim=1), labels[0])),
-        )
+        return (Term("loss_polarise", 1.0, lambda p, labels, done: self.polarisation(p, labels)),
+                Term("loss_shrink", SHRINKAGE,
+                     lambda p, labels, done: row_mean(p.h.square().mean(dim=1), labels[0])))
+
+    def polarisation(self, found: HashPredictions, labels: BatchLabels) -> Tensor:
+        """Hinge of each output against its target, sum over bits, mean over images."""
+        wanted = targets_of(self.get_buffer("centres"), labels[0].targets, None)
+        return row_mean(F.relu(1 - found.h * wanted).sum(dim=1), labels[0])

@@ -22,9 +22,10 @@ from ibc.codes import CodeSet, save_codes
 from ibc.config import Config
 from ibc.data.list_file import ImageList
 from ibc.data.loader import encoding_batches, images_for_testing
+from ibc.errors import input_error
 from ibc.files import atomic_write
 from ibc.foreign_names import plain_name
-from ibc.json_report import versions
+from ibc.json_report import read_json, versions
 from ibc.network import IBC
 from ibc.normalise import normalise
 from ibc.objectives.table import OBJECTIVES
@@ -38,9 +39,14 @@ FILTER_LAYERS = ("enc_style.conv_basic.", "enc_style.conv_last.")
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """What a finished run found; None before that."""
+    """What a finished run found; None before that. Raises InputError for a file that is damaged."""
     path = folder / RESULT
-    return json.loads(path.read_text()) if path.is_file() else None
+    if not path.is_file():
+        return None
+    found = read_json(path, "what a run of a study found")
+    if not isinstance(found, dict) or not isinstance(found.get("scores"), dict):
+        raise input_error(path, "no scores", "what a run of a study found", "delete it: the run is made again")
+    return found
 
 
 def make_run(plan: StudyPlan, run: StudyRun, folder: Path, device: torch.device) -> tuple[dict[str, Any] | None, int]:

@@ -12,7 +12,7 @@ from ibc.config import load_config
 from ibc.normalise import normalise
 from ibc.objectives.centres import class_centres, targets_of
 from ibc.objectives.table import OBJECTIVES, make_objective
-from ibc.trainer import Trainer
+from tests.objectives.double_trainer import double_trainer
 from tests.small_run import error_of, make_run, run
 
 METHODS = ("orthohash", "csq", "dpn", "greedyhash", "hashnet", "cross_entropy")
@@ -33,15 +33,6 @@ def batch(multi_label=False):
         labels[:, 1] = 1
     labels[3, 0] = NONE
     return images, labels
-
-
-def double_trainer(config, **options):
-    trainer = Trainer(config, **options)
-    trainer.model.double(), trainer.objective.double()
-    for module in trainer.model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    return trainer
 
 
 def mean(values):

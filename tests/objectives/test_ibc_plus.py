@@ -10,7 +10,7 @@ from ibc.config import load_config
 from ibc.losses import contrastive_loss, largest_gates
 from ibc.normalise import normalise
 from ibc.objectives.table import make_objective
-from ibc.trainer import Trainer
+from tests.objectives.double_trainer import double_trainer
 from tests.small_run import make_run
 
 PLUS = ["objective=ibc_plus", "plus.nested_bits=[2, 3, 40]", "plus.contrast_bits=[3, 2]", "GRM_w=1e-3", "sparse_w=0.1"]
@@ -101,15 +101,6 @@ def plain_terms(trainer, images, labels, done, drawn=None):
                plus.contrast_w, plus.expert_contrast_w, config.GRM_w, config.align_w, config.sparse_w, plus.quantise_w)
     total = sum(weight * value for weight, value in zip(weights, values.values(), strict=True))
     return {**values, "loss_total": total}
-
-
-def double_trainer(config, **options):
-    trainer = Trainer(config, **options)
-    trainer.model.double(), trainer.objective.double()
-    for module in trainer.model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    return trainer
 
 
 @pytest.mark.parametrize("multi_label", [False, True])

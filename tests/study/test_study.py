@@ -76,6 +76,10 @@ def test_study_trains_scores_and_goes_on(tmp_path, capsys):
         with Image.open(out / f"{name}.png") as figure:
             assert min(figure.size) > 300 and len(np.unique(np.asarray(figure.convert("L")))) > 50
     capsys.readouterr()
+    (tmp_path / "broken/runs" / names[0]).mkdir(parents=True)
+    (tmp_path / "broken/runs" / names[0] / "result.json").write_text('{"scores": 3')
+    assert COMMAND([str(plan), "-o", str(tmp_path / "broken"), "--table"]) == 2
+    assert "result.json" in capsys.readouterr().err
     assert COMMAND([*arguments, "--table"]) == 0
     assert capsys.readouterr().out.splitlines() == table
 
