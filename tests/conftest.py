@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: the folder of reference data, where it is present, and a browser."""
+"""Fixtures shared by all tests: reference results, real images where they are present, and a browser."""
 
 import io
 import shutil
@@ -25,9 +25,15 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def golden() -> Path:
-    """Results of the official implementation; tests that need them skip where they are absent."""
+    """Results of the official implementation (tests/golden/README.md)."""
+    return ROOT / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def golden_photographs() -> Path:
+    """The photographs that some of these results were computed from; they are not published with the project."""
     if not (SHARED / "golden").is_dir():
-        pytest.skip("no reference results beside the project")
+        pytest.skip("parity on photographs: they are not published with the project (tests/golden/README.md)")
     return SHARED / "golden"
 
 
@@ -35,7 +41,7 @@ def golden() -> Path:
 def shared_data() -> Path:
     """Real images for development; tests that need them skip where they are absent."""
     if not (SHARED / "data").is_dir():
-        pytest.skip("no development data beside the project")
+        pytest.skip("real photographs and data sets: they are not published with the project")
     return SHARED / "data"
 
 
@@ -59,7 +65,7 @@ def browser(tmp_path_factory):
     webdriver = pytest.importorskip("selenium.webdriver")
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not driver:
-        pytest.skip("no chromium")
+        pytest.skip("no chromium and chromedriver")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     for flag in (*BROWSER_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):

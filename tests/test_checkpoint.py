@@ -16,7 +16,7 @@ def small(bits=8, classes=4, **changes):
     return ModelConfig(bits, classes, 5.0, **{"pretrained": "none", "fc_dim": 16, **changes})
 
 
-@pytest.mark.parametrize("bits", [32, 256])
+@pytest.mark.parametrize("bits", [32, pytest.param(256, marks=pytest.mark.slow)])
 def test_names_order_shapes_and_aliases_are_the_official_ones(golden, tmp_path, bits):
     official = json.loads((golden / f"state_dict_k{bits}.json").read_text())
     model = IBC(ModelConfig(bits, 10, 20.0))

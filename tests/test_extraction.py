@@ -18,9 +18,9 @@ from tests.plain_twin import plain_codes, plain_loader
 from tests.small_run import error_of, make_run, run
 
 
-def test_official_codes_of_real_photographs(golden, tmp_path):
+def test_official_codes_of_real_photographs(golden, golden_photographs, tmp_path):
     config = make_run(tmp_path / "data", model={"code_len": 32, "class_num": 10, "thr_g": 20, "fc_dim": 4096},
-                      data_folder=f"{golden}/extract_data/", test_list_file="list.txt", new_size=256,
+                      data_folder=f"{golden_photographs}/extract_data/", test_list_file="list.txt", new_size=256,
                       crop_image_height=227, crop_image_width=227, batch_size=6, num_workers=2)
     model = IBC(load_config(config).model)
     set_official_weights(model)

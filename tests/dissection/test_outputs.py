@@ -32,8 +32,8 @@ def tally(broden):
     return dissect(model, broden, dataclasses.replace(FAST, image_size=(64, 64)))
 
 
-def test_official_table_to_the_byte(golden, tmp_path):
-    broden = load_broden(golden / "dissect_data")
+def test_official_table_to_the_byte(golden, golden_photographs, tmp_path):
+    broden = load_broden(golden_photographs / "dissect_data")
     maps = np.load(golden / "dissect_features.npz")["features"]
     thresholds = np.load(golden / "dissect_quantile.npy")
     planes = [broden.read_planes(index) for index in range(len(broden))]

@@ -268,11 +268,11 @@ def test_bits_and_filters(broden):
         assert tally.alignment.iou[unit] == (on & fires).sum() / max((on | fires).sum(), 1)
 
 
-def test_official_features_and_tally(golden):
+def test_official_features_and_tally(golden, golden_photographs):
     """The whole way from the photographs, with the thresholds of the original."""
     model = IBC(ModelConfig(32, 10, 20.0, pretrained="none"))
     set_official_weights(model)
-    broden = load_broden(golden / "dissect_data")
+    broden = load_broden(golden_photographs / "dissect_data")
     thresholds = np.load(golden / "dissect_quantile.npy")
     record = np.load(golden / "dissect_features.npz")
     settings = Settings(device="cpu", workers=0, null=0)

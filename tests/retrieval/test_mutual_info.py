@@ -71,7 +71,7 @@ def test_knn_equals_scikit_learn(count, bits, classes, samples, zeros):
 
 def test_knn_reaches_the_official_score(golden):
     """Five recorded official runs on 5,000 codes of 256 bits, 100 classes."""
-    codes = load_codes(golden / "mis_inputs.mat")
+    codes = load_codes(golden / "mis_inputs.npz", kind="packed")
     record = json.loads((golden / "mis_results.json").read_text())["std"]
     samples, runs = record["max_samples_per_class"], record["runs"]
     ours = [mutual_info_score(codes.bits, codes.categories, samples=samples, seed=run["seed"]) for run in runs]

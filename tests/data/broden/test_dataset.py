@@ -136,8 +136,8 @@ def test_bad_pictures_are_named(folder):
         broden.read_image(0)
 
 
-def test_both_decoders_give_the_same_pixels(golden):
-    broden = load_broden(golden / "dissect_data")
+def test_both_decoders_give_the_same_pixels(golden_photographs):
+    broden = load_broden(golden_photographs / "dissect_data")
     for index in range(8):
         assert torch.equal(broden.read_image(index, "turbo"), broden.read_image(index, "pillow"))
 
@@ -147,8 +147,8 @@ def test_a_folder_that_is_none(tmp_path):
         load_broden(tmp_path / "nothing")
 
 
-def test_a_reference_data_set(golden):
-    broden = load_broden(golden / "dissect_data")
+def test_a_reference_data_set(golden_photographs):
+    broden = load_broden(golden_photographs / "dissect_data")
     assert (len(broden), broden.categories, broden.absent) == (60, ["color", "object", "material", "scene"],
                                                                ["part", "texture"])
     assert broden.categories[broden.primary[24]] == "material"  # pavement, an object too

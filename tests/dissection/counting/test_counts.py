@@ -92,8 +92,8 @@ def test_labels_of_whole_images_alone(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_official_tally(golden, kind):
-    broden = load_broden(golden / "dissect_data")
+def test_official_tally(golden, golden_photographs, kind):
+    broden = load_broden(golden_photographs / "dissect_data")
     group, _ = group_of(broden)
     maps = np.load(golden / "dissect_features.npz")["features"]
     thresholds = np.load(golden / "dissect_quantile.npy")
