@@ -97,13 +97,13 @@ def test_headers_of_tars_do_not_fill_the_memory(tmp_path: Path, zeros: bytes, ki
 
 
 def test_a_tar_that_expands_without_end(tmp_path: Path, zeros: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ibc.datasets.building import archive
+    from ibc.datasets.building import tar_reader
 
     with tarfile.open(tmp_path / "src.tar.bz2", "w:bz2") as tar:
         entry = tarfile.TarInfo("film.mp4")
         entry.size = len(zeros)
         tar.addfile(entry, io.BytesIO(zeros))
-    monkeypatch.setattr(archive, "_BOMB", 1 << 20)
+    monkeypatch.setattr(tar_reader, "_BOMB", 1 << 20)
     with pytest.raises(InputError, match="expands to more than 100 times its size"):
         list_members(tmp_path / "src.tar.bz2")
 

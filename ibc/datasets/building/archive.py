@@ -7,39 +7,27 @@ compressed tar cannot be entered in the middle: its members are *streamed*, read
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import io
-import lzma
 import os
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from io import RawIOBase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ibc.arrays.limits import MemoryLimit
 from ibc.data.walk import LeftOut, unwanted_kind, walk_files
 from ibc.data.zip_reader import DamagedMember, list_zip, read_zip_member, zip_member_parts
+from ibc.datasets.building.file_parts import FilePart, descriptor, read_part
 from ibc.datasets.building.other_kinds import refuse_other_kinds
+from ibc.datasets.building.tar_reader import TAR_ERRORS, is_compressed, open_compressed, open_tar, tar_entries
 from ibc.errors import InputError, input_error
 from ibc.files import open_regular
 from ibc.foreign_names import leads_out
 from ibc.progress import track
 
 ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
-# What tarfile and the decompressors answer damaged data with.
-_TAR_ERRORS = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, LookupError,
-               ArithmeticError, MemoryError, RuntimeError)
-_MOST_HEADER = 1 << 20  # bytes of a long name or of other facts of one entry
-_MOST_ENDS = 16         # times that the end of a compressed tar may be read
 _PART = 1 << 20
-_BOMB = 1 << 32  # bytes above which a compressed tar may not grow to more than ``_LARGEST_RATIO`` times its size
-_LARGEST_RATIO = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +119,9 @@ def read_member(member: Member) -> bytes:
         with open_regular(member.container) as handle:
             return handle.readall()
     if member.kind == "slice":
-        return _pread(member.container, member.offset, member.size)
+        return read_part(member.container, member.offset, member.size)
     try:
-        return read_zip_member(_descriptor(member.container), member.offset, member.packed, member.size,
+        return read_zip_member(descriptor(member.container), member.offset, member.packed, member.size,
                                deflated=member.kind == "deflated", crc=member.crc)
     except DamagedMember as error:
         raise OSError(error.reason) from None
@@ -143,7 +131,7 @@ def member_parts(member: Member) -> Iterator[bytes]:
     """Content of a member of any kind but "stream", in parts: it may be of any size. Raises OSError as it does."""
     if member.kind in ("stored", "deflated"):
         try:
-            yield from zip_member_parts(_descriptor(member.container), member.offset, member.packed, member.size,
+            yield from zip_member_parts(descriptor(member.container), member.offset, member.packed, member.size,
                                         deflated=member.kind == "deflated", crc=member.crc)
         except DamagedMember as error:
             raise OSError(error.reason) from None
@@ -153,7 +141,7 @@ def member_parts(member: Member) -> Iterator[bytes]:
                 yield part
     else:
         for start in range(0, member.size, _PART):
-            yield _pread(member.container, member.offset + start, min(_PART, member.size - start))
+            yield read_part(member.container, member.offset + start, min(_PART, member.size - start))
 
 
 def stream_members(container: str, inner: str, wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
@@ -163,14 +151,14 @@ def stream_members(container: str, inner: str, wanted: Container[str]) -> Iterat
     """
     with _open_stream(container, inner) as tar:
         try:
-            for entry in _entries(tar):
+            for entry in tar_entries(tar):
                 name = _safe_name(container, entry.name)
                 if entry.isreg() and name in wanted:
                     handle = tar.extractfile(entry)
                     yield name, handle.read() if handle else b""
         except InputError:
             raise
-        except _TAR_ERRORS as error:
+        except TAR_ERRORS as error:
             raise _damaged(container, error) from error
 
 
@@ -186,14 +174,14 @@ def _list_archive(path: Path, encoding: str | None = None, notes: list[str] | No
         else:
             refuse_other_kinds(path)
             stamp = f"{os.stat(path).st_mtime_ns}"
-            if _is_compressed(path):
+            if is_compressed(path):
                 yield from _list_stream(str(path), "", stamp)
             else:
-                with tarfile.open(path, "r:", tarinfo=_Entry) as tar:
+                with open_tar(path) as tar:
                     yield from _list_tar(tar, str(path), 0, stamp)
     except InputError:
         raise
-    except (*_TAR_ERRORS, zipfile.BadZipFile) as error:
+    except (*TAR_ERRORS, zipfile.BadZipFile) as error:
         raise _damaged(path, error) from error
 
 
@@ -225,27 +213,16 @@ def _list_zip(path: Path, encoding: str | None = None, notes: list[str] | None =
 
 
 def _list_tar(tar: tarfile.TarFile, container: str, base: int, stamp: str) -> Iterator[Member]:
-    for entry in _entries(tar):
+    for entry in tar_entries(tar):
         name = _safe_name(container, entry.name)
         _refuse_links(container, entry)
         if entry.isreg() and name:
             yield Member(name, entry.size, container, "slice", base + entry.offset_data, stamp=stamp)
 
 
-def _entries(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """The entries of a tar. Raises ReadError where one leads back: tarfile would read it again without end."""
-    last = -1
-    for entry in tar:
-        if entry.size < 0 or entry.offset <= last:
-            raise tarfile.ReadError(f"an entry of {entry.size} bytes at byte {entry.offset}, after byte {last}")
-        last = entry.offset
-        yield entry
-        tar.members = []  # type: ignore[attr-defined]  # a million headers need not stay in memory
-
-
 def _list_stream(container: str, inner: str, stamp: str) -> Iterator[Member]:
     with _open_stream(container, inner) as tar:
-        for entry in _entries(tar):
+        for entry in tar_entries(tar):
             name = _safe_name(container, entry.name)
             _refuse_links(container, entry)
             if entry.isreg() and name:
@@ -265,7 +242,7 @@ def _enter(member: Member) -> Iterator[Member]:
             yield replace(found, name=f"{folder}/{found.name}")
     except InputError:
         raise
-    except _TAR_ERRORS as error:
+    except TAR_ERRORS as error:
         raise _damaged(f"{member.container}: {member.name}", error) from error
 
 
@@ -274,8 +251,8 @@ def _list_inside(member: Member, ending: str) -> Iterator[Member]:
         for found in _list_archive(Path(member.container)):
             yield from _enter(found)
     elif member.kind == "slice" and ending == ".tar":
-        window = _Window(member.container, member.offset, member.size)
-        with tarfile.open(fileobj=window, mode="r:", tarinfo=_Entry) as tar:
+        window = FilePart(member.container, member.offset, member.size)
+        with open_tar(window) as tar:
             yield from _list_tar(tar, member.container, member.offset, member.stamp)
     else:
         yield from _list_stream(member.container, member.name, member.stamp)
@@ -291,113 +268,14 @@ def _open_stream(container: str, inner: str) -> tarfile.TarFile:
             raise input_error(container, f"no member '{inner}'", "the archive as it was listed", "run it again")
         size = outer.size
         if outer.kind == "slice":
-            file = _Window(container, outer.offset, outer.size)
+            file = FilePart(container, outer.offset, outer.size)
         else:
             archive = zipfile.ZipFile(container)
             file = archive.open(next(entry for entry in archive.infolist() if entry.header_offset == outer.offset))
     try:
-        return tarfile.open(fileobj=_Expanded(file, size), mode="r|", tarinfo=_Entry)  # type: ignore[call-overload]
-    except _TAR_ERRORS as error:
+        return open_compressed(file, size)
+    except TAR_ERRORS as error:
         raise _damaged(container, error) from error
-
-
-_OPENERS: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file), b"BZh": bz2.BZ2File, b"\xfd7zXZ": lzma.LZMAFile}
-
-
-class _Expanded:
-    """What a compressed file expands to, read part by part. Of a bomb, small but without end, the reading ends."""
-
-    def __init__(self, file: Any, size: int):
-        """file: at its beginning. size: of it, in bytes."""
-        buffered = io.BufferedReader(file)
-        head = buffered.peek(8)
-        opener = next((opener for start, opener in _OPENERS.items() if head.startswith(start)), None)
-        self.file = buffered if opener is None else opener(buffered)
-        self.left, self.ends = max(_BOMB, _LARGEST_RATIO * size), 0
-
-    def read(self, size: int) -> bytes:
-        data = self.file.read(size)
-        self.left -= len(data)
-        self.ends += not data
-        if self.ends > _MOST_ENDS:  # tarfile would go on to the end of the entry, wherever the header says that it is
-            raise tarfile.ReadError("it ends in the middle of an entry")
-        if self.left < 0:
-            raise tarfile.ReadError(f"it expands to more than {_LARGEST_RATIO} times its size")
-        return data
-
-
-class _Entry(tarfile.TarInfo):
-    """An entry of a tar whose size, and that of its header, are checked before anything of it is read."""
-
-    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.size < 0:
-            raise tarfile.ReadError(f"an entry of {self.size} bytes")
-        if self.size > _MOST_HEADER and self.type in _HEADERS:
-            raise tarfile.ReadError(f"a header of {self.size} bytes")
-        return super()._proc_member(tar)  # type: ignore[misc]
-
-
-_HEADERS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
-            tarfile.SOLARIS_XHDTYPE)
-
-
-class _Window(RawIOBase):
-    """A part of a file, ``size`` bytes from ``offset``, as a file of its own: a tar inside a tar."""
-
-    def __init__(self, container: str, offset: int, size: int):
-        self.container, self.offset, self.size, self.position = container, offset, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def tell(self) -> int:
-        return self.position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self.position = offset + (0, self.position, self.size)[whence]
-        return self.position
-
-    def read(self, size: int = -1) -> bytes:
-        left = max(self.size - self.position, 0)
-        size = left if size is None or size < 0 else min(size, left)
-        data = os.pread(_descriptor(self.container), size, self.offset + self.position) if size else b""
-        self.position += len(data)
-        return data
-
-
-def _descriptor(container: str) -> int:
-    """An open descriptor of an archive, one in each process; ``os.pread`` lets several readers share it."""
-    state = os.stat(container)
-    return _opened(container, state.st_ino, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _opened(container: str, *stamp: int) -> int:
-    """``stamp``: tells the file from one that replaced it."""
-    return os.open(container, os.O_RDONLY)
-
-
-def _pread(container: str, offset: int, size: int) -> bytes:
-    descriptor = _descriptor(container)
-    left = os.fstat(descriptor).st_size - offset
-    data = os.pread(descriptor, size, offset) if 0 <= size <= left else b""
-    if len(data) != size:
-        raise OSError("archive ends in the middle of the file")
-    return data
-
-
-def _is_compressed(path: Path) -> bool:
-    with open(path, "rb") as handle:
-        return handle.read(8).startswith(tuple(_OPENERS))
 
 
 def _safe_name(archive: str | os.PathLike, name: str) -> str:
