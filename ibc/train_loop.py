@@ -21,6 +21,7 @@ import torch
 import yaml
 
 from ibc import checkpoint
+from ibc.cards import write_model_card
 from ibc.config import Config
 from ibc.data.batch import Batch
 from ibc.data.list_file import ListDigest, list_change
@@ -54,7 +55,7 @@ class RunFolders:
 
     @property
     def run(self) -> Path:
-        """The effective configuration, and ``checkpoints``."""
+        """The effective configuration, the model card, and ``checkpoints``."""
         return self.output_path / "outputs" / self.model_name
 
     @property
@@ -196,13 +197,14 @@ def _after_update(trainer: Trainer, values: dict[str, torch.Tensor], batch: Batc
                 raise
             trainer.model.train()
     if saves:
-        save(trainer, folders.checkpoints, digest)
+        save(trainer, folders.checkpoints, digest, log.val_map)
 
 
-def save(trainer: Trainer, folder: Path, digest: ListDigest) -> None:
+def save(trainer: Trainer, folder: Path, digest: ListDigest, val_map: float | None = None) -> None:
     """Write the checkpoint, then ``optimizer.pt``, which names it: so the checkpoint that it names is always there.
 
-    digest: of the training list, which a resumed run compares with its own. All processes call it, the main one writes.
+    digest: of the training list, which a resumed run compares with its own. val_map: of the last validation, for the
+    model card, which comes last. All processes call it, the main one writes.
     """
     state = training_state(trainer) | {"train_list": digest}
     if not is_main():
@@ -212,6 +214,10 @@ def save(trainer: Trainer, folder: Path, digest: ListDigest) -> None:
         checkpoint.save_checkpoint(folder, trainer.model, trainer.iteration, trainer.config.as_dict(), beside)
     checkpoint.save_file(folder / checkpoint.OPTIMIZER, state)
     checkpoint.prune(folder, trainer.config.keep_last, trainer.iteration)
+    name = checkpoint.NAME.format(trainer.iteration)
+    write_model_card(folder.parent, trainer.config,
+                     f"{folder.name}/{name}, update {trainer.iteration} of {trainer.config.max_iter}",
+                     int(digest["images"]), val_map)
 
 
 def _resume(trainer: Trainer, folder: Path, digest: ListDigest) -> None:

@@ -43,6 +43,7 @@ def test_files_and_output(whole):
     checkpoints = out / "outputs/small/checkpoints"
     assert sorted(p.name for p in checkpoints.iterdir()) == [
         "checkpoint_00000005.pt", "checkpoint_00000010.pt", "checkpoint_00000014.pt", "optimizer.pt"]
+    assert r"checkpoint\_00000014.pt, update 14 of 14" in (checkpoints.parent / "model_card.md").read_text()
     assert "Iteration: 00000005/00000014" in result.stdout and "Finish training" in result.stdout
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     events = EventAccumulator(str(out / "logs/small"))

@@ -27,6 +27,7 @@ COMMANDS = {
     "study": "methods, code lengths and seeds compared: every run of a plan, in one table",
     "report": "one page on one or several runs",
     "summary": "one table of a demo folder",
+    "version": "versions and devices, for a report of an error",
 }
 
 

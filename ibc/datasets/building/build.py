@@ -1,4 +1,4 @@
-"""Carry out a plan: convert the images over all cores, then write lists, skipped.csv and manifest.json.
+"""Carry out a plan: convert the images over all cores, then write lists, skipped.csv, manifest.json and the data card.
 
 Every finished image is noted in ``.prepare/done.csv`` of the destination, so that a second run does only what is
 missing. An image appears under its name complete or not at all. The lists name only images that exist; an image that
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from ibc.cards import write_data_card
 from ibc.csv_writer import CsvWriter, safe_path
 from ibc.data.list_file import write_list
 from ibc.datasets.building.archive import Member
@@ -76,6 +77,7 @@ def _build(plan: PreparationPlan, options: BuildOptions, folder: Path) -> dict[s
     # A byte that is not UTF-8 is a surrogate in a name; backslashreplace writes it as JSON does: \udcfc.
     with atomic_write(folder / "manifest.json", "w", errors="backslashreplace") as handle:
         handle.write(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    write_data_card(folder, manifest)
     for path in plan.temporary:
         path.unlink(missing_ok=True)
     return manifest

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from ibc.cards import write_data_card
 from ibc.cores import usable_cores
 from ibc.data.image_bytes import image_bytes
 from ibc.data.list_file import write_list
@@ -104,6 +105,7 @@ def _generate(folder: Path, settings: SceneSettings, workers: int) -> dict[str, 
                          class_names())
         handle.write(image_bytes(sheet, "JPEG", quality=_JPEG_QUALITY))
     manifest = _manifest(folder, settings, lists)
+    write_data_card(folder, manifest)
     _write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
     shutil.rmtree(folder / _STATE)
     return manifest
