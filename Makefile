@@ -1,6 +1,8 @@
 # make demo   concept scenes: draw, train, extract, score, dissect, search; one table at the end
 # make test   style, types and the default tests
 # make slow   the long tests as well
+# make docs   pages of the Python API, in build/api
+# make lock   requirements.lock from the versions in .venv (Linux x86-64, Python 3.11)
 # Each makes its own environment in .venv; PYTHON chooses the interpreter (3.11 to 3.13).
 
 PYTHON ?= python3
@@ -10,7 +12,7 @@ DEMO := demo
 MODEL := $(DEMO)/outputs/demo
 CODES := $(DEMO)/results/demo/test.npz
 
-.PHONY: demo test slow clean-demo
+.PHONY: demo test slow docs lock clean-demo
 
 demo: .venv/installed
 	$(IBC) prepare concept_scenes $(DEMO)/data
@@ -38,6 +40,20 @@ test: .venv/tested
 
 slow: .venv/tested
 	$(RUN) -m pytest -m slow
+
+docs: .venv/tested
+	$(RUN) -m pip install --quiet -r requirements-docs.txt
+	$(RUN) -W ignore -m pdoc --output-directory build/api ibc
+
+lock: .venv/tested
+	$(RUN) -m pip install --quiet uv
+	$(RUN) -m pip freeze | grep == > .venv/frozen.txt
+	(echo "# The tested environment: Python 3.11 on Linux x86-64, with every extra. Made by make lock; installed by"; \
+	    echo "# pip install --require-hashes -r requirements.lock"; \
+	    $(RUN) -m uv pip compile --quiet --python-version 3.11 --python-platform x86_64-unknown-linux-gnu --generate-hashes \
+	    --no-emit-index-url --no-annotate --no-header --constraints .venv/frozen.txt requirements.txt requirements-test.txt \
+	    requirements-doctor.txt requirements-export.txt requirements-offline.txt) > .venv/lock
+	mv .venv/lock requirements.lock
 
 clean-demo:
 	rm -rf $(DEMO)
