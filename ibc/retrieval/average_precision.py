@@ -114,6 +114,7 @@ class RetrievalScores:
     """Scores of Q queries over A cut-off ranks, N points and B distances.
 
     at: the cut-off ranks. sums: order of ties -> (Q, A), the sums that average precision divides.
+    of_found: (Q, A), the expected value over ties of the same, divided by the relevant items up to the cut-off rank.
     relevant: (Q,) relevant items of the database.
     points: ranks N. hits: order of ties ("stable", "expected") -> (Q, N), relevant items up to each rank.
     radius: (B,) Hamming radii, in half steps where codes have zeros. pairs, relevant_pairs: (B,) query-item pairs
@@ -123,6 +124,7 @@ class RetrievalScores:
 
     at: tuple[int | None, ...]
     sums: dict[str, np.ndarray]
+    of_found: np.ndarray
     relevant: np.ndarray
     points: tuple[int, ...]
     hits: dict[str, np.ndarray]
@@ -149,6 +151,14 @@ class RetrievalScores:
             setattr(result, order, mean(self.average_precision(order, at, divisor)))
         return result
 
+    def mean_precision_of_found(self, at: int) -> float:
+        """mAP at a cut-off rank as much of the hashing literature has it, expected over ties.
+
+        It divides by the relevant items that are found up to that rank, not by those that could be: a query that finds
+        one, at rank 1, counts as 1.
+        """
+        return mean(self.of_found[:, self.at.index(at)])
+
     def precision(self, point: int, order: str = "stable") -> float:
         """Mean share of relevant items among the first ``point``; ranks beyond the database count as not relevant."""
         return mean(self.hits[order][:, self.points.index(point)] / point)
@@ -168,6 +178,7 @@ def _collect(ranking: Ranking, at: tuple[int | None, ...], points: tuple[int, ..
     queries, bins = len(ranking.query_signs), ranking.bins
     cutoffs = np.array([WHOLE_RANKING if rank is None else rank for rank in at], np.int64)
     sums = {order: np.empty((queries, len(at))) for order in ORDERS}
+    of_found = np.empty((queries, len(at)))
     hits = {order: np.empty((queries, len(points))) for order in ("stable", "expected")}
     relevant = np.empty(queries, np.int64)
     pairs, relevant_pairs = np.zeros((2, bins), np.int64)
@@ -177,13 +188,14 @@ def _collect(ranking: Ranking, at: tuple[int | None, ...], points: tuple[int, ..
         for target, found in ((sums, block.sums), (hits, block.hits)):
             for order, values in found.items():
                 target[order][block.rows] = values
+        of_found[block.rows] = block.of_found
         relevant[block.rows] = block.relevant
         pairs += block.pairs
         relevant_pairs += block.relevant_pairs
         within += block.within
         ranked(min(block.rows.stop, queries) / queries)
     radius = np.arange(bins) / (2 if ranking.half_steps else 1)
-    return RetrievalScores(at, sums, relevant, points, hits, radius, pairs, relevant_pairs,
+    return RetrievalScores(at, sums, of_found, relevant, points, hits, radius, pairs, relevant_pairs,
                            within / queries if queries else np.full(bins, np.nan))
 
 

@@ -17,7 +17,7 @@ def random_case(seed, queries, items, bits, classes, zeros=0.0):
 def average_precision(relevance, at=None, divisor="relevant"):
     """AP of a ranked list of 0/1, in rational numbers: (1/R) sum of (relevant so far) / rank."""
     total = sum(relevance)
-    share = total if divisor == "relevant" or at is None else min(total, at)
+    share = {"relevant": total, "min": min(total, at or total), "found": sum(relevance[:at])}[divisor]
     value, so_far = Fraction(0), 0
     for rank, hit in enumerate(relevance, start=1):
         if at is not None and rank > at:

@@ -57,6 +57,38 @@ def test_ties_against_brute_force_over_all_orders(case, at, divisor):
         assert abs(getattr(score, order) - sums[order] / len(query_bits)) < 1e-12
 
 
+@settings(max_examples=150, deadline=None)
+@given(case=cases, at=st.sampled_from([None, 1, 2, 4]))
+def test_precision_of_found_against_brute_force_over_all_orders(case, at):
+    query_bits, query_labels, db_bits, db_labels = case
+    total = Fraction(0)
+    for query, label in zip(query_bits, query_labels, strict=True):
+        values = [average_precision(order, at, "found")
+                  for order in all_orders(*ranked_relevance(query, label, db_bits, db_labels))]
+        total += sum(values) / len(values)
+    found = retrieval_scores(*case, at=(None, at)).mean_precision_of_found(at)
+    assert abs(found - total / len(query_bits)) < 1e-12
+
+
+def test_precision_of_found_where_the_cutoff_rank_divides_a_large_group():
+    """900 equal codes, 90 of them relevant, behind 20 nearer ones with 5: every number that may be found counts."""
+    near, group, cutoff = (20, 5), (900, 90), 300
+    items = np.array([1] * near[0] + [-1] * group[0])[:, None]
+    labels = np.array([0] * near[1] + [1] * (near[0] - near[1]) + [0] * group[1] + [1] * (group[0] - group[1]))
+    places = cutoff - near[0]
+    total = sum(Fraction(near[1], near[0]) * (1 + Fraction((p - 1) * (near[1] - 1), near[0] - 1)) / p
+                for p in range(1, near[0] + 1))
+    expected = Fraction(0)
+    for x in range(group[1] + 1):
+        chance = Fraction(math.comb(group[1], x) * math.comb(group[0] - group[1], places - x),
+                          math.comb(group[0], places))
+        own = sum(Fraction(x, places) * (near[1] + 1 + Fraction((p - 1) * (x - 1), places - 1)) / (near[0] + p)
+                  for p in range(1, places + 1))
+        expected += chance * (total + own) / (near[1] + x)
+    scores = retrieval_scores(np.ones((1, 1)), np.array([0]), items, labels, at=(cutoff,))
+    assert scores.mean_precision_of_found(cutoff) == pytest.approx(float(expected), rel=1e-10)
+
+
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10**6), self_match=st.sampled_from(["keep", "exclude", "hit"]),
        bits=st.sampled_from([1, 5, 64, 70, 300]), zeros=st.sampled_from([0.0, 0.1]), at=st.sampled_from([None, 3, 25]))

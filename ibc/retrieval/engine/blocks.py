@@ -16,6 +16,7 @@ from ibc.cores import compute_threads
 from ibc.memory import lower_on_memory_error
 from ibc.retrieval.engine import kernels
 from ibc.retrieval.engine.device import Device
+from ibc.retrieval.engine.found_kernel import found_block
 from ibc.retrieval.engine.in_threads import in_threads
 from ibc.retrieval.engine.packing import pack_database, pack_queries
 from ibc.retrieval.engine.ranking import RankedBlock, Ranking
@@ -31,6 +32,7 @@ class Block:
 
     relevant: (Q,) int64, relevant items of the database.
     sums: order of ties -> (Q, A) float64, precision summed over the relevant items up to each cut-off rank.
+    of_found: (Q, A) float64, expected over ties: average precision divided by what is found up to each cut-off rank.
     hits: "stable", "expected" -> (Q, N), relevant items up to each point.
     pairs, relevant_pairs: (B,) int64, query-item pairs up to each distance, over the queries of the block.
     within: (B,) float64, precision up to each distance, summed over the queries; a query that finds nothing adds 0.
@@ -39,6 +41,7 @@ class Block:
     rows: slice
     relevant: np.ndarray
     sums: dict[str, np.ndarray]
+    of_found: np.ndarray
     hits: dict[str, np.ndarray]
     pairs: np.ndarray
     relevant_pairs: np.ndarray
@@ -101,6 +104,9 @@ def _with_ties(ranked: RankedBlock, cutoffs: np.ndarray, points: np.ndarray, har
     expected, pessimistic, optimistic = np.empty((3, *stable_sums.shape))
     expected_hits = np.empty(stable_hits.shape)
     kernels.tie_block(counts, relevant, cutoffs, points, harmonic, expected, pessimistic, optimistic, expected_hits)
+    of_found = np.empty(stable_sums.shape)
+    for place, cutoff in enumerate(cutoffs):
+        found_block(counts, relevant, cutoff, harmonic, of_found[:, place])
     # Where the values are equal, rounding may put the bounds on the wrong side by the last digit.
     pessimistic = np.minimum(pessimistic, np.minimum(expected, stable_sums))
     optimistic = np.maximum(optimistic, np.maximum(expected, stable_sums))
@@ -108,6 +114,6 @@ def _with_ties(ranked: RankedBlock, cutoffs: np.ndarray, points: np.ndarray, har
     return Block(
         rows, relevant_inside[:, -1],
         {"stable": stable_sums, "expected": expected, "pessimistic": pessimistic, "optimistic": optimistic},
-        {"stable": stable_hits, "expected": expected_hits},
+        of_found, {"stable": stable_hits, "expected": expected_hits},
         inside.sum(axis=0, dtype=np.int64), relevant_inside.sum(axis=0, dtype=np.int64),
         (relevant_inside / np.maximum(inside, 1)).sum(axis=0))

@@ -215,13 +215,13 @@ def tie_block(counts, relevant_counts, cutoffs, points, harmonic, expected, pess
                     places = min(n, cutoffs[a] - before)
                     if places <= 0:
                         continue
-                    inverse = _harmonic(harmonic, before, places)
+                    inverse = inverse_ranks(harmonic, before, places)
                     expected[i, a] += r / n * ((hits + 1) * inverse + slope * (places - (before + 1) * inverse))
                     first_places = min(r, places)
-                    optimistic[i, a] += first_places + (hits - before) * _harmonic(harmonic, before, first_places)
+                    optimistic[i, a] += first_places + (hits - before) * inverse_ranks(harmonic, before, first_places)
                     last_places = min(r, cutoffs[a] - last)
                     if last_places > 0:
-                        pessimistic[i, a] += last_places + (hits - last) * _harmonic(harmonic, last, last_places)
+                        pessimistic[i, a] += last_places + (hits - last) * inverse_ranks(harmonic, last, last_places)
                 for k in range(points.shape[0]):
                     expected_hits[i, k] += r / n * max(0, min(n, points[k] - before))
             before += n
@@ -229,7 +229,7 @@ def tie_block(counts, relevant_counts, cutoffs, points, harmonic, expected, pess
 
 
 @compiled
-def _harmonic(table, start, count):
+def inverse_ranks(table, start, count):
     """1/(start + 1) + ... + 1/(start + count)."""
     stop = start + count
     return (table[0, stop] - table[0, start]) + (table[1, stop] - table[1, start])
