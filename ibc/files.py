@@ -86,11 +86,12 @@ def remove_leftovers(folder: str | os.PathLike, names: Collection[str] | None = 
 
 
 @contextlib.contextmanager
-def only_writer(folder: str | os.PathLike) -> Iterator[None]:
+def only_writer(folder: str | os.PathLike, patience: float = LOCK_SECONDS) -> Iterator[None]:
     """Makes the folder if it is missing, and keeps it for this process: no other one is inside such a block.
 
-    Raises InputError where another process keeps it, for longer than its end may take. Nothing is left in the folder:
-    its descriptor is what is locked. A file system that knows no locks (some on a network) keeps nobody out.
+    Raises InputError where another process keeps it for more than ``patience`` seconds, by default what its end may
+    take. Nothing is left in the folder: its descriptor is what is locked. A file system that knows no locks (some on a
+    network) keeps nobody out.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -100,7 +101,7 @@ def only_writer(folder: str | os.PathLike) -> Iterator[None]:
     _close_in_children()
     _locked.add(descriptor)
     try:
-        deadline = time.monotonic() + LOCK_SECONDS
+        deadline = time.monotonic() + patience
         while not _lock(descriptor):
             if time.monotonic() > deadline:
                 raise input_error(folder, "another command that is writing to it", "one at a time",

@@ -66,11 +66,12 @@ class RunFolders:
 
 def train(config: Config, output_path: str | os.PathLike, device: torch.device, *, resume: bool = False,
           init_from: str | None = None, amp: str = "off", compile_update: bool = False,
-          skip_bad: bool = False, validate: Validate | None = None) -> int:
+          skip_bad: bool = False, validate: Validate | None = None, features: Path | None = None) -> int:
     """Train until ``max_iter`` updates are done. Returns 0, or 128 + the number of the signal that stopped the run.
 
     resume: go on from the last checkpoint. init_from: a checkpoint whose weights are the start. amp, compile_update: as
     for ``Trainer``. skip_bad: replace unreadable images. validate: scores the network every ``val_iter`` updates.
+    features: folder of the kept features of a frozen backbone, shared by several runs; None: one of this run.
     Raises InputError for bad data, for a loss that is not finite, and where ``resume`` does not fit what the folder
     holds.
     """
@@ -98,8 +99,8 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
         return 0
     place: dict[str, Any] = {"skip_bad": skip_bad, "rank": rank(), "size": world_size()}
     if config.model.freeze == "backbone":
-        batches = frozen_batches(trainer.model, config, images, trainer.iteration, folders.run / "features", device,
-                                 **place)
+        batches = frozen_batches(trainer.model, config, images, trainer.iteration,
+                                 features or folders.run / "features", device, shared=features is not None, **place)
     else:
         batches = training_batches(config, images, trainer.iteration, device, **place)
     begin, names = trainer.iteration, trainer.objective.loss_names

@@ -59,16 +59,16 @@ def run(options: StudyOptions) -> int:
     plan = read_plan(find_config(options.plan), options.overrides)
     runs, folder = plan.runs(options.groups), Path(options.output)
     if not options.table:
-        from ibc.study.run import make_run, read_result
+        from ibc.study.run import RUNS, make_run, read_result
 
         device = resolve_device(options.device)
         keep_freed_memory(device)
         mine = runs[first - 1 :: count]
         for number, one in enumerate(mine, start=1):
-            if read_result(folder / "runs" / one.name):
+            if read_result(folder / RUNS / one.name):
                 continue
             show(f"run {number} of {len(mine)}: {one.name}")
-            _, code = make_run(plan, one, folder / "runs" / one.name, device)
+            _, code = make_run(plan, one, folder, device)
             if code:
                 return code
     found = _collect(folder, [one.name for one in runs])
@@ -83,10 +83,10 @@ def _collect(folder: Path, names: list[str]) -> list[dict]:
 
     from ibc.files import atomic_write
     from ibc.study.plots import expert_bits_figure, scores_figure
-    from ibc.study.run import read_result
+    from ibc.study.run import RUNS, read_result
     from ibc.study.table import markdown
 
-    found = [result for name in names if (result := read_result(folder / "runs" / name))]
+    found = [result for name in names if (result := read_result(folder / RUNS / name))]
     if found:
         with atomic_write(folder / "results.json", "w") as handle:
             json.dump(found, handle, indent=1)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from ibc.data.batch import Batch
 from ibc.data.list_file import ImageList
 from ibc.data.loader import TrainingOrder, training_order, view_batches
 from ibc.data.zip_folder import split
+from ibc.files import only_writer
 from ibc.frozen.features_file import DTYPE, FeaturesFile, FeaturesWriter
 from ibc.memory import lower_on_memory_error
 from ibc.network import IBC
@@ -40,14 +43,14 @@ OWN_NAME = re.compile(rf"[0-9a-f]{{{KEY_LETTERS}}}\.npy(\.part)?")
 
 
 def frozen_batches(model: IBC, config: Config, images: ImageList, start: int, folder: Path, device: torch.device, *,
-                   skip_bad: bool = False, rank: int = 0, size: int = 1) -> Iterator[Batch]:
+                   skip_bad: bool = False, shared: bool = False, rank: int = 0, size: int = 1) -> Iterator[Batch]:
     """As ``training_batches``, with kept features (B, D, h, w) float16 in place of the images.
 
-    folder: where they are kept, and computed if they are not there yet. Epoch e takes version e mod ``model.views`` of
-    every image. With ``skip_bad`` images that cannot be read are left out.
+    folder: where they are kept, and computed if they are not there yet; shared: by several runs. Epoch e takes version
+    e mod ``model.views`` of every image. With ``skip_bad`` images that cannot be read are left out.
     """
     training_order(config, images, start, rank, size)  # refuses a list that is too short before any work
-    features = kept_features(model, config, images, folder, device, skip_bad=skip_bad)
+    features = kept_features(model, config, images, folder, device, skip_bad=skip_bad, shared=shared)
     good = np.flatnonzero(features.readable()[: len(images)])
     order = training_order(config, images.subset(good), start, rank, size)
     return _batches(features, order, images, good, config.model.views)
@@ -64,20 +67,24 @@ def _batches(features: FeaturesFile, order: TrainingOrder, images: ImageList, go
 
 
 def kept_features(model: IBC, config: Config, images: ImageList, folder: Path, device: torch.device, *,
-                  skip_bad: bool = False) -> FeaturesFile:
+                  skip_bad: bool = False, shared: bool = False) -> FeaturesFile:
     """The features of every version of every image, row = version * images + image; from the file or into it.
 
+    shared: several runs use the folder, so that other features in it stay, and one command at a time computes.
     Of several processes the main one computes. Raises InputError for an image that cannot be read, unless ``skip_bad``.
     """
     path = folder / f"{features_key(model, config, images, device)}.npy"
-    if is_main() and not path.exists():
-        with lower_on_memory_error("model.backbone", f"features of {PART} images at a time", "take a smaller one"):
-            _compute(model, config, images, path, device, skip_bad)
-        for other in folder.glob("*.npy*"):  # of other images, weights or settings: gigabytes that nothing reads
-            if other != path and OWN_NAME.fullmatch(other.name):
+    if is_main():
+        with only_writer(folder, math.inf) if shared else nullcontext():
+            if path.exists():
+                show(f"features of {len(images)} images: kept in {path}")
+            else:
+                with lower_on_memory_error("model.backbone", f"features of {PART} images at a time",
+                                           "take a smaller one"):
+                    _compute(model, config, images, path, device, skip_bad)
+        for other in [] if shared else folder.glob("*.npy*"):
+            if other != path and OWN_NAME.fullmatch(other.name):  # gigabytes that nothing reads
                 other.unlink()
-    elif is_main():
-        show(f"features of {len(images)} images: kept in {path}")
     any_process(0)  # the others wait until the file is there
     return FeaturesFile(path)
 

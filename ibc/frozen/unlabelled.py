@@ -56,22 +56,36 @@ def fit_unlabelled(model: BackboneNetwork, pooled: Tensor, seed: int) -> Unlabel
                           f"at most {most} with {len(pooled)} images of {pooled.shape[1]} features",
                           "take fewer, or more photographs")
     mean = pooled.mean(dim=0)
-    components = torch.linalg.svd(pooled - mean, full_matrices=False).Vh.T  # (D, min(N, D))
+    components = principal_components(pooled, mean)
     projected = (pooled - mean) @ components[:, :bits]
     rotation, lost = itq(projected, seed)
-    weight = (components[:, :bits] @ rotation).T  # (K, D)
-    weight = weight * SHARPNESS / (projected @ rotation).std(dim=0).clamp(min=1e-6)[:, None]
+    weight = fill_heads(model, mean, (components[:, :bits] @ rotation).T, (projected @ rotation).std(dim=0))
+    leading = (pooled - mean) @ components[:, :GROUP_PARTS]
+    leading = torch.nn.functional.normalize(leading)
+    found = KMeans(groups, n_init=4, random_state=seed % 2**32).fit_predict(leading.numpy()).astype(np.int64)
+    _describe_groups(model, torch.sigmoid(pooled @ weight.T - weight @ mean), torch.from_numpy(found))
+    return Unlabelled(found, lost)
+
+
+def principal_components(pooled: Tensor, mean: Tensor) -> Tensor:
+    """(D, min(N, D)): the directions in which (N, D) features differ most, the first the most."""
+    return torch.linalg.svd(pooled - mean, full_matrices=False).Vh.T
+
+
+@torch.no_grad()
+def fill_heads(model: BackboneNetwork, mean: Tensor, directions: Tensor, deviation: Tensor) -> Tensor:
+    """Make bit k, and filter k at each place, the side of ``mean`` (D,) along direction k; returns the (K, D) weights.
+
+    directions: (K, D). deviation: (K,), standard deviations of the features along them, by which bits are scaled.
+    """
+    weight = directions * SHARPNESS / deviation.clamp(min=1e-6)[:, None]
     heads = model.enc_style
     heads.hash_layer.weight.copy_(weight)
     assert heads.hash_layer.bias is not None and heads.conv_last.bias is not None
     heads.hash_layer.bias.copy_(-weight @ mean)
     heads.conv_last.weight.copy_(weight[:, :, None, None])
     heads.conv_last.bias.copy_(-weight @ mean)
-    leading = (pooled - mean) @ components[:, :GROUP_PARTS]
-    leading = torch.nn.functional.normalize(leading)
-    found = KMeans(groups, n_init=4, random_state=seed % 2**32).fit_predict(leading.numpy()).astype(np.int64)
-    _describe_groups(model, torch.sigmoid(pooled @ weight.T - weight @ mean), torch.from_numpy(found))
-    return Unlabelled(found, lost)
+    return weight
 
 
 def itq(projected: Tensor, seed: int) -> tuple[Tensor, float]:

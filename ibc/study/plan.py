@@ -6,6 +6,7 @@
       official: []
       plus: [cifar10_plus.yaml]
       plus_long: [plus, crop=strong]
+      itq: [model.backbone=resnet18, model.freeze=backbone, codes=itq]  # not trained: pca, itq or lsh
     groups:                       # which runs there are: every combination
       short: {methods: [official, plus], bits: [64, 256], updates: [6000], seeds: [1, 2, 3]}
 """
@@ -16,14 +17,17 @@ import math
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
-from ibc.config import Config, load_config
+from ibc.config import ALEXNET, Config, load_config
 from ibc.errors import input_error
+from ibc.frozen.post_hoc import POST_HOC
 from ibc.ready_configs import find_config
 from ibc.typed_yaml import ConfigError, Entry, build, key, read_tree
 
 MOST_RUNS = 10_000  # of a group
 MOST_TEXTS = 1000   # of a method, those of the methods that it begins with among them
+CODES = "codes="    # how a method says that its codes are not trained
 
 
 @dataclass
@@ -49,7 +53,10 @@ class StudyFile:
 
 @dataclass(frozen=True)
 class StudyRun:
-    """One run. config: of its method. overrides: key=value texts on top of it."""
+    """One run. config: of its method. overrides: key=value texts on top of it.
+
+    codes: one of ``POST_HOC`` where the codes are not trained, else empty. Such a run has 0 updates.
+    """
 
     method: str
     config: Path
@@ -57,6 +64,7 @@ class StudyRun:
     updates: int
     seed: int
     overrides: tuple[str, ...]
+    codes: str = ""
 
     @property
     def name(self) -> str:
@@ -64,7 +72,12 @@ class StudyRun:
         return f"{self.method}-{self.bits}bits-{self.updates}updates-seed{self.seed}"
 
 
-Method = tuple[Path, list[str]]  # its configuration, and the key=value texts that it replaces
+class Method(NamedTuple):
+    """What a method replaces, by key=value texts, of which configuration; codes: as of a run."""
+
+    config: Path
+    texts: list[str]
+    codes: str
 
 
 @dataclass
@@ -111,7 +124,7 @@ def read_plan(path: Path, overrides: list[str] | None = None) -> StudyPlan:
                 raise input_error(path, f"the method '{method}'", " or ".join(methods), line=entry.line,
                                   kind=ConfigError)
         plan.groups[name] = [
-            _run(method, *methods[method], file.set, bits, updates, seed)
+            _run(path, method, methods[method], file.set, bits, updates, seed)
             for method, bits, updates, seed in product(group.methods, group.bits, group.updates, group.seeds)]
     return plan
 
@@ -123,31 +136,47 @@ def find_beside(plan: Path, name: str) -> Path:
 
 
 def _method(path: Path, entry: Entry, known: dict[str, Method], config: Path) -> Method:
-    """The configuration and the key=value texts of a method; ``config`` unless it names another."""
+    """A method; of ``config`` unless it names another configuration."""
     if not isinstance(entry.value, list) or not all(isinstance(text, str) for text in entry.value):
         raise input_error(path, "a method that is no list of texts", "[plus, lr=2e-4], or []", line=entry.line,
                           kind=ConfigError)
     texts: list[str] = []
+    codes = ""
     for text in entry.value:
-        if "=" in text:
+        if text.startswith(CODES):
+            codes = text.removeprefix(CODES)
+            if codes not in POST_HOC:
+                raise input_error(path, text, " or ".join(CODES + name for name in POST_HOC), line=entry.line,
+                                  kind=ConfigError)
+        elif "=" in text:
             texts.append(text)
         elif text.endswith(".yaml"):
             config = find_beside(path, text)
         elif text in known:
-            config, texts = known[text][0], [*texts, *known[text][1]]
+            config, codes = known[text].config, known[text].codes
+            texts = [*texts, *known[text].texts]
         else:
             raise input_error(path, f"'{text}'", "key=value, a .yaml file or a method above", line=entry.line,
                               kind=ConfigError)
         if len(texts) > MOST_TEXTS:
             raise input_error(path, f"a method of more than {MOST_TEXTS} texts", "fewer", line=entry.line,
                               kind=ConfigError)
-    return config, texts
+    return Method(config, texts, codes)
 
 
-def _run(method: str, config: Path, own: list[str], common: list[str], bits: int, updates: int, seed: int) -> StudyRun:
-    texts = [*common, f"model.code_len={bits}", f"max_iter={updates}", f"seed={seed}"]
+def _run(path: Path, name: str, method: Method, common: list[str], bits: int, updates: int, seed: int) -> StudyRun:
+    config, own, codes = method
+    texts = [*common, f"model.code_len={bits}", f"seed={seed}"]
+    if codes:
+        model = load_config(config, [*texts, *own]).model
+        if model.backbone == ALEXNET or model.freeze != "backbone" or model.multi_label:
+            raise input_error(path, f"{CODES}{codes} in the method '{name}' of backbone {model.backbone}, freeze "
+                              f"{model.freeze}, multi_label {str(model.multi_label).lower()}", "a frozen backbone "
+                              "other than alexnet, one class an image", kind=ConfigError)
+        return StudyRun(name, config, bits, 0, seed, (*texts, *own), codes)
+    texts.insert(-1, f"max_iter={updates}")
     base = load_config(config, [*texts, *own])
     before = load_config(config, own)
     if base.lr_policy == "step" and before.max_iter:
         texts.append(f"step_size={max(1, round(before.step_size * updates / before.max_iter))}")
-    return StudyRun(method, config, bits, updates, seed, (*texts, *own))
+    return StudyRun(name, config, bits, updates, seed, (*texts, *own))

@@ -21,6 +21,7 @@ from ibc.retrieval.mutual_info import mutual_info_score, random_codes
 EXPERT_COUNTS = (1, 2, 5, 13, 32, 64)
 RANDOM_COUNT, DRAWS = 13, 5  # random bits of a draw, and draws
 ENOUGH = 0.95  # share of the mAP of all bits that "enough bits" reach
+AT = 1000  # cut-off rank that much of the hashing literature takes
 RARE = 0.005  # a bit that is on (or off) for fewer images counts as dead
 
 
@@ -34,8 +35,8 @@ def study_scores(codes: CodeSet, predicted: np.ndarray, pooled: np.ndarray | Non
     """
     labels, signs, grm = codes.item_labels(multi_label=False), codes.bits, codes.grm
 
-    def rank(queries: np.ndarray, items: np.ndarray = signs) -> RetrievalScores:
-        return retrieval_scores(queries, labels, items, labels, self_match="exclude", device=device)
+    def rank(queries: np.ndarray, items: np.ndarray = signs, at: tuple[int | None, ...] = (None,)) -> RetrievalScores:
+        return retrieval_scores(queries, labels, items, labels, self_match="exclude", at=at, device=device)
 
     def expert(classes: Labels, rows: np.ndarray, count: int) -> RetrievalScores:
         return rank(on_expert_bits(signs, classes, rows, count))
@@ -44,7 +45,7 @@ def study_scores(codes: CodeSet, predicted: np.ndarray, pooled: np.ndarray | Non
         return float(found.mean_average_precision("expected"))
 
     counts = [count for count in EXPERT_COUNTS if count <= codes.code_length]
-    all_bits = rank(signs)
+    all_bits = rank(signs, at=(None, AT))
     true = {} if grm is None else {count: expert(labels, grm, count) for count in counts}
     named, few = Labels(predicted), min(RANDOM_COUNT, codes.code_length)
     drawn = np.array([score(rank(signs[:, bits], signs[:, bits]))
@@ -57,6 +58,8 @@ def study_scores(codes: CodeSet, predicted: np.ndarray, pooled: np.ndarray | Non
         "images": len(codes),
         "accuracy": float((predicted == labels.values)[known].mean()),
         "map": {"expected": score(all_bits), "worst": float(bounds.pessimistic), "best": float(bounds.optimistic)},
+        "map_at_1000": {"by_min_of_1000_and_relevant": float(all_bits.mean_average_precision("expected", AT, "min")),
+                        "by_relevant_found": all_bits.mean_precision_of_found(AT)},
         "expert": {str(count): score(found) for count, found in true.items()},
         "expert_predicted": {} if grm is None else {str(count): score(expert(named, grm, count)) for count in counts},
         "expert_of_another_class": {} if grm is None else {

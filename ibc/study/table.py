@@ -15,9 +15,17 @@ def _at(name: str, count: str) -> Callable[[Result], float | None]:
     return lambda result: result["scores"][name].get(count)
 
 
+def _at_1000(divisor: str) -> Callable[[Result], float | None]:
+    return lambda result: result["scores"].get("map_at_1000", {}).get(divisor)  # earlier versions wrote none
+
+
 COLUMNS: dict[str, tuple[str, Callable[[Result], float | None]]] = {
     "accuracy": (".3f", lambda result: result["scores"]["accuracy"]),
     "mAP": (".3f", lambda result: result["scores"]["map"]["expected"]),
+    "ties worst": (".3f", lambda result: result["scores"]["map"]["worst"]),
+    "ties best": (".3f", lambda result: result["scores"]["map"]["best"]),
+    "mAP@1000 / min(1000, relevant)": (".3f", _at_1000("by_min_of_1000_and_relevant")),
+    "mAP@1000 / found": (".3f", _at_1000("by_relevant_found")),
     "5 expert": (".3f", _at("expert", "5")),
     "13 expert": (".3f", _at("expert", "13")),
     "13, predicted class": (".3f", _at("expert_predicted", "13")),
