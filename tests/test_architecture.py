@@ -18,7 +18,7 @@ LAYERS = (
      "objectives", "optimiser", "schedule", "update", "trainer", "pretrained", "checkpoint", "train_state",
      "scalar_log", "train_log", "frozen", "train_loop", "extraction", "accelerate"),
     ("datasets", "retrieval", "dissection"),
-    ("report", "export"),
+    ("report", "export", "cards"),
     ("study", "quickstart"),
     ("commands", "__main__"),
 )
