@@ -16,9 +16,9 @@ LAYERS = (
     ("data",),
     ("stand_ins", "torch_file", "state_dict", "network", "backbones", "normalise", "batch_labels", "losses",
      "objectives", "optimiser", "schedule", "update", "trainer", "pretrained", "checkpoint", "train_state",
-     "scalar_log", "train_log", "frozen", "train_loop", "extraction", "accelerate"),
+     "cards", "scalar_log", "train_log", "frozen", "train_loop", "extraction", "accelerate"),
     ("datasets", "retrieval", "dissection"),
-    ("report", "export", "cards"),
+    ("report", "export"),
     ("study", "quickstart"),
     ("commands", "__main__"),
 )
