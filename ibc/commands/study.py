@@ -78,11 +78,11 @@ def run(options: StudyOptions) -> int:
 
 
 def _collect(folder: Path, names: list[str]) -> list[dict]:
-    """The results of the finished runs; also written to results.json, table.md and two figures."""
+    """The results of the finished runs; also written to results.json, table.md and three figures."""
     import json
 
     from ibc.files import atomic_write
-    from ibc.study.plots import expert_bits_figure, scores_figure
+    from ibc.study.plots import code_length_figure, expert_bits_figure, scores_figure
     from ibc.study.run import RUNS, read_result
     from ibc.study.table import markdown
 
@@ -92,7 +92,8 @@ def _collect(folder: Path, names: list[str]) -> list[dict]:
             json.dump(found, handle, indent=1)
         with atomic_write(folder / "table.md", "w") as handle:
             handle.write(markdown(found))
-        for name, draw in (("expert_bits", expert_bits_figure), ("scores", scores_figure)):
+        for name, draw in (("code_length", code_length_figure), ("expert_bits", expert_bits_figure),
+                           ("scores", scores_figure)):
             with atomic_write(folder / f"{name}.png") as handle:
                 handle.write(draw(found))
     return found

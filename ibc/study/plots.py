@@ -1,4 +1,7 @@
-"""The results of a study as two figures: mAP over the number of expert bits, and the main scores side by side."""
+"""The results of a study as three figures.
+
+mAP over the code length, mAP over the number of expert bits, and the main scores side by side.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from ibc.config import ALEXNET
 from ibc.report.figures import colour, new_figure, styled
 from ibc.study.table import COLUMNS, Line, Result, by_line
 
@@ -39,6 +43,37 @@ def expert_bits_figure(results: Sequence[Result]) -> Figure:
              ylabel="mAP (query left out, expected over ties)")
     axes.legend(fontsize=9)
     return figure
+
+
+@styled
+def code_length_figure(results: Sequence[Result]) -> Figure:
+    """mAP over the code length, a panel a backbone and a line a method. Means over seeds; thin: worst to best ties."""
+    backbones = list(dict.fromkeys(map(backbone, results)))
+    figure, panels = new_figure(6.4 * len(backbones), 4.8, 1, len(backbones))
+    lengths = sorted({run["bits"] for run in results})
+    for axes, name in zip(panels.flat, backbones, strict=True):
+        own = by_line([run for run in results if backbone(run) == name])
+        methods = list(dict.fromkeys((method, updates) for method, _, updates in own))
+        for place, (method, updates) in enumerate(methods):
+            found = {bits: [run["scores"]["map"] for run in runs] for (other, bits, length), runs in sorted(own.items())
+                     if (other, length) == (method, updates)}
+            means = {part: [statistics.fmean(scores[part] for scores in runs) for runs in found.values()]
+                     for part in ("expected", "worst", "best")}
+            shift = 2 ** (0.03 * (place - (len(methods) - 1) / 2))  # so that the bars do not hide each other
+            axes.errorbar([bits * shift for bits in found], means["expected"], color=colour(place), label=method,
+                          yerr=np.maximum(np.abs(np.array([means["worst"], means["best"]]) - means["expected"]), 0),
+                          marker="o", markersize=4, linestyle="-" if updates else ":", elinewidth=0.7)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(lengths, [str(bits) for bits in lengths])
+        axes.minorticks_off()
+        axes.set(title=f"{name}: mAP of all bits", xlabel="bits", ylabel="mAP (query left out, expected over ties)")
+        axes.legend(fontsize=8, ncols=2)
+    return figure
+
+
+def backbone(result: Result) -> str:
+    """Of one result; earlier versions knew one only."""
+    return result.get("backbone", ALEXNET)
 
 
 @styled

@@ -10,8 +10,10 @@ from PIL import Image
 
 from ibc.codes import CodeSet, load_codes
 from ibc.commands.study import COMMAND
+from ibc.report.figures import new_figure
 from ibc.retrieval.average_precision import mean_average_precision
 from ibc.study.plan import read_plan
+from ibc.study.plots import code_length_figure
 from ibc.study.scores import alignment, study_scores
 from tests.small_run import make_run, run_alone
 
@@ -72,7 +74,7 @@ def test_study_trains_scores_and_goes_on(tmp_path, capsys):
     assert filters["enc_style.conv_last.weight"].dtype == torch.float16 and len(filters) == 12
     table = (out / "table.md").read_text().splitlines()
     assert len(table) == 4 and table[2].startswith("| official | 8 | 4 | 2 |") and "±" in table[2]
-    for name in ("expert_bits", "scores"):
+    for name in ("code_length", "expert_bits", "scores"):
         with Image.open(out / f"{name}.png") as figure:
             assert min(figure.size) > 300 and len(np.unique(np.asarray(figure.convert("L")))) > 50
     capsys.readouterr()
@@ -82,6 +84,21 @@ def test_study_trains_scores_and_goes_on(tmp_path, capsys):
     assert "result.json" in capsys.readouterr().err
     assert COMMAND([*arguments, "--table"]) == 0
     assert capsys.readouterr().out.splitlines() == table
+
+
+def test_the_figure_over_the_code_length_has_a_panel_a_backbone(monkeypatch):
+    drawn = []
+    monkeypatch.setattr("ibc.study.plots.new_figure", lambda *size: drawn.append(new_figure(*size)) or drawn[-1])
+    results = [{"method": method, "bits": bits, "updates": updates, "seed": seed, **kind,
+                "scores": {"map": {"expected": 0.5 + bits / 1000, "worst": 0.4, "best": 0.9}}}
+               for kind in ({}, {"backbone": "resnet18"}) for method, updates in (("csq", 5), ("pca", 0))
+               for bits in (16, 64) for seed in (1, 2)]
+    code_length_figure(results)
+    panels = drawn[0][1].flat
+    assert [axes.get_title("left") for axes in panels] == ["alexnet: mAP of all bits", "resnet18: mAP of all bits"]
+    for axes in panels:
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == ["csq", "pca"]
+        assert all(np.allclose(line.lines[0].get_ydata(), [0.516, 0.564]) for line in axes.containers)
 
 
 def test_scores_of_codes_that_are_the_class():
