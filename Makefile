@@ -16,10 +16,10 @@ CODES := $(DEMO)/results/demo/test.npz
 
 demo: .venv/installed
 	$(IBC) prepare concept_scenes $(DEMO)/data
-	$(IBC) train --config configs/demo.yaml --output_path $(DEMO) \
+	$(IBC) train --config configs/demo.yaml --output_path $(DEMO) --set data_folder=$(DEMO)/data/ \
 	    $(if $(wildcard $(MODEL)/checkpoints/checkpoint_*.pt),--resume)
 	$(IBC) extract --config configs/demo.yaml --checkpoint $(MODEL) --save_name test --output_path $(DEMO) \
-	    --json $(DEMO)/extraction.json
+	    --set data_folder=$(DEMO)/data/ --json $(DEMO)/extraction.json
 	$(IBC) mis --fea_file_path $(CODES) --json $(DEMO)/mis.json > $(DEMO)/mis.txt
 	$(IBC) evaluate $(CODES) --data sun --attribute all --attribute_names $(DEMO)/data/attributes.txt \
 	    --json $(DEMO)/retrieval.json > $(DEMO)/retrieval.txt
