@@ -1,4 +1,4 @@
-"""The README's recipes run as they stand there, one after the other, with small data in place of CIFAR-10 and Broden."""
+"""The recipes of the README run as they stand there; small data stand in for CIFAR-10 and Broden."""
 
 import os
 
