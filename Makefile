@@ -36,7 +36,7 @@ demo: .venv/installed
 test: .venv/tested
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 slow: .venv/tested
 	$(RUN) -m pytest -m slow

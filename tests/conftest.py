@@ -1,9 +1,13 @@
 """Fixtures shared by all tests: reference results, real images where they are present, and a browser."""
 
 import io
+import os
 import shutil
 import zipfile
 from pathlib import Path
+
+if os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1") != "1":  # before numpy and torch look for cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

@@ -34,6 +34,8 @@ def test_all_kinds_are_the_same_bits(tmp_path, capsys, name):
     flag = "--code_kind" if name == "report" else "--codes"
     outputs = {}
     for kind, values in FORMS.items():
+        if name == "report" and kind not in ("logit", "packed"):  # it reads as the others do, and draws much
+            continue
         path = tmp_path / "codes.npz"
         np.savez(path, binary_codes=values, **BASE)
         code, printed = run(name, WORDS[name], capsys, codes=path, folder=tmp_path)
