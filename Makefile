@@ -1,6 +1,7 @@
 # make demo   concept scenes: draw, train, extract, score, dissect, search; one table at the end
 # make test   style, types and the default tests
 # make slow   the long tests as well
+# make gallery   the demo's explorer as a folder for a web server, in build/gallery
 # make docs   pages of the Python API, in build/api
 # make lock   requirements.lock from the versions in .venv (Linux x86-64, Python 3.11)
 # Each makes its own environment in .venv; PYTHON chooses the interpreter (3.11 to 3.13).
@@ -12,7 +13,7 @@ DEMO := demo
 MODEL := $(DEMO)/outputs/demo
 CODES := $(DEMO)/results/demo/test.npz
 
-.PHONY: demo test slow docs lock clean-demo
+.PHONY: demo gallery test slow docs lock clean-demo
 
 demo: .venv/installed
 	$(IBC) prepare concept_scenes $(DEMO)/data
@@ -32,6 +33,11 @@ demo: .venv/installed
 	    --class_names $(DEMO)/data/classes.txt --attribute_names $(DEMO)/data/attributes.txt -o $(DEMO)/explorer
 	$(IBC) report $(MODEL) --codes $(CODES) --output $(DEMO)/report
 	$(IBC) summary $(DEMO)
+
+gallery: demo
+	rm -rf build/gallery
+	mkdir -p build
+	cp -r $(DEMO)/explorer build/gallery
 
 test: .venv/tested
 	$(RUN) -m ruff check .
