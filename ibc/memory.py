@@ -34,6 +34,12 @@ def lower_on_memory_error(setting: str, tried: str | Callable[[], str], do: str 
                           "a smaller setting", advice, kind=OutOfMemory) from error
 
 
+def memory_error(error: BaseException) -> InputError:
+    """What to say of running out of memory where no setting is to blame, such as for weights on a GPU in use."""
+    return input_error("memory", f"work that takes more than there is{_amounts(str(error))}", "as much of it, free",
+                       "end other programs that hold memory, take smaller settings, or --device cpu", kind=OutOfMemory)
+
+
 def is_memory_error(error: BaseException) -> bool:
     """Whether an error of torch, of CUDA's libraries, of numpy or of Python means that memory ran out."""
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or (

@@ -12,6 +12,7 @@ from ibc.errors import InputError, input_error
 from ibc.processes import rank, world_size
 from ibc.trainer import Trainer
 
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what Adam keeps of a parameter
 MOST_STEPS = 2**53  # a float holds whole numbers up to it
 
 
@@ -33,7 +34,11 @@ def restore_training(trainer: Trainer, state: dict[str, Any], source: str) -> No
     if reason := _misfit(optimizer, state.get("optimizer")):
         raise _foreign(source, reason)
     settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
-    optimizer.load_state_dict(state["optimizer"])
+    saved = state["optimizer"]
+    optimizer.load_state_dict({  # what was checked, and nothing else that the file may hold
+        "state": {number: {name: entry[name] for name in MOMENTS} for number, entry in saved["state"].items()},
+        "param_groups": [{**own, "params": group["params"]}
+                         for own, group in zip(settings, saved["param_groups"], strict=True)]})
     for group, values in zip(optimizer.param_groups, settings, strict=True):
         parameters = group["params"]
         group.clear()
@@ -76,9 +81,9 @@ def _misfit(optimizer: torch.optim.Optimizer, saved: Any) -> str:
 
 def _odd_moments(entry: Any, parameter: Tensor) -> str:
     """What is wrong with the moments of one parameter; empty where they fit."""
-    if not isinstance(entry, Mapping) or not {"step", "exp_avg", "exp_avg_sq"} <= set(entry):
+    if not isinstance(entry, Mapping) or not set(MOMENTS) <= set(entry):
         return "no step, exp_avg and exp_avg_sq"
-    for name in ("exp_avg", "exp_avg_sq"):
+    for name in MOMENTS[1:]:
         value = entry[name]
         if not isinstance(value, Tensor) or not value.is_floating_point() or value.is_meta or (
                 value.is_nested or value.layout != torch.strided):

@@ -120,8 +120,15 @@ def _count(node: yaml.Node, counts: dict[int, int]) -> int:
     return counts[id(node)]
 
 
-def _entry(path: Path, node: yaml.Node) -> Entry:
-    line = node.start_mark.line + 1
+def _entry(path: str | Path, node: yaml.Node, *, lines: bool = True) -> Entry:
+    """A node and all below it. path: of the file, for messages. lines: whether there are lines to name.
+
+    Raises ConfigError for keys that are no words or are there twice, and for values that cannot be read.
+    """
+    def line_of(part: yaml.Node) -> int | None:
+        return part.start_mark.line + 1 if lines else None
+
+    line = line_of(node)
     if not isinstance(node, yaml.MappingNode):
         text = node.value if isinstance(node, yaml.ScalarNode) and not node.style else None
         try:
@@ -132,13 +139,12 @@ def _entry(path: Path, node: yaml.Node) -> Entry:
     entries: dict[str, Entry] = {}
     for key_node, value_node in node.value:
         if not isinstance(key_node, yaml.ScalarNode):
-            raise input_error(path, "a list or section as a key", "a word", line=key_node.start_mark.line + 1,
-                              kind=ConfigError)
+            raise input_error(path, "a list or section as a key", "a word", line=line_of(key_node), kind=ConfigError)
         if key_node.value in entries:
             raise input_error(path, f"the key '{key_node.value}' twice", "each key once",
-                              line=key_node.start_mark.line + 1, kind=ConfigError)
-        entry = _entry(path, value_node)
-        entries[str(key_node.value)] = entry._replace(line=key_node.start_mark.line + 1)
+                              line=line_of(key_node), kind=ConfigError)
+        entry = _entry(path, value_node, lines=lines)
+        entries[str(key_node.value)] = entry._replace(line=line_of(key_node))
     return Entry(entries, os.fspath(path), line)
 
 
@@ -166,8 +172,8 @@ def override(tree: Entry, text: str) -> None:
         raise input_error("--set", f"'{text}'", "key=value, as in lr=1e-3 or model.code_len=64", kind=ConfigError)
     try:
         node = _compose(value)
-        parsed = None if node is None else _construct(node)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        parsed = Entry(None, where, None) if node is None else _entry(where, node, lines=False)
+    except (yaml.YAMLError, RecursionError):
         raise input_error(where, "a value that is not YAML", "a number, a word or a [list]",
                           kind=ConfigError) from None
     *sections, key = name.split(".")
@@ -177,8 +183,7 @@ def override(tree: Entry, text: str) -> None:
             raise input_error(where, f"'{section}', which holds no keys", "a section such as model",
                               kind=ConfigError)
         tree = below
-    written = node.value if isinstance(node, yaml.ScalarNode) and not node.style else None
-    tree.value[key] = Entry(parsed, where, None, written)
+    tree.value[key] = parsed
 
 
 def build(kind: type, tree: Entry, path: str, prefix: str = "") -> Any:

@@ -116,6 +116,8 @@ def test_overrides(path):
     assert "'lr'" in message(path, overrides=["lr"])
     assert "a value that cannot be read" in message(path, overrides=["max_iter=2024-02-31"])
     assert "a value that is not YAML" in message(path, overrides=["model_name=[1"])
+    assert "the key 'a' twice" in message(path, overrides=["model={a: 1, a: 2}"])
+    assert "model.code_length" in message(path, overrides=["model={code_length: 4}"])
     assert "holds no keys" in message(path, overrides=["lr.x=3"])
     assert "an even number" in message(path, overrides=["batch_size=3"])
     assert "keys and values" in message(path, "- 1", overrides=["lr=1"])

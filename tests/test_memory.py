@@ -70,6 +70,19 @@ def one_line(capsys):
     return lines[0]
 
 
+def test_where_no_setting_is_to_blame(tmp_path, monkeypatch, capsys):
+    """Weights and moments of a resumed run do not fit into what others leave of a GPU."""
+    config = make_run(tmp_path / "data", max_iter=1)
+    flags = ["--config", str(config), "--device", "cpu", "--output_path", str(tmp_path)]
+    assert TRAIN(flags) == 0
+    capsys.readouterr()
+    failing(monkeypatch, torch.optim.Adam, "load_state_dict", 1)
+    assert TRAIN([*flags, "--resume", "--set", "max_iter=2"]) == 2
+    assert one_line(capsys) == (
+        "error: memory: found work that takes more than there is (2.25 GiB more, of 79.11 GiB in all), expected as "
+        "much of it, free; end other programs that hold memory, take smaller settings, or --device cpu")
+
+
 def test_training_goes_on_from_its_last_checkpoint(tmp_path, monkeypatch, capsys):
     config = make_run(tmp_path / "data")
     flags = ["--config", str(config), "--device", "cpu", "--output_path"]
@@ -130,16 +143,22 @@ def test_ranking_and_search(monkeypatch):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_that_is_too_small(tmp_path, monkeypatch, capsys):
-    """A real one: this process may take a hundredth of its memory."""
+    """A real one: this process may take 256 MB of its memory, then less than the weights need."""
     config = make_run(tmp_path / "data", max_iter=2)
     flags = ["--config", str(config), "--output_path", str(tmp_path)]
     assert TRAIN(flags) == 0
-    torch.cuda.set_per_process_memory_fraction(1e-4)
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction((256 << 20) / total)
     try:
-        assert TRAIN([*flags, "--resume", "--set", "max_iter=4", "--set", "batch_size=2048"]) == 2
-        assert "batch_size: found updates of 2048 images" in one_line(capsys)
+        assert TRAIN([*flags, "--resume", "--set", "max_iter=4", "--set", "batch_size=4096"]) == 2
+        assert "batch_size: found updates of 4096 images" in one_line(capsys)
+        torch.cuda.empty_cache()
+        torch.cuda.set_per_process_memory_fraction((8 << 20) / total)
+        assert TRAIN([*flags, "--resume", "--set", "max_iter=4"]) == 2
+        assert one_line(capsys).startswith("error: m")  # of the network or of the weights, model.code_len or memory
         assert EXTRACT([*flags, "--save_name", "a", "--checkpoint", str(tmp_path / "outputs/small/checkpoints")]) == 2
-        assert "error: " in one_line(capsys)
+        assert "more memory" in one_line(capsys) or "more than there is" in one_line(capsys)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert TRAIN([*flags, "--resume", "--set", "max_iter=4"]) == 0

@@ -75,6 +75,7 @@ def test_what_fits_is_taken_back_with_the_rates_of_the_configuration(trained):
     trainer = Trainer(config, pretrained=False)
     own = changed(state, ("optimizer", "param_groups", 0, "lr"), 77.0)
     own["optimizer"]["param_groups"][0]["of another program"] = "x"
+    own["optimizer"]["state"][3]["of another program"] = torch.zeros(3, device="meta")
     for entry in own["optimizer"]["state"].values():
         entry["step"] = 2  # a plain number, as the first versions of Adam kept it
     restore_training(trainer, own, "o.pt")

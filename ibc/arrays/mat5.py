@@ -188,7 +188,9 @@ class _Matrix:
 
     def _text(self) -> np.ndarray:
         if not self.count:
-            return np.empty(self.shape[:-1] if self.shape[0] else (0,), "U1")
+            empty = self.shape[:-1] if self.shape[0] else (0,)
+            self.limit.take(4 * math.prod(empty), f"'{self.name}'")
+            return np.empty(empty, "U1")
         kind, data = self._element("text", tuple(TEXTS))
         text = bytes(data).decode(_WORDS[self.order].encodings[kind], "surrogatepass" if kind == 4 else "replace")
         if self.count == self.shape[-1]:  # one row, whose characters beyond the first 65536 may count twice
@@ -252,7 +254,7 @@ class _Matrix:
             raise damage(self.where, f"the field names {names[:8]}")
         self.limit.take(8 * self.count * max(len(names), 1), "a structure")
         values = np.empty(self.shape, [(name, object) for name in names]) if names else np.empty(self.shape, object)
-        children = self._children(self.count * len(names)).reshape(self.count, -1)
+        children = self._children(self.count * len(names)).reshape(self.count, len(names))
         for number, name in enumerate(names):
             values[name] = children[:, number].reshape(self.shape, order="F")
         return values

@@ -16,6 +16,7 @@ from typing import Generic, NoReturn, TypeVar
 from ibc.commands.streams import with_steady_streams
 from ibc.device import tune_process
 from ibc.errors import InputError, one_message
+from ibc.memory import is_memory_error, memory_error
 from ibc.ready_configs import ready_names
 from ibc.screen import show
 from ibc.signals import interruptible_once
@@ -109,9 +110,10 @@ class Command(Generic[Options]):
 
 def run_command(parser: argparse.ArgumentParser, body: Callable[[argparse.Namespace], int | None],
                 argv: list[str] | None = None) -> int:
-    """Parse the flags, call ``body(args)``, and return its exit code: 0 for None, 2 on bad input, 130 on Ctrl-C.
+    """Parse the flags, call ``body(args)``, and return its exit code.
 
-    The work goes on when nobody reads stdout any more. A second Ctrl-C ends the process at once.
+    0 for None, 2 on bad input or too little memory, 130 on Ctrl-C. The work goes on when nobody reads
+    stdout any more. A second Ctrl-C ends the process at once.
     """
     tune_process()
 
@@ -129,6 +131,11 @@ def run_command(parser: argparse.ArgumentParser, body: Callable[[argparse.Namesp
                 if args.debug:
                     raise
                 show(f"error: {_one_line(error)}", sys.stderr)
+                return 2
+            except (RuntimeError, MemoryError) as error:
+                if args.debug or not is_memory_error(error):
+                    raise
+                show(f"error: {_one_line(memory_error(error))}", sys.stderr)
                 return 2
 
     return with_steady_streams(work)

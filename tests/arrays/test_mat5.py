@@ -54,6 +54,7 @@ CONTENT = {
     "rows_of_text": np.array(["ab", "c ", "dé"]), "names": cells("a", "bc", "été/𝄞.jpg", "", "abc", "abcd", "abcde"),
     "mixed": cells(np.arange(3), "x", cells("y"), np.zeros((0, 0))), "record": {"a": np.arange(3), "b": "text"},
     "records": np.array([[(1, "x"), (2, "yz")]], [("id", object), ("name", object)]),
+    "no_records": np.empty((0, 1), [("id", object), ("name", object)]),
 }
 
 

@@ -70,7 +70,10 @@ def training(place: Path) -> Disturbed:
         return ["train", "--config", config, "--output_path", out, *(["--resume"] if present else [])]
 
     def saved(out: Path) -> set[str]:
-        return {str(path) for _, path in list_checkpoints(out / "outputs/small/checkpoints")}
+        """Checkpoints that a resumed run does not make again: all but one whose state was not written any more."""
+        state = out / "outputs/small/checkpoints/optimizer.pt"
+        done = torch.load(state, weights_only=True)["iteration"] if state.exists() else 0
+        return {str(path) for number, path in list_checkpoints(state.parent) if number <= done}
 
     return Disturbed(words, lambda name: name.endswith(".pt"), same_file, cores=8,
                      partial=lambda name: name.endswith("optimizer.pt"), not_repeated=saved)

@@ -35,7 +35,9 @@ def command(*words: object, cores: int = 2, prepare: str = "") -> list[str]:
 def start(*words: object, cores: int = 2, prepare: str = "", before: tuple[str, ...] = (),
           **options: object) -> subprocess.Popen:
     """Start ``ibc WORDS`` in a process group of its own. before: words before the command, such as ``unshare``."""
-    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT, "env": ENVIRONMENT,
+    # SIGINT is ignored below a shell's background job, and every process inherits that
+    settings = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT, "env": ENVIRONMENT,
                 "start_new_session": True, **options}
     return subprocess.Popen([*before, *command(*words, cores=cores, prepare=prepare)], **settings)
 

@@ -37,7 +37,8 @@ def test_config_for_report(data: bytes, folder: Path) -> None:
 @fuzzed(st.lists(st.builds(lambda key, equals, value: key + equals + value, st.sampled_from(KEYS) | odd_texts(),
                            st.sampled_from(["=", "=", "=", "", "=["]), odd_texts()), min_size=1, max_size=3),
         examples=[["model=3"], ["model=3", "model.code_len=64"], ["lr=1e999"], ["lr=" + "9" * 400], ["model.x.y=1"],
-                  ["model="], ["seed=" + "9" * 5000], ["=1"], ["max_iter=.inf"], ["model.code_len.x=3"]])
+                  ["model="], ["seed=" + "9" * 5000], ["=1"], ["max_iter=.inf"], ["model.code_len.x=3"],
+                  ["model=? "], ["model={code_len: 64}"], ["model={3: {4: 5}}"]])
 def test_config_override(texts: list[str], folder: Path) -> None:
     load_config(DEMO, texts)
 

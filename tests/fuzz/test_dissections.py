@@ -166,7 +166,7 @@ SHEETS = {"sheet-0000-abcdefabcdef.jpg": [[1, "unreadable"]], "sheet-0001-abcdef
 
 
 @fuzzed(damaged_value([SHEETS]).map(json.dumps).map(str.encode) | odd_values().map(repr).map(
-    lambda text: text.encode(errors="replace")))
+    lambda text: text.encode(errors="replace")), examples=[json.dumps({"s" * 300: []}).encode()])
 def test_sheets(data: bytes, folder: Path) -> None:
     (folder / "sheets.json").write_bytes(data)
     files = [str(file) for file in sorted((prepared() / "images").iterdir())]

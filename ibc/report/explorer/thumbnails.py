@@ -22,6 +22,7 @@ from ibc.data.image_bytes import image_bytes
 from ibc.data.zip_folder import open_zip_folder, split
 from ibc.errors import InputError, input_error
 from ibc.files import atomic_write
+from ibc.foreign_names import is_plain_name
 from ibc.process_pool import run_batches
 from ibc.progress import Progress
 
@@ -94,7 +95,8 @@ def write_sheets(folder: Path, files: Sequence[str], size: int, chosen: np.ndarr
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [_job(number, [files[place] for place in chosen[begin : begin + side * side]], size)
             for number, begin in enumerate(range(0, len(chosen), side * side))]
-    bad = {name: failed for name, failed in _read_state(folder).items() if (folder / name).is_file()}
+    bad = {name: failed for name, failed in _read_state(folder).items()
+           if is_plain_name(name) and (folder / name).is_file()}
     missing = [job for job in jobs if job.name not in bad]
     if missing:
         with Progress(len(chosen), "thumbnails",

@@ -1,5 +1,6 @@
 """Sprite sheets: where each thumbnail is, what is reused, what happens to images that cannot be read."""
 
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -129,7 +130,7 @@ def test_an_interrupted_run_keeps_finished_sheets(tmp_path, files, monkeypatch):
 def test_a_torn_state_makes_all_again(tmp_path, files):
     folder = tmp_path / "sprites"
     write_sheets(folder, files, SIZE, everything(20), workers=1)
-    for content in ("{", "[]", '{"sheet": 3}', '{"sheet": [[1]]}'):
+    for content in ("{", "[]", '{"sheet": 3}', '{"sheet": [[1]]}', json.dumps({"s" * 300: []})):
         (folder / "sheets.json").write_text(content)
         assert write_sheets(folder, files, SIZE, everything(20), workers=1).made == 2
 
