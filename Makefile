@@ -2,6 +2,7 @@
 # make test   style, types and the default tests
 # make slow   the long tests as well
 # make gallery   the demo's explorer as a folder for a web server, in build/gallery
+# make coverage   the default tests, and the share of lines of the core that they run
 # make docs   pages of the Python API, in build/api
 # make lock   requirements.lock from the versions in .venv (Linux x86-64, Python 3.11)
 # Each makes its own environment in .venv; PYTHON chooses the interpreter (3.11 to 3.13).
@@ -13,7 +14,7 @@ DEMO := demo
 MODEL := $(DEMO)/outputs/demo
 CODES := $(DEMO)/results/demo/test.npz
 
-.PHONY: demo gallery test slow docs lock clean-demo
+.PHONY: demo gallery test slow coverage docs lock clean-demo
 
 demo: .venv/installed
 	$(IBC) prepare concept_scenes $(DEMO)/data
@@ -46,6 +47,11 @@ test: .venv/tested
 
 slow: .venv/tested
 	$(RUN) -m pytest -m slow
+
+coverage: .venv/tested
+	$(RUN) -m pip install --quiet coverage
+	$(RUN) -m coverage run -m pytest
+	$(RUN) -m coverage report
 
 docs: .venv/tested
 	$(RUN) -m pip install --quiet -r requirements-docs.txt
