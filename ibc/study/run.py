@@ -22,6 +22,7 @@ from ibc.backbones.network import BackboneNetwork, make_network
 from ibc.batch_labels import whole_batch
 from ibc.codes import save_codes
 from ibc.config import Config
+from ibc.data.broden.dataset import load_broden
 from ibc.data.loader import images_for_training
 from ibc.errors import input_error
 from ibc.files import atomic_write
@@ -34,6 +35,7 @@ from ibc.network import IBC
 from ibc.pretrained import load_pretrained
 from ibc.report.locate import read_scalars
 from ibc.study.encoding import encode_test_list, kept_test_features
+from ibc.study.meaning import bits_and_attributes, dissection_scores
 from ibc.study.plan import StudyPlan, StudyRun
 from ibc.study.scores import study_scores
 from ibc.train_loop import RunFolders, train
@@ -61,6 +63,7 @@ def make_run(plan: StudyPlan, run: StudyRun, study: Path, device: torch.device) 
     """
     config = plan.config_of(run)
     config.model_name = plain_name(run.name, plan.path, "the name of a run")
+    broden = None if plan.file.broden is None else load_broden(plan.file.broden)
     folder = study / RUNS / run.name
     folders = RunFolders(folder, run.name)
     frozen = config.model.freeze == "backbone"
@@ -81,11 +84,14 @@ def make_run(plan: StudyPlan, run: StudyRun, study: Path, device: torch.device) 
         model = checkpoint.load_model(checkpoint.find_checkpoint(folders.checkpoints), config.model)
     trained = time.perf_counter()
     codes, pooled = encode_test_list(model.to(device), config, device, features, post_hoc=bool(run.codes))
+    dissection = None if broden is None or pooled is None else dissection_scores(model, broden, config, device)
     model.cpu()
     with torch.inference_mode():
         bits = torch.from_numpy(codes.binary_codes)
         predicted = model.classify_codes(bits if codes.grm is not None else (bits > 0.5).float()).argmax(dim=1).numpy()
     scores = study_scores(codes, predicted, pooled, device, seed=run.seed)
+    scores["bit_attributes"] = bits_and_attributes(codes.binary_codes, codes.labels[:, 1:])
+    scores["dissection"] = dissection
     rates = None if run.codes else read_scalars(folders.logs).get("images_per_s")
     speed = statistics.median(rates[1]) if rates else None
     result = {

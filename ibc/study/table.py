@@ -15,8 +15,19 @@ def _at(name: str, count: str) -> Callable[[Result], float | None]:
     return lambda result: result["scores"][name].get(count)
 
 
+def _in(part: str, *path: str) -> Callable[[Result], float | None]:
+    """A score within a part that not every run has."""
+    def value(result: Result) -> float | None:
+        found = result["scores"].get(part)
+        for name in path:
+            found = found and found.get(name)
+        return found
+
+    return value
+
+
 def _at_1000(divisor: str) -> Callable[[Result], float | None]:
-    return lambda result: result["scores"].get("map_at_1000", {}).get(divisor)  # earlier versions wrote none
+    return _in("map_at_1000", divisor)  # earlier versions wrote none
 
 
 COLUMNS: dict[str, tuple[str, Callable[[Result], float | None]]] = {
@@ -36,6 +47,14 @@ COLUMNS: dict[str, tuple[str, Callable[[Result], float | None]]] = {
     "k-NN MIS": (".3f", lambda result: result["scores"]["mis"]["knn"]),
     "its floor": (".3f", lambda result: result["scores"]["mis_floor"]["knn"]),
     "alignment": (".2f", lambda result: result["scores"]["alignment"]),
+    "bit–attribute AP": (".3f", _in("bit_attributes", "mean_average_precision")),
+    "AP by chance": (".3f", _in("bit_attributes", "mean_chance")),
+    "bit–attribute correlation": (".3f", _in("bit_attributes", "mean_correlation")),
+    "units above chance": (".1f", _in("dissection", "above_chance", "units")),
+    "their concepts": (".1f", _in("dissection", "above_chance", "concepts")),
+    "units at IoU 0.04": (".1f", _in("dissection", "iou_0.04", "units")),
+    "concepts at IoU 0.04": (".1f", _in("dissection", "iou_0.04", "concepts")),
+    "mean IoU": (".3f", _in("dissection", "mean_iou")),
     "dead bits": (".1f", lambda result: result["scores"]["dead_bits"]),
     "quantisation": (".3f", lambda result: result["scores"]["quantisation"]),
     "ms an update": (".2f", lambda result: result["ms_per_update"]),
@@ -51,11 +70,13 @@ def by_line(results: Sequence[Result]) -> dict[Line, list[Result]]:
 
 
 def markdown(results: Sequence[Result]) -> str:
-    """A Markdown table."""
-    rows = [["method", "bits", "updates", "seeds", *COLUMNS]]
+    """A Markdown table, without the columns that no run has a value for."""
+    columns = {name: (form, value) for name, (form, value) in COLUMNS.items()
+               if any(value(result) is not None for result in results)}
+    rows = [["method", "bits", "updates", "seeds", *columns]]
     for (method, bits, updates), runs in by_line(results).items():
         rows.append([method, str(bits), f"{updates:,}", str(len(runs)),
-                     *(_cell([value(run) for run in runs], form) for form, value in COLUMNS.values())])
+                     *(_cell([value(run) for run in runs], form) for form, value in columns.values())])
     rows.insert(1, ["---"] * len(rows[0]))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
