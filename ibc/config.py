@@ -67,9 +67,8 @@ class PlusConfig:
     nested_bits: list[int] = key("numbers of gates that nested_w scores, each at most K", [5, 13, 32])
     contrast_w: float = key("contrastive term over all bits", 1.0)
     expert_contrast_w: float = key("contrastive term over the expert bits of an image's class", 1.0)
-    contrast_bits: list[int] = key("numbers of expert bits of expert_contrast_w, its mean over them", [13])
+    contrast_bits: list[int] = key("numbers of expert bits of expert_contrast_w, its mean over them", [5])
     temperature: float = key("of both contrastive terms, whose similarities lie in [-1, 1]", 0.125, low=1e-3)
-    hard_bits: bool = key("contrastive terms on bits 0 and 1 instead of the values between, straight through", False)
     quantise_w: float = key("quantisation error; rises from 0 over the first half of the run", 0.1)
 
 

@@ -81,11 +81,6 @@ def largest_gates(grm: Tensor, count: int) -> Tensor:
     return chosen * grm / grm.detach().clamp(min=SMALLEST_GATE)
 
 
-def hard_signs(codes: Tensor) -> Tensor:
-    """(B, K) codes in (0, 1) -> signs -1 and 1 of their bits, threshold 0.5; the gradient is that of 2 c - 1."""
-    return 2 * (codes + ((codes > 0.5).to(codes.dtype) - codes).detach()) - 1
-
-
 def contrastive_loss(similarity: Tensor, positives: Tensor, known: Tensor) -> Tensor:
     """Supervised contrastive loss (Khosla et al., 2020): the negative mean log-softmax over a row at its positives.
 

@@ -40,7 +40,6 @@ from ibc.losses import (
     contrastive_loss,
     gated_logits,
     grm_loss,
-    hard_signs,
     largest_gates,
     quantisation_error,
 )
@@ -140,7 +139,7 @@ class IbcPlusObjective(Objective[PlusPredictions]):
 
     def contrast(self, items: Items) -> Tensor:
         """Contrastive loss over all bits."""
-        signs = self.signs(items)
+        signs = 2 * items.codes - 1
         vectors, targets = items.vectors, items.targets
         same = targets[:, None] == targets if vectors is None else vectors @ vectors.T > 0
         similarity = signs @ signs.T / signs.shape[1]
@@ -148,7 +147,7 @@ class IbcPlusObjective(Objective[PlusPredictions]):
 
     def expert_contrast(self, items: Items, grm: Tensor) -> Tensor:
         """Contrastive loss over the expert bits of each anchor's class, as retrieval by expert bits ranks."""
-        signs, classes = self.signs(items), items.targets.clamp(min=0)
+        signs, classes = 2 * items.codes - 1, items.targets.clamp(min=0)
         same = items.targets[:, None] == items.targets if items.vectors is None else items.vectors.T[classes] > 0
         each = []
         for count in self.expert_bits:
@@ -156,7 +155,3 @@ class IbcPlusObjective(Objective[PlusPredictions]):
             similarity = (signs * gates) @ signs.T / gates.sum(dim=1, keepdim=True).clamp(min=1)
             each.append(contrastive_loss(similarity / self.config.plus.temperature, same, items.targets >= 0))
         return torch.stack(each).mean()
-
-    def signs(self, items: Items) -> Tensor:
-        """(N, K) between -1 and 1."""
-        return hard_signs(items.codes) if self.config.plus.hard_bits else 2 * items.codes - 1

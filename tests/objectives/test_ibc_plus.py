@@ -123,9 +123,8 @@ def test_terms_are_those_of_their_formulas(tmp_path, multi_label):
 
 
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("hard", ["true", "false"])
-def test_faster_update_changes_no_weight(tmp_path, compiled, hard):
-    config = plus_config(tmp_path, f"plus.hard_bits={hard}", "lr_policy=cosine", "warm_up=2")
+def test_faster_update_changes_no_weight(tmp_path, compiled):
+    config = plus_config(tmp_path, "lr_policy=cosine", "warm_up=2")
     plain, fast = double_trainer(config, plain=True), double_trainer(config, compile_update=compiled)
     images, labels = batch()
     for _ in range(3):
