@@ -24,6 +24,6 @@ def test_the_readme_is_short_and_leads_to_every_page():
     assert set(ROOT.glob("docs/*.md")) <= linked
 
 
-def test_only_images_that_a_page_shows_are_kept():
+def test_only_files_that_a_page_names_are_kept():
     shown = {(page.parent / link).resolve() for page in PAGES for link in links(page)}
-    assert {path for path in ROOT.glob("docs/*") if path.suffix != ".md"} <= shown
+    assert {path for path in ROOT.glob("docs/**/*") if path.is_file() and path.suffix != ".md"} <= shown
