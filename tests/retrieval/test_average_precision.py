@@ -247,3 +247,11 @@ def test_kernels_compile_without_a_writable_cache(monkeypatch):
 
     monkeypatch.setattr(numba, "njit", without_cache)
     assert compiled(lambda x: x + 1)(2) == 3
+
+
+def test_recall_of_one_relevant_item_and_of_none():
+    shares = []
+    scores = retrieval_scores([[1, 1], [1, 1]], [0, 7], np.array([[1, 1], [1, -1], [-1, -1]]), [1, 0, 1], points=(1, 2),
+                              ranked=shares.append)
+    assert (scores.recall(1), scores.recall(2)) == (0, 0.5)
+    assert shares[-1] == 1 and sorted(shares) == shares and shares[0] > 0
