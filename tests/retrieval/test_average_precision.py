@@ -255,3 +255,19 @@ def test_recall_of_one_relevant_item_and_of_none():
                               ranked=shares.append)
     assert (scores.recall(1), scores.recall(2)) == (0, 0.5)
     assert shares[-1] == 1 and sorted(shares) == shares and shares[0] > 0
+
+
+def test_a_query_that_is_not_in_the_database_beside_one_that_is():
+    signs, labels = np.array([[1, 1], [1, 1], [-1, 1]]), np.array([0, 0, 0])
+    found = {self_match: mean_average_precision(signs[:2], labels[:2], signs, labels, self_match=self_match,
+                                                query_index=[0, -1]).per_query.tolist()
+             for self_match in ("keep", "exclude", "hit")}
+    assert found == {"keep": [pytest.approx((1 / 2 + 2 / 3) / 2), 1], "exclude": [1, 1], "hit": [1, 1]}
+    with pytest.raises(InputError, match="query_index"):
+        mean_average_precision(signs[:2], labels[:2], signs, labels, self_match="keep", query_index=[0, -2])
+
+
+@pytest.mark.parametrize("labels", [[0.2, 0.7, 0.2], [2.0**33, 2.0**34, 2.0**33], [-5, 7, -5]])
+def test_labels_may_be_any_numbers(labels):
+    signs = np.array([[1, 1], [1, -1], [-1, -1]])
+    assert mean_average_precision(signs[:1], labels[:1], signs[1:], labels[1:]) == 0.5
