@@ -32,7 +32,7 @@ def write_data_card(folder: str | os.PathLike, manifest: dict[str, Any]) -> None
     path, name = Path(folder, DATA_CARD), _cell(manifest["data_set"])
     images = manifest["images"]
     rows = [("rule of the split", manifest["rule"]), ("seed of the split", manifest["seed"]),
-            ("source", manifest.get("source")), ("classes", manifest["class_num"]),
+            ("source", _sources(manifest.get("source"))), ("classes", manifest["class_num"]),
             ("attributes", len(manifest["attributes"])), ("images", images["count"]),
             *((f"list {file}", f"{facts['images']} images, SHA-256 {facts['sha256']}")
               for file, facts in manifest["lists"].items()),
@@ -55,7 +55,7 @@ def write_model_card(folder: str | os.PathLike, config: Config, checkpoint: str,
     model = config.model
     start = "features of a trunk that stays as it was" if model.freeze == "backbone" else (
         "all layers are trained" + ("" if model.pretrained == "none" else ", from published weights of the trunk"))
-    score = "none; `ibc evaluate` and `ibc report` say how good its codes are" if val_map is None else (
+    score = "none yet; ibc evaluate says how good its codes are" if val_map is None else (
         f"mAP {val_map:.4f} on up to {config.val_num} images of the test list, queries kept, at the last validation")
     values = {**config.as_dict(), "data_folder": os.path.basename(os.path.normpath(config.data_folder))}
     _write(Path(folder, MODEL_CARD), [
@@ -71,6 +71,13 @@ def write_model_card(folder: str | os.PathLike, config: Config, checkpoint: str,
         "## Licence", "",
         "Write it into the first lines of this file, at `license`, before you pass the model on. What the trunk's "
         "published weights and the training images allow is for their owners to say."])
+
+
+def _sources(named: Any) -> str | None:
+    """The sources of a manifest, one or several, as text: names, and sizes of archives."""
+    if not isinstance(named, list):
+        return named
+    return "; ".join(f"{item['name']}, {item['bytes']} bytes" if "bytes" in item else item["name"] for item in named)
 
 
 def _data(config: Config) -> Iterator[str]:

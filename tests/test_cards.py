@@ -35,6 +35,8 @@ def test_a_data_card_says_what_the_manifest_says(tmp_path):
     assert found["list train.txt"] == "8 images, SHA-256 ab12" and found["handled: grey"] == "3"
     assert (found["seed of the split"], found["images"], found["left out (skipped.csv)"]) == ("7", "10", "1")
     assert found["note"] == "one class is small" and "source" not in found
+    write_data_card(tmp_path, {**MANIFEST, "source": [{"name": "a.zip", "bytes": 56}, {"name": "photos"}]})
+    assert cells((tmp_path / "data_card.md").read_text())["source"] == "a.zip, 56 bytes; photos"
 
 
 def test_the_owners_licence_stays(tmp_path):
