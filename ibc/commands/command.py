@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Generic, NoReturn, TypeVar
 
 from ibc.commands.streams import with_steady_streams
@@ -116,6 +118,7 @@ def run_command(parser: argparse.ArgumentParser, body: Callable[[argparse.Namesp
     stdout any more. A second Ctrl-C ends the process at once.
     """
     tune_process()
+    _forget_foreign_backend()
 
     def work() -> int:
         args = parser.parse_args(argv)
@@ -139,6 +142,13 @@ def run_command(parser: argparse.ArgumentParser, body: Callable[[argparse.Namesp
                 return 2
 
     return with_steady_streams(work)
+
+
+def _forget_foreign_backend() -> None:
+    """Drop a matplotlib backend that is not installed here: a notebook of another environment passes its own on."""
+    name = os.environ.get("MPLBACKEND", "")
+    if name.startswith("module://") and find_spec(name.removeprefix("module://").partition(".")[0] or "?") is None:
+        del os.environ["MPLBACKEND"]
 
 
 def _one_line(error: InputError | OSError) -> str:

@@ -1,5 +1,6 @@
 """The machinery of all commands: from flags to an exit code."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -114,3 +115,12 @@ def test_help_that_nobody_reads(root):
     done = subprocess.run(["bash", "-c", '"$@" --help > >(true); "$@" --help >&-; "$@" train --help > >(true)', "bash",
                            sys.executable, "-m", "ibc"], cwd=root, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(("backend", "after"), [
+    ("module://not_installed_here.backend_inline", None), ("module://json.backend", "module://json.backend"),
+    ("module://", None), ("agg", "agg")])
+def test_a_notebooks_backend_that_is_not_installed_is_forgotten(monkeypatch, backend, after):
+    monkeypatch.setenv("MPLBACKEND", backend)
+    assert command(lambda _: None)([]) == 0
+    assert os.environ.get("MPLBACKEND") == after
