@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import time
 from collections.abc import Callable
 
@@ -19,10 +20,11 @@ from ibc.trainer import Trainer
 
 _BATCH, _CPU_BATCH = 32, 16
 _SECONDS = 3.0  # of loading that are timed
+_FEWEST, _MOST, _ENOUGH = 3, 15, 1.0  # times that other work is done after the first, and seconds that are enough
 
 
 def estimate_epoch(config: Config, images: ImageList, device: str, findings: Findings) -> None:
-    """Add an estimate of the time of an epoch: the loader is timed for some seconds, and two updates after a first.
+    """Add an estimate of the time of an epoch: the loader and updates are timed for some seconds.
 
     Of frozen training, an estimate of the features and of the whole run.
     """
@@ -121,14 +123,14 @@ def _labels(config: Config, count: int) -> torch.Tensor:
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    """How long ``work`` takes: the mean of two times, after a first one."""
-    work()
-    _finish(device)
-    start = time.perf_counter()
-    for _ in range(2):
+    """How long ``work`` takes: the median of some times, after a first one, which may take far longer."""
+    times: list[float] = []
+    while len(times) <= _FEWEST or (len(times) <= _MOST and sum(times) < _ENOUGH):
+        start = time.perf_counter()
         work()
-    _finish(device)
-    return (time.perf_counter() - start) / 2
+        _finish(device)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
 
 
 def _finish(device: torch.device) -> None:
