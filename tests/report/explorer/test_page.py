@@ -46,6 +46,13 @@ def test_text_stays_text(page, codes):
     assert page.run("return window.hacked") is None
 
 
+def test_a_card_says_where_each_name_comes_from(page):
+    page.go("bit=1")
+    assert page.texts("#panel th") == ["name", "category", "from", "IoU", "chance", "nat"]
+    assert {"label maps", "classes", "attributes"} <= set(page.texts("#panel td:nth-child(3)"))
+    page.go("")
+
+
 def test_nothing_is_fetched_and_nothing_goes_wrong(page):
     page.browser.get_log("browser"), page.browser.get_log("performance")
     for address in ("", "like=3&mode=expert&bit=2", "like=3&grm=1", "like=3&export=1"):

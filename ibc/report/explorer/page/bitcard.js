@@ -49,13 +49,33 @@
     return image;
   }
 
+  const SOURCES = {
+    dissection: "label maps",
+    class: "classes",
+    attribute: "attributes",
+  };
+  const NAME_NOTE =
+    "A name is worth as much as its IoU is above chance: 1 where bit and name always go together. " +
+    "Nat: what the bit tells of it (mutual information; 0.693 is all).";
+  const SOURCE_NOTES = {
+    dissection: "Label maps: IoU of the places where the bit's filter responds with those that are labelled so.",
+    class: "Classes: IoU of the images that have the bit with those of the class.",
+    attribute: "Attributes: IoU of the images that have the bit with those that have the attribute.",
+  };
+
   function nameTable(bit) {
-    if (!bit.names.length) return el("p", { class: "note" }, "This bit has no name.");
+    if (!bit.names.length)
+      return el("p", { class: "note" }, "This bit has no name: nothing that it is on for was labelled.");
     const number = (value) => (value === null || value === undefined ? "–" : value.toFixed(3));
+    const sources = [...new Set(bit.names.map((name) => name.source))].filter((source) => SOURCE_NOTES[source]);
+    return el("div", {}, nameRows(bit, number), el("p", { class: "note" }, NAME_NOTE, ...sources.map((source) => ` ${SOURCE_NOTES[source]}`)));
+  }
+
+  function nameRows(bit, number) {
     return el(
       "table",
       {},
-      el("thead", {}, el("tr", {}, ...["name", "category", "IoU", "chance"].map((text) => el("th", {}, text)))),
+      el("thead", {}, el("tr", {}, ...["name", "category", "from", "IoU", "chance", "nat"].map((text) => el("th", {}, text)))),
       el(
         "tbody",
         {},
@@ -70,8 +90,10 @@
               name.beats_chance === false ? el("small", {}, " no better than chance") : null,
             ),
             el("td", {}, name.category || "–"),
+            el("td", {}, SOURCES[name.source] || "–"),
             el("td", {}, number(name.iou)),
             el("td", {}, number(name.chance)),
+            el("td", {}, number(name.nats)),
           ),
         ),
       ),
