@@ -40,6 +40,8 @@ class QuickstartOptions:
     updates: int | None
     test_share: float
     no_labels: bool
+    attributes: str | None
+    broden: str | None
     seed: int
     device: str
 
@@ -61,6 +63,10 @@ def build_parser(prog: str | None = None) -> CommandParser:
     parser.add_argument("--test_share", type=float, default=TEST_SHARE, metavar="SHARE",
                         help=f"share of each class that is kept for the scores (default: {TEST_SHARE})")
     parser.add_argument("--no_labels", action="store_true", help="folders are no classes")
+    parser.add_argument("--attributes", metavar="CSV", help="table of attributes, as ibc prepare folder takes it: "
+                        "bits are named by them, too")
+    parser.add_argument("--broden", metavar="DIR", help="images with label maps in Broden format: bits are named "
+                        "by what their filters respond to there, too (ibc dissect)")
     add_seed_flag(parser, 1245, "of the split, of the training and of the clustering")
     add_device_flag(parser)
     return parser
@@ -100,11 +106,14 @@ def run(options: QuickstartOptions) -> int:
     if not labelled:
         show("no labels: the folders are taken for no classes" if options.no_labels else
              "no labels: there are no two class folders, so codes and groups come from the photographs alone")
+    if options.attributes and not labelled:
+        raise input_error("--attributes", "photographs without class folders", "class folders beside the table")
     done = _progressed(options, labelled)
     data = options.output / "data"
     size = ["--size", str(LITE2_SIZE)] if options.backbone.endswith("lite2") else []
+    attributes = ["--attributes", options.attributes] if options.attributes else []
     prepare = (["folder", options.photos, str(data), "--test_share", f"{options.test_share:g}", "--seed",
-                str(options.seed), *size] if labelled else ["photos", options.photos, str(data), *size])
+                str(options.seed), *size, *attributes] if labelled else ["photos", options.photos, str(data), *size])
     if code := _step(done, "prepare", ["prepare", *prepare], again=True):
         return code
     manifest = json.loads((data / "manifest.json").read_text(encoding="utf-8"))
@@ -133,7 +142,8 @@ def _progressed(options: QuickstartOptions, labelled: bool) -> Progressed:
 
     path = options.output / STATE
     asked = {"backbone": options.backbone, "weights_file": options.weights_file, "bits": options.bits,
-             "updates": options.updates, "test_share": options.test_share, "labels": labelled, "seed": options.seed}
+             "updates": options.updates, "test_share": options.test_share, "labels": labelled, "seed": options.seed,
+             **{name: value for name in ("attributes", "broden") if (value := getattr(options, name))}}
     if not path.exists():
         if options.output.exists() and any(options.output.iterdir()):
             raise input_error(options.output, "files of something else", "a new or empty folder", "choose another -o")
@@ -157,6 +167,12 @@ def _commands(options: QuickstartOptions, labelled: bool, data: Path, config: Pa
     search = ["search", str(results / "all.npz"), "--item", "1", "--top", "16", "--images", str(data)]
     explore = ["explore", str(results / "all.npz"), "--images", str(data), "-o", str(out / "explorer")]
     steps: list[tuple[str, list[str]]] = []
+    dissect: list[tuple[str, list[str]]] = []
+    if options.broden:
+        dissection = str(out / "dissection")
+        dissect.append(("dissect", ["dissect", "--checkpoint", str(checkpoints), "--broden", options.broden, "--output",
+                                    dissection, *device]))
+        explore += ["--dissection", dissection]
     if labelled:
         steps.append(("doctor", ["doctor", str(config), *device]))  # which is about labels, too
         resume = ["--resume"] if list_checkpoints(checkpoints) else []
@@ -167,12 +183,14 @@ def _commands(options: QuickstartOptions, labelled: bool, data: Path, config: Pa
                                        str(out / "scores.json")]))
         steps.append(("extract all", [*extract, "all", "--set", "test_list_file=all.txt"]))
         steps.append(("search", [*search, "--rows", "all,expert", "--sheet", str(out / "search.jpg")]))
+        steps += dissect
         steps.append(("explore", [*explore, "--title", f"{Path(options.photos).resolve().name}"]))
         return steps
     names = ["--class_names", str(data / NAMES)]
     steps.append(("itq", ["itq", *common]))
     steps.append(("extract all", [*extract, "all", "--set", f"test_list_file={GROUPS}"]))
     steps.append(("search", [*search, *names, "--sheet", str(out / "search.jpg")]))
+    steps += dissect
     steps.append(("explore", [*explore, *names, "--title", f"{Path(options.photos).resolve().name}: groups and bits "
                               "found by clustering, not named by anybody"]))
     return steps
@@ -212,6 +230,7 @@ def _table(options: QuickstartOptions, done: Progressed, labelled: bool, manifes
         "evaluate": f"{out / 'scores.json'}",
         "extract all": f"{out / 'results' / NAME / 'all.npz'}",
         "search": f"{out / 'search.jpg'}",
+        "dissect": f"{out / 'dissection'}",
         "explore": f"{out / 'explorer' / 'index.html'}",
     }
     rows += [[name, f"{seconds:.1f}", what.get(name, "")] for name, seconds in done.steps.items()]

@@ -11,6 +11,8 @@ from ibc.backbones.backbone import Backbone
 from ibc.backbones.table import BACKBONES
 from ibc.codes import load_codes
 from ibc.frozen.unlabelled import itq
+from tests.dissection.data import write_broden
+from tests.report.explorer.small_page import read_data
 from tests.small_run import CLASSES, error_of, make_images, run
 
 COMMAND = "ibc/commands/quickstart.py"
@@ -89,6 +91,21 @@ def test_photographs_without_labels(backbone, tmp_path):
     assert "found by clustering" in page
 
 
+@pytest.mark.slow
+def test_names_from_a_table_and_from_label_maps(backbone, photos, tmp_path):
+    """A bit's card tells names by attributes and by dissection apart, and how far each is above chance."""
+    rows = [f"{path.parent.name}/{path.name},{int(path.name > '0004')}\n" for path in sorted(photos.rglob("*.jpg"))]
+    (tmp_path / "table.csv").write_text("image,late\n" + "".join(rows))
+    out = tmp_path / "out"
+    found = run(COMMAND, photos, "-o", out, *FLAGS, *backbone, "--attributes", tmp_path / "table.csv", "--broden",
+                write_broden(tmp_path / "broden"))
+    assert found.returncode == 0, found.stderr
+    names = [name for bit in read_data(out / "explorer")["bits"] for name in bit["names"]]
+    assert {name["source"] for name in names} == {"dissection", "class", "attribute"}
+    assert {name["concept"] for name in names if name["source"] == "attribute"} == {"late"}
+    assert all(0 <= name["iou"] <= 1 and name["chance"] is not None for name in names)
+
+
 def test_folders_that_are_no_classes(backbone, photos, tmp_path):
     found = run(COMMAND, photos, "-o", tmp_path / "out", "--no_labels", *FLAGS, *backbone)
     assert found.returncode == 0 and "$ ibc itq" in found.stdout and "$ ibc train" not in found.stdout
@@ -100,6 +117,8 @@ def test_what_cannot_be_done_is_said(backbone, photos, tmp_path):
     assert "new or empty folder" in error_of(run(COMMAND, photos, "-o", tmp_path / "full", *FLAGS))
     assert "test_share" in error_of(run(COMMAND, photos, "-o", tmp_path / "o", "--test_share", 1))
     assert "bits" in error_of(run(COMMAND, photos, "-o", tmp_path / "o", "--bits", 0))
+    flags = ("--no_labels", "--attributes", tmp_path / "table.csv")
+    assert "class folders beside the table" in error_of(run(COMMAND, photos, "-o", tmp_path / "o", *flags, *backbone))
     inside = error_of(run(COMMAND, photos, "-o", photos / "codes", *FLAGS))
     assert "within the photographs" in inside and not (photos / "codes").exists()
     assert "missing" in error_of(run(COMMAND, tmp_path / "missing", "-o", tmp_path / "o"))
