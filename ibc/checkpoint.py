@@ -34,7 +34,8 @@ OPTIMIZER = "optimizer.pt"
 OFFICIAL_PARTS = ("GRM", "enc_style")  # how the official names of weights begin
 TRUNK = "enc_style.conv_basic."
 # What codes and concept maps depend on: not the classifiers, the rule matrix, and second names of shared weights.
-CODE_WEIGHTS = (TRUNK, "enc_style.conv_last.", "enc_style.pre_hash_layer.", "enc_style.hash_layer.")
+CENTRE = "enc_style.centre"  # of a backbone of the table
+CODE_WEIGHTS = (TRUNK, "enc_style.conv_last.", "enc_style.pre_hash_layer.", "enc_style.hash_layer.", CENTRE)
 
 
 def save_file(path: Path, content: dict[str, Any]) -> None:
@@ -255,8 +256,10 @@ def _fitting(model: IBC, weights: dict[str, Tensor], source: str | os.PathLike) 
             if not same:
                 raise input_error(source, f"'{name}' and '{present[0]}' that differ", "one layer under both names")
         complete.update(dict.fromkeys(names, value.float()))
-    for name, buffer in model.named_buffers():  # of normalisations
+    for name, buffer in model.named_buffers():  # of normalisations, and the centre of features
         kept = weights.get(name)
+        if kept is None and name == CENTRE:  # a checkpoint from before there was one
+            kept = torch.zeros(buffer.shape)
         if kept is None or kept.shape != buffer.shape or kept.is_floating_point() != buffer.is_floating_point():
             raise input_error(source, f"no '{name}' of shape {tuple(buffer.shape)}",
                               f"an IBC network of {grm_shape(model)}")

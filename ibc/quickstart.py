@@ -22,7 +22,7 @@ from ibc.ready_configs import ready_config
 
 TEMPLATE = "own_photos.yaml"
 MOST_BATCH = 200
-FEWEST_UPDATES, MOST_UPDATES, EPOCHS = 200, 2000, 60
+FEWEST_UPDATES, MOST_UPDATES, EPOCHS = 200, 2000, 30
 GATES = 13          # bits of a class, as evaluation takes them
 LITE2_CROP = 260    # pixels that Lite2 was trained on
 MOST_GROUPS, IMAGES_A_GROUP = 60, 25
@@ -75,8 +75,7 @@ def write_own_config(path: Path, data: Path, manifest: dict[str, Any], *, backbo
     if weights_file is not None:
         values["model.weights_file"] = str(Path(weights_file).resolve())
     if backbone.endswith("lite2"):
-        values |= {"new_size": manifest["images"]["shorter_side"], "crop_image_height": LITE2_CROP,
-                   "crop_image_width": LITE2_CROP}
+        values |= {"new_size": LITE2_CROP, "crop_image_height": LITE2_CROP, "crop_image_width": LITE2_CROP}
     config = load_config(ready_config(TEMPLATE), [f"{key}={yaml.safe_dump(value, width=10**6).split(chr(10))[0]}"
                                                   for key, value in values.items()])
     with atomic_write(path, "w") as handle:

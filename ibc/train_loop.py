@@ -100,7 +100,8 @@ def train(config: Config, output_path: str | os.PathLike, device: torch.device, 
     place: dict[str, Any] = {"skip_bad": skip_bad, "rank": rank(), "size": world_size()}
     if config.model.freeze == "backbone":
         batches = frozen_batches(trainer.model, config, images, trainer.iteration,
-                                 features or folders.run / "features", device, shared=features is not None, **place)
+                                 features or folders.run / "features", device, shared=features is not None,
+                                 centre=not (resume or init_from), **place)
     else:
         batches = training_batches(config, images, trainer.iteration, device, **place)
     begin, names = trainer.iteration, trainer.objective.loss_names

@@ -2,12 +2,15 @@
 
 One trunk feeds both branches. The codes are a linear layer on the pooled maps, the concept filters are 1 x 1
 convolutions on the maps: filter k and bit k look at the same D channels, the filter at each place, the bit at the mean
-of all. The real-valued branch is a linear layer on the pooled, gated concept maps. Maps may be of any size.
+of all. Both see the channels less ``centre``: where the trunk is frozen, that is their mean over the training images,
+since there is nothing to learn from what all images share. The real-valued branch is a linear layer on the pooled,
+gated concept maps. Maps may be of any size.
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ibc.backbones.backbone import Backbone
@@ -29,6 +32,8 @@ class BackboneStyle(nn.Module):
         self.conv_last = nn.Conv2d(width, bits, 1)
         self.pre_hash_layer = nn.Dropout(model.dropout)
         self.hash_layer = nn.Linear(width, bits)
+        self.centre: Tensor
+        self.register_buffer("centre", torch.zeros(width))
         self.classifier = nn.Dropout(model.dropout)
         self.real_prediction = Prediction(bits, model.class_num)
         self.hash_prediction = Prediction(bits, model.class_num)
@@ -67,7 +72,14 @@ class BackboneNetwork(IBC):
     def hash_logits(self, features: Tensor) -> Tensor:
         """(B, D, h, w) -> (B, K) outputs of the hash layer."""
         heads = self.enc_style
-        return heads.hash_layer(heads.pre_hash_layer(features.mean(dim=(2, 3)))).to(self.GRM.dtype)
+        return heads.hash_layer(heads.pre_hash_layer(features.mean(dim=(2, 3)) - heads.centre)).to(self.GRM.dtype)
+
+    def maps_from(self, features: Tensor) -> Tensor:
+        """(B, D, h, w) -> (B, K, h, w) concept maps, at least 0."""
+        heads = self.enc_style
+        assert heads.conv_last.bias is not None
+        bias = heads.conv_last.bias - heads.conv_last.weight.flatten(1) @ heads.centre
+        return F.relu(F.conv2d(features, heads.conv_last.weight, bias))
 
     def branches(self, features: Tensor, gates: Tensor | None = None) -> Outputs:
         """Both branches, from the trunk's (B, D, h, w) on; gates as in ``forward``."""

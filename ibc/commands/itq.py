@@ -66,8 +66,8 @@ def run(options: ItqOptions) -> None:
     from ibc.data.list_file import write_list
     from ibc.data.loader import images_for_training
     from ibc.files import atomic_write
-    from ibc.frozen.features import kept_features
-    from ibc.frozen.unlabelled import fit_unlabelled, pooled_features
+    from ibc.frozen.features import kept_features, pooled_features
+    from ibc.frozen.unlabelled import fit_unlabelled
     from ibc.pretrained import load_pretrained
     from ibc.train_loop import RunFolders
 

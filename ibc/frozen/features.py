@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ibc.accelerate.trunk import for_inference
+from ibc.backbones.network import BackboneNetwork
 from ibc.checkpoint import TRUNK, weights_digest
 from ibc.config import Config
 from ibc.data.batch import Batch
@@ -38,21 +39,27 @@ from ibc.screen import show
 
 FORMAT = 1  # part of every key: raise it when the same inputs come to give other features
 PART = 32   # images encoded at once
+POOLED_PART = 256     # images whose features are read at once
+CENTRE_IMAGES = 2000  # at most, evenly spread: the mean of more is the same
 KEY_LETTERS = 16
 OWN_NAME = re.compile(rf"[0-9a-f]{{{KEY_LETTERS}}}\.npy(\.part)?")
 
 
 def frozen_batches(model: IBC, config: Config, images: ImageList, start: int, folder: Path, device: torch.device, *,
-                   skip_bad: bool = False, shared: bool = False, rank: int = 0, size: int = 1) -> Iterator[Batch]:
+                   centre: bool = True, skip_bad: bool = False, shared: bool = False, rank: int = 0, size: int = 1
+                   ) -> Iterator[Batch]:
     """As ``training_batches``, with kept features (B, D, h, w) float16 in place of the images.
 
     folder: where they are kept, and computed if they are not there yet; shared: by several runs. Epoch e takes version
-    e mod ``model.views`` of every image. With ``skip_bad`` images that cannot be read are left out.
+    e mod ``model.views`` of every image. centre: the heads of ``model`` are fresh, and get the mean of the features.
+    With ``skip_bad`` images that cannot be read are left out.
     """
     training_order(config, images, start, rank, size)  # refuses a list that is too short before any work
     features = kept_features(model, config, images, folder, device, skip_bad=skip_bad, shared=shared)
     good = np.flatnonzero(features.readable()[: len(images)])
     order = training_order(config, images.subset(good), start, rank, size)
+    if centre and isinstance(model, BackboneNetwork):
+        model.enc_style.centre.copy_(pooled_features(features, good[:: -(-len(good) // CENTRE_IMAGES)]).mean(dim=0))
     return _batches(features, order, images, good, config.model.views)
 
 
@@ -87,6 +94,13 @@ def kept_features(model: IBC, config: Config, images: ImageList, folder: Path, d
                 other.unlink()
     any_process(0)  # the others wait until the file is there
     return FeaturesFile(path)
+
+
+def pooled_features(features: FeaturesFile, rows: np.ndarray) -> Tensor:
+    """(N, D) float32: the mean over the places of the maps of these rows."""
+    parts = [features.rows(part.tolist()).float().mean(dim=(2, 3))
+             for part in np.array_split(rows, max(1, -(-len(rows) // POOLED_PART)))]
+    return torch.cat(parts)
 
 
 @torch.inference_mode()

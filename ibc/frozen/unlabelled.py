@@ -17,13 +17,11 @@ from torch import Tensor
 
 from ibc.backbones.network import BackboneNetwork
 from ibc.errors import input_error
-from ibc.frozen.features_file import FeaturesFile
 from ibc.optimiser import project_grm
 
 ROUNDS = 50        # of ITQ; the loss hardly falls after 30
 SHARPNESS = 3.0    # logit at one standard deviation of a bit's projection
 GROUP_PARTS = 64   # leading components that groups are found by
-PART = 256         # images whose features are read at once
 
 
 class Unlabelled(NamedTuple):
@@ -32,13 +30,6 @@ class Unlabelled(NamedTuple):
 
     groups: np.ndarray
     lost: float
-
-
-def pooled_features(features: FeaturesFile, rows: np.ndarray) -> Tensor:
-    """(N, D) float32: the mean over the places of the maps of these rows."""
-    parts = [features.rows(part.tolist()).float().mean(dim=(2, 3))
-             for part in np.array_split(rows, max(1, -(-len(rows) // PART)))]
-    return torch.cat(parts)
 
 
 @torch.no_grad()

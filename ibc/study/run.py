@@ -27,9 +27,8 @@ from ibc.data.loader import images_for_training
 from ibc.errors import input_error
 from ibc.files import atomic_write
 from ibc.foreign_names import plain_name
-from ibc.frozen.features import kept_features
+from ibc.frozen.features import kept_features, pooled_features
 from ibc.frozen.post_hoc import fit_post_hoc
-from ibc.frozen.unlabelled import pooled_features
 from ibc.json_report import read_json, versions
 from ibc.network import IBC
 from ibc.pretrained import load_pretrained
@@ -42,7 +41,7 @@ from ibc.train_loop import RunFolders, train
 
 RUNS, FEATURES = "runs", "features"  # folders of a study
 RESULT, CODES, FILTERS = "result.json", "codes.npz", "filters.pt"
-FILTER_LAYERS = ("enc_style.conv_basic.", "enc_style.conv_last.")
+FILTER_LAYERS = ("enc_style.conv_basic.", "enc_style.conv_last.", "enc_style.centre")
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:

@@ -154,6 +154,17 @@ def test_a_run_trains_the_heads_and_resumes_bit_for_bit(tiny, tmp_path, objectiv
     trained = torch.load(tmp_path / "wanted.pt", weights_only=True)["state_dict"]
     assert all(torch.equal(value, start[name]) for name, value in trained.items() if name.startswith(checkpoint.TRUNK))
     assert not torch.equal(trained["GRM"], start["GRM"])
+    kept = FeaturesFile(next((folder.run / "features").glob("*.npy")))
+    assert torch.allclose(trained[checkpoint.CENTRE], features.pooled_features(kept, np.arange(40)).mean(dim=0))
+
+
+def test_the_centre_is_that_of_the_checkpoint_a_run_starts_from(tiny, tmp_path):
+    config, images, network = setting(tmp_path, tiny)
+    network.enc_style.centre.fill_(7)
+    features.frozen_batches(network, config, images, 0, tmp_path / "f", CPU, centre=False)
+    assert (network.enc_style.centre == 7).all()
+    features.frozen_batches(network, config, images, 0, tmp_path / "f", CPU)
+    assert not (network.enc_style.centre == 7).any()
 
 
 def test_a_frozen_alexnet_trains_from_its_kept_features(tmp_path, monkeypatch):
