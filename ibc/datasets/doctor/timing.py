@@ -56,18 +56,23 @@ def _estimate_frozen(config: Config, images: ImageList, device: torch.device, fi
     encode = TrunkEncoder(trainer.model, device)
     pixels = torch.randint(0, 256, (PART, 3, *config.crop_size), dtype=torch.uint8)
     with torch.inference_mode():
-        encoded = PART / _seconds(lambda: encode(pixels), device)
-        shape = encode(pixels[:1]).shape[1:]
+        encoded = coded = PART / _seconds(lambda: encode(pixels), device)
+        channels, height, width = encode(pixels[:1]).shape[1:]
+        if encode.bf16:  # codes are those of full precision
+            encode.bf16 = False
+            coded = PART / _seconds(lambda: encode(pixels), device)
     trainer.model.train()
     batch = config.batch_size or _BATCH
-    features, labels = torch.rand(batch, *shape).half(), _labels(config, batch)
+    # Channels last, as kept features are: in the other order an update takes longer.
+    features = torch.rand(batch, height, width, channels).half().permute(0, 3, 1, 2)
+    labels = _labels(config, batch)
     update = _seconds(lambda: trainer.step(features, labels), device)
     loaded = _view_pace(config, images, device)
-    # On a CPU the images are decoded by the cores that encode them, between two batches.
-    pace = min(loaded, encoded) if device.type == "cuda" else 1 / (1 / loaded + 1 / encoded)
+    pace, code_pace = (_pace(loaded, network, device) for network in (encoded, coded))
     count = len(images) * config.model.views
     findings.numbers["frozen"] = {"loader_images_per_s": loaded, "encoder_images_per_s": encoded,
-                                  "feature_seconds": count / pace, "update_seconds": update}
+                                  "feature_seconds": count / pace, "update_seconds": update,
+                                  "code_images_per_s": code_pace}
     findings.facts.append(f"features: about {_duration(count / pace)} for {count} images, once: loader {loaded:.0f} "
                           f"images/s, {config.model.backbone} {encoded:.0f} images/s")
     if config.max_iter:
@@ -75,6 +80,12 @@ def _estimate_frozen(config: Config, images: ImageList, device: torch.device, fi
         findings.numbers["frozen"]["run_seconds"] = total
         findings.facts.append(f"run: about {_duration(total)} with {config.max_iter} updates of the heads, "
                               f"{1000 * update:.0f} ms each")
+    findings.facts.append(f"codes: about {_duration(len(images) / code_pace)} for as many images")
+
+
+def _pace(loaded: float, encoded: float, device: torch.device) -> float:
+    """Images a second. On a CPU the images are decoded by the cores that encode them, between two batches."""
+    return min(loaded, encoded) if device.type == "cuda" else 1 / (1 / loaded + 1 / encoded)
 
 
 def _view_pace(config: Config, images: ImageList, device: torch.device) -> float:

@@ -180,6 +180,7 @@ def test_frozen_training_is_timed_as_it_runs(data):
     pace = 1 / (1 / found["loader_images_per_s"] + 1 / found["encoder_images_per_s"])
     assert code == 0 and found["feature_seconds"] == pytest.approx(3 * 8 / pace)
     assert found["run_seconds"] == pytest.approx(3 * 8 / pace + 10 * found["update_seconds"])
+    assert found["code_images_per_s"] > 0
 
 
 def test_a_bad_config_is_bad_input(tmp_path, capsys):
