@@ -118,7 +118,7 @@ def test_codes_longer_than_a_thousand_bits():
     ({"bits": []}, "an empty set of bits"),
     ({"bits": [[1], []]}, "an empty set of bits"),
     ({"bits": [[1], [2], [3]]}, "3 bit sets for 2 queries"),
-    ({"bits": [8]}, "bit 8"),
+    ({"bits": [0, 8]}, "bit 8"),
     ({"bits": [-1]}, "bit -1"),
     ({"bits": [0.5]}, "whole numbers from 0"),
     ({"weights": np.zeros(8)}, "no bit that counts in query 1"),
