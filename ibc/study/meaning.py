@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import average_precision_score
 
 from ibc.config import Config
 from ibc.data.broden.dataset import Broden
@@ -30,6 +29,8 @@ def bits_and_attributes(codes: np.ndarray, attributes: np.ndarray) -> dict[str, 
     nothing. Means are over the other bits. None where no attribute has ``LEAST_IMAGES`` with and without it in both
     halves.
     """
+    from sklearn.metrics import average_precision_score  # noqa: PLC0415 - importing it sets environment variables
+
     flags, known = attributes == 1, attributes != MISSING
     halves = [slice(0, None, 2), slice(1, None, 2)]
     usable = [place for place in range(attributes.shape[1]) if all(
