@@ -26,17 +26,13 @@ def _in(part: str, *path: str) -> Callable[[Result], float | None]:
     return value
 
 
-def _at_1000(divisor: str) -> Callable[[Result], float | None]:
-    return _in("map_at_1000", divisor)  # earlier versions wrote none
-
-
 COLUMNS: dict[str, tuple[str, Callable[[Result], float | None]]] = {
     "accuracy": (".3f", lambda result: result["scores"]["accuracy"]),
     "mAP": (".3f", lambda result: result["scores"]["map"]["expected"]),
     "ties worst": (".3f", lambda result: result["scores"]["map"]["worst"]),
     "ties best": (".3f", lambda result: result["scores"]["map"]["best"]),
-    "mAP@1000 / min(1000, relevant)": (".3f", _at_1000("by_min_of_1000_and_relevant")),
-    "mAP@1000 / found": (".3f", _at_1000("by_relevant_found")),
+    "mAP@1000 / min(1000, relevant)": (".3f", _in("map_at_1000", "by_min_of_1000_and_relevant")),
+    "mAP@1000 / found": (".3f", _in("map_at_1000", "by_relevant_found")),
     "5 expert": (".3f", _at("expert", "5")),
     "13 expert": (".3f", _at("expert", "13")),
     "13, predicted class": (".3f", _at("expert_predicted", "13")),
